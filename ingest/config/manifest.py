@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 
@@ -15,7 +16,7 @@ from ingest.index.manifest import (
     find_differences,
     is_from_newer_version,
 )
-from ingest.models import Recipe
+from ingest.models import DESCRIBES, IMAGES_IN, Recipe
 from ingest.runtime.formatting import format_dollars, pluralize
 from ingest.runtime.prices import Rates
 
@@ -29,6 +30,7 @@ SETTING_NAMES = {
     "dimensions": "dimensions",
     "figures": "INGEST_FIGURES",
 }
+EMPTY, LOCAL = '""', "local"  # values of settings
 MAX_RECORDS_TO_COMPARE = 1000  # of an index of a version without manifests
 TAKE_OVER_HINT = (
     "ingest run --take-over converts it all the same, and ingest rebuild makes a new one next to it"
@@ -75,12 +77,12 @@ def describe_other_recipe(index: Index, wanted: Manifest, name: str, rates: Rate
         remedy = "upgrade ingest"
     elif differences := list(find_differences(stored, wanted)):
         reason = f"was filled with {join(differences)}"
-        remedy = (
-            f"set {', '.join(f'{setting_name(d)}={setting_value(d.stored)}' for d in differences)}"
-        )
+        remedy = f"set {', '.join(each for d in differences for each in stored_settings(d))}"
     else:
         return ""
     cost = describe_cost(index, rates)
+    if stored and cost and describes_anew(stored, wanted):
+        cost += ", and have its figures described (ingest plan says at what cost)"
     return f"the index {name} {reason}: {cost}; {remedy}; {TAKE_OVER_HINT}" if cost else ""
 
 
@@ -102,9 +104,33 @@ def named_value(value: object) -> object:
     return "none" if value == "" else value
 
 
-def setting_value(value: object) -> str:
-    """Return a setting's value from a recipe's, which may name the engine after it."""
-    return str(named_value(value)).partition(" ")[0]
+def stored_settings(difference: Difference) -> Iterator[str]:
+    """Yield the settings that an index was filled with, as in "INGEST_CHUNK_TOKENS=512"."""
+    if difference.field != "figures":
+        yield f"{setting_name(difference)}={named_value(difference.stored)}"
+        return
+    stored, wanted = (read_figures(value) for value in (difference.stored, difference.wanted))
+    names = ("INGEST_FIGURES", "INGEST_OCR", "INGEST_FIGURES_TO")
+    if stored[0] == DESCRIBES.strip():
+        names = ("INGEST_FIGURES", "AZURE_OPENAI_FIGURES_MODEL", "INGEST_FIGURES_TO")
+    for name, value, other in zip(names, stored, wanted, strict=True):
+        if value != other and (value or stored[0] == wanted[0]):
+            yield f"{name}={value or EMPTY}"
+
+
+def read_figures(value: object) -> tuple[str, str, str]:
+    """Return what a recipe has read in figures, by which engine or model, and kept where."""
+    how, _, rest = str(named_value(value)).partition(" ")
+    by, _, place = rest.partition(IMAGES_IN)
+    if how == "text":  # INGEST_OCR is "local", or a URL, which no recipe has
+        by = LOCAL if by.startswith(LOCAL) else f"ENDPOINT ({by})"
+    return how, by, place
+
+
+def describes_anew(stored: Manifest, wanted: Manifest) -> bool:
+    """Return whether figures are described by another model than an index was filled with."""
+    before, after = (read_figures(one.recipe.get("figures", "")) for one in (stored, wanted))
+    return after[0] == DESCRIBES.strip() and before[:2] != after[:2]
 
 
 def has_known_recipe(index: Index, recipe: Recipe) -> bool:

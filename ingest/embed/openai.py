@@ -166,7 +166,7 @@ def is_answer_lost(error: Exception) -> bool:
     return isinstance(error, openai.APIConnectionError) and not is_unsent
 
 
-def weigh_failure(error: Exception) -> float:
+def weigh_failure(error: BaseException) -> float:
     """Return how much a failure speaks for a text as its cause: 1 at most, 0 not at all."""
     status = error.status_code if isinstance(error, openai.APIStatusError) else None
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
@@ -272,7 +272,7 @@ def read_json(body: bytes) -> Any:
         pass
     try:
         return json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

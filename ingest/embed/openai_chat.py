@@ -2,7 +2,8 @@
 
 A request goes the way of one for embedding: a permit of a rate limiter, a reservation in the
 budget, a token, and retries by the one policy. It asks for JSON by a strict schema, and for plain
-JSON where the service refuses that.
+JSON where the service refuses that. A picture is blamed only if the service answers another one at
+the same time.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any
@@ -31,8 +32,15 @@ from ingest.azure.errors import (
     retry,
 )
 from ingest.azure.token_cache import TokenCache
+from ingest.embed.chat import (
+    ChatAnswer,
+    ChatQuestion,
+    ContentRefusedError,
+    RequestRefusedError,
+    probe_question,
+)
 from ingest.embed.deployments import Endpoint
-from ingest.embed.openai import create_client, is_answer_lost, read_json
+from ingest.embed.openai import create_client, is_answer_lost, read_json, weigh_failure
 from ingest.embed.openai_errors import (
     KEYS_DISABLED,
     MAX_QUOTA_WAIT_SECONDS,
@@ -42,7 +50,7 @@ from ingest.embed.openai_errors import (
     create_context,
 )
 from ingest.embed.rate_limit.limiter import EmbeddingRateLimiter, Gate
-from ingest.errors import ConfigError
+from ingest.errors import ConfigError, ServiceError
 from ingest.runtime.budget import Budget
 from ingest.runtime.prices import NO_CHAT, ChatTokens
 from ingest.runtime.rate_limit import Permit
@@ -55,39 +63,12 @@ log = logging.getLogger(__name__)
 CONTENT_FILTER = "content_filter"  # finish reason of an answer, and code of a 400
 FILTER_CODES = {CONTENT_FILTER, "ResponsibleAIPolicyViolation", "content_policy_violation"}
 LENGTH = "length"  # finish reason of an answer that is cut off
-MAX_MALFORMED = 3  # answers to one question, until it is given up
+MAX_FAILURES = 3  # of one question, until its picture is suspected
 ROOM_PARAMETERS = ("max_completion_tokens", "max_tokens")  # the second is that of older servers
 
 
-class ContentRefusedError(Exception):
-    """A content filter refuses the picture, or the answer."""
-
-
-class RequestRefusedError(Exception):
-    """The service refuses the request, for this picture or for all; it bills nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class ChatQuestion:
-    """A request: instructions, words, one picture, and the form of the answer."""
-
-    instructions: str
-    words: str
-    picture: bytes
-    media_type: str
-    schema: Mapping[str, Any]
-    tokens: int  # of all this, as the model bills them
-    room: int  # tokens of the answer, at most
-
-
-@dataclass(frozen=True, slots=True)
-class ChatAnswer:
-    """The text of an answer, and which model gave it."""
-
-    text: str
-    model: str  # "" if the service does not say
-    is_cut_off: bool = False
-    billed: ChatTokens = NO_CHAT
+class MalformedAnswerError(RetryableError):
+    """An answer that cannot be read, though it is billed."""
 
 
 @dataclass(slots=True)
@@ -141,6 +122,8 @@ class ChatModel:
     times: Stopwatch
     form: RequestForm = field(default_factory=RequestForm)
     client: openai.OpenAI | None = None
+    answered: int = 0  # requests
+    probing: threading.Lock = field(default_factory=threading.Lock, repr=False)
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     gate: Gate = field(init=False, repr=False)
     is_overdue: Callable[[], bool] = field(init=False, repr=False)  # answers come too late
@@ -165,36 +148,66 @@ class ChatModel:
         Raises ContentRefusedError, RequestRefusedError, StoppedError if the budget is spent,
         ServiceError or ConfigError.
         """
-        reserved = ChatTokens(question.tokens, question.room)
-        renewals: list[str] = []
-        malformed: list[RetryableError] = []  # answers
+        answered, renewals = self.answered, list[str]()
+        failures = 0.0  # that the picture may have caused
 
         def attempt() -> ChatAnswer:
-            self.retry_policy.raise_if_cancelled()
-            permit = self.gate.acquire(reserved.total)
-            form = replace(self.form)
+            nonlocal failures
             try:
-                with self.reserve(reserved) as bill:
-                    headers, answer = self.send_billed(question, form, bill)
-            except Exception as error:
-                request = create_context(str(self.endpoint), self.key, renewals)
-                verdict = classify_openai_error(error, request, CHAT_ERRORS)
-                self.report_failure(error, verdict, permit)
-                if isinstance(verdict, RequestRefusedError) and self.learn(form, error):
-                    raise RetryableError(str(verdict), waits_itself=True) from error
-                if verdict is error:
+                return self.ask_once(question, renewals)
+            except RequestRefusedError as error:
+                if self.answers_others(answered):
                     raise
-                raise verdict from error
-            self.rate_limiter.report_success(permit, headers)
-            try:
-                return parse_answer(answer, bill.billed)
-            except RetryableError as error:  # it is billed each time
-                malformed.append(error)
-                if len(malformed) == MAX_MALFORMED:
-                    raise RequestRefusedError(str(error)) from error
+                raise ServiceError(
+                    f"{self.endpoint} does not describe pictures ({error}): set "
+                    "AZURE_OPENAI_FIGURES_DEPLOYMENT to a chat model that sees images"
+                ) from error
+            except RetryableError as error:
+                failures += weigh_failure(error.__cause__ or error)
+                if failures < MAX_FAILURES:
+                    raise
+                failures = 0.0
+                if self.answers_others(answered):
+                    raise RequestRefusedError(f"the service fails on it alone: {error}") from error
+                if isinstance(error, MalformedAnswerError):
+                    raise ServiceError(f"{self.endpoint}: {error}") from error  # billed each time
                 raise
 
         return call_with_retry(attempt, lambda error: error, self.retry_policy)
+
+    def answers_others(self, before: int) -> bool:
+        """Return whether another picture was answered since `before`, or else a probe is now."""
+        with self.probing:
+            if self.answered == before:
+                with suppress(
+                    RetryableError, RequestRefusedError, ContentRefusedError, ConfigError
+                ):
+                    self.ask_once(probe_question(), [])
+            return self.answered != before
+
+    def ask_once(self, question: ChatQuestion, renewals: list[str]) -> ChatAnswer:
+        """Send a question; return the answer. Raises RetryableError and what `ask` raises."""
+        reserved = ChatTokens(question.tokens, question.room)
+        self.retry_policy.raise_if_cancelled()
+        permit = self.gate.acquire(reserved.total)
+        form = replace(self.form)
+        try:
+            with self.reserve(reserved) as bill:
+                headers, answer = self.send_billed(question, form, bill)
+        except Exception as error:
+            request = create_context(str(self.endpoint), self.key, renewals)
+            verdict = classify_openai_error(error, request, CHAT_ERRORS)
+            self.report_failure(error, verdict, permit)
+            if isinstance(verdict, RequestRefusedError) and self.learn(form, error):
+                raise RetryableError(str(verdict), waits_itself=True) from error
+            if verdict is error:
+                raise
+            raise verdict from error
+        self.rate_limiter.report_success(permit, headers)
+        parsed = parse_answer(answer, bill.billed)
+        with self.lock:
+            self.answered += 1
+        return parsed
 
     def learn(self, form: RequestForm, error: Exception) -> bool:
         """Give up a part of the form that the service refuses; return whether to ask again."""
@@ -302,14 +315,14 @@ def request_body(deployment: str, question: ChatQuestion, form: RequestForm) -> 
 
 
 def parse_answer(answer: Any, billed: ChatTokens) -> ChatAnswer:
-    """Return an answer. Raises ContentRefusedError, or RetryableError if it is malformed."""
+    """Return an answer. Raises ContentRefusedError, or MalformedAnswerError."""
     try:
         choice = answer["choices"][0]
         message = choice["message"]
         reason = choice.get("finish_reason")
         text, refusal = message.get("content"), message.get("refusal")
     except (TypeError, KeyError, IndexError, AttributeError) as error:
-        raise RetryableError("the service returned a malformed answer") from error
+        raise MalformedAnswerError("the service returned a malformed answer") from error
     if reason == CONTENT_FILTER:
         raise ContentRefusedError("by the content filter of the service")
     if refusal:

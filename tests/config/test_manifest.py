@@ -84,8 +84,28 @@ def test_another_setting_is_refused_with_what_it_would_cost(index: Index) -> Non
         take(index, OURS)  # the first job, the night after
     pictures = create_manifest(replace(DEFAULT, chunk_tokens=256, figures="text local"), DEFAULT)
     take(index, pictures, take_over=True)
-    with pytest.raises(ConfigError, match=r"S=text local, not none.*; set .*INGEST_FIGURES=text;"):
+    with pytest.raises(ConfigError, match=r"S=text local, not none.*; set .*INGEST_FIGURES=text, "):
         take(index, small)
+
+
+@pytest.mark.parametrize(
+    ("stored", "wanted", "remedy"),
+    [
+        ("describe a", "", "set INGEST_FIGURES=describe, AZURE_OPENAI_FIGURES_MODEL=a;"),
+        ("describe a", "describe b", "cost\\); set AZURE_OPENAI_FIGURES_MODEL=a;"),
+        ("describe a, images in a folder", "describe a", "; set INGEST_FIGURES_TO=a folder;"),
+        ("describe a", "describe a, images in https://x/y", '; set INGEST_FIGURES_TO="";'),
+        ("", "describe a, images in a folder", "cost\\); set INGEST_FIGURES=none;"),
+        ("text local:r-3", "text azure-read", "; set INGEST_OCR=local;"),
+    ],
+)
+def test_the_setting_of_figures_that_differs_is_named(
+    index: Index, stored: str, wanted: str, remedy: str
+) -> None:
+    """Another model, another place for images: what to set is not what is set already."""
+    take(index, create_manifest(replace(DEFAULT, figures=stored), DEFAULT), take_over=True)
+    with pytest.raises(ConfigError, match=remedy):
+        take(index, create_manifest(replace(DEFAULT, figures=wanted), DEFAULT))
 
 
 def test_a_newer_format_is_refused_whatever_is_asked(index: Index) -> None:

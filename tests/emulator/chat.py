@@ -22,7 +22,7 @@ from PIL import Image, ImageStat
 from tests import scans
 from tests.emulator.clock import Clock
 from tests.emulator.quotas import Quotas, Refused, invalid
-from tests.emulator.server import Json, Request, Response, answer
+from tests.emulator.server import Json, Request, Response, answer, failure
 
 PARAMETERS = {
     "model", "messages", "response_format", "max_tokens", "max_completion_tokens", "temperature",
@@ -56,7 +56,8 @@ class Chat(Quotas):
         super().__init__(clock)
         self.unsupported: set[str] = set()  # parameters, or json_schema, of older servers
         self.sees = True  # whether the models take pictures
-        # By the code of a picture: "finish", "400" or "refusal".
+        # By the code of a picture: "finish", "400" or "refusal", by the content filter or the
+        # model; "invalid" or "broken", where a picture cannot be processed.
         self.refusing: dict[str, str] = {}
         self.needed: Counter[str] = Counter()  # tokens of an answer, by code
         self.kinds: dict[str, str] = {}  # by code; otherwise a chart
@@ -100,6 +101,10 @@ class Chat(Quotas):
             with self.lock:
                 self.refused += 1
             raise Refused(answer(400, {"error": FILTERED}))
+        if refusal in UNPROCESSED:
+            with self.lock:
+                self.refused += 1
+            raise Refused(UNPROCESSED[refusal])
         self.on_ask(asked)
         with self.lock:
             self.asked.append(asked)
@@ -239,6 +244,10 @@ def is_strict(schema: object) -> bool:
     return schema.get("type") != "array" or is_strict(schema.get("items"))
 
 
+UNPROCESSED = {
+    "invalid": invalid("The image data you provided does not represent a valid image."),
+    "broken": failure(500, "server_error", "The server had an error processing your request."),
+}
 FILTERED: Json = {
     "message": "The response was filtered due to the prompt triggering Azure OpenAI's content "
     "management policy. Please modify your prompt and retry.",

@@ -123,15 +123,16 @@ def test_the_words_of_a_chart_stay_together_before_its_caption() -> None:
 
 
 def test_a_header_that_counts_the_pages_is_no_caption() -> None:
-    """Not from its third page on; the captions of plates count too, but are not in the margin."""
+    """Not from its third page on; captions may count the pages too, but are not in the margin."""
     kept: dict[str, int] = {}
     lines = NumberedLines()
     for page in range(3, 8):
         texts = {f"Harbour Guide {page}": 800.0, f"Plate {page}": 300.0, "Table 2": 500.0}
+        texts[f"Figure {page}. Results of gauge {page}"] = 200.0
         found = [Caption(0, text, (60, y, 200, y + 10)) for text, y in texts.items()]
         for line in lines.drop(found, page, 842.0):
             kept[line.text.split()[0]] = kept.get(line.text.split()[0], 0) + 1
-    assert kept == {"Harbour": 2, "Plate": 5, "Table": 5}
+    assert kept == {"Harbour": 2, "Plate": 5, "Table": 5, "Figure": 5}
 
 
 def test_a_figure_stands_at_its_place_in_its_column() -> None:
@@ -159,6 +160,15 @@ def test_the_text_in_place_of_a_picture_is_read() -> None:
         "It can lift forty tonnes.",
     ]
     assert document.details.figures == (1,)
+
+
+@pytest.mark.parametrize(("size", "count"), [(b"200 0 0 120", 1), (b"020 0 0 012", 0)])
+def test_a_tagged_icon_is_read_but_not_described(size: bytes, count: int) -> None:
+    """Its text in place of it is free, and a description is not."""
+    data = tagged_report("A red crane lifts a boat").replace(b"200 0 0 120", size)
+    document = extract(data, ExtractOptions(describes=True))
+    assert "A red crane lifts a boat" in document.pages[0]
+    assert len(document.figures) == count
 
 
 @pytest.mark.parametrize("name", ["image1.png", "It can lift forty tonnes.", "-"])

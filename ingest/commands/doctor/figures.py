@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping
 
 from ingest.commands.doctor.finding import DoctorContext, DoctorFinding, Verdict
 from ingest.config.figures import describes_figures, figures_endpoint, open_figure_chat
 from ingest.config.images import open_images
+from ingest.embed.chat import (
+    ChatQuestion,
+    ContentRefusedError,
+    RequestRefusedError,
+    draw_probe,
+)
 from ingest.errors import ConfigError, IngestError
 from ingest.extract.figures.describe import INSTRUCTIONS, SCHEMA, parse_description
 from ingest.runtime.budget import Budget
 from ingest.runtime.timing import Stopwatch
 
 CHECK = "figures"
-PROBE_SIDE = 64  # pixels
 PROBE_TOKENS, PROBE_ROOM = 1000, 500
 
 
@@ -39,8 +43,6 @@ def check_figures(
 
 def probe_figures(context: DoctorContext) -> str:
     """Have a small picture described. Raises ConfigError or ServiceError, as a run would."""
-    from ingest.embed.openai_chat import ChatQuestion, ContentRefusedError, RequestRefusedError
-
     times, budget = Stopwatch(), Budget()
     chat = open_figure_chat(context.settings, context.connections, times, budget)
     words = "The figure stands in a document."
@@ -68,14 +70,3 @@ def check_images(context: DoctorContext) -> str:
     with open_images(context.settings, context.connections, write=False) as store:
         assert store
         return store.place
-
-
-def draw_probe() -> bytes:
-    """Draw a red square on white, as PNG."""
-    from PIL import Image  # not needed otherwise
-
-    image = Image.new("RGB", (PROBE_SIDE, PROBE_SIDE), "white")
-    image.paste((200, 0, 0), (PROBE_SIDE // 4, PROBE_SIDE // 4, PROBE_SIDE // 2, PROBE_SIDE // 2))
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()

@@ -5,9 +5,9 @@ Native code: only run it in a sandbox.
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 
 from ingest.extract.engines.pdfium_objects import (
     FORM,
@@ -26,12 +26,14 @@ from ingest.extract.engines.pdfium_raw import (
 )
 from ingest.extract.figures.captions import MAX_INSIDE_POINTS, Caption, is_beside
 from ingest.extract.figures.shapes import MIN_PATHS, RULE_POINTS, Box, enclose, touches
-from ingest.extract.layout.lines import find_line_starts
 
 MAX_SHAPES = 6000  # of a page; the rest is not looked at
 MIN_PICTURE_POINTS = 20.0  # of either side of a figure with a caption
 LABELS_POINTS = 45.0  # between a caption and the paths of its figure: labels of an axis
 FIGURE_POINTS = 150.0  # above or below a caption, where its figure is looked for at first
+# U+FFFE is PDFium's for a hyphen at the end of a line; the next one follows it at once.
+LINE = re.compile(r"[^\s\ufffe](?:[^\r\n\ufffe]*[^\s\ufffe])?")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # but tabs and line breaks
 
 
 class Lines:
@@ -44,12 +46,7 @@ class Lines:
     def find_next(self, figure: Box, *, above: bool) -> str:
         """Return the next line above or below a figure, in its column; "" if there is none."""
         if self.boxes is None:
-            starts = find_line_starts(self.drawn)
-            spans = [
-                (start, start + len(line))
-                for start, end in pairwise(starts)
-                if (line := self.drawn[start : end - 2].rstrip()).strip()
-            ]
+            spans = [found.span() for found in LINE.finditer(self.drawn)]
             self.boxes = [
                 (caption.box, caption.text)
                 for caption in measure_lines(self.text, self.drawn, spans, self.turn)
@@ -74,7 +71,7 @@ def measure_lines(
     for (start, end), first, last in zip(spans, corners[::2], corners[1::2], strict=True):
         boxes = [(left, bottom, right, top) for left, top, right, bottom in (first, last)]
         line = drawn[start:end].encode("utf-16-le", "surrogatepass").decode("utf-16-le", "ignore")
-        found.append(Caption(start, line, turn(enclose(boxes))))
+        found.append(Caption(start, CONTROL.sub("", line), turn(enclose(boxes))))
     return found
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from ingest.extract.engines.pdfium_alternatives import TaggedFigure
-from ingest.extract.engines.pdfium_captions import Lines, Turn, has_size
+from ingest.extract.engines.pdfium_captions import CONTROL, Lines, Turn, has_size
 from ingest.extract.engines.pdfium_content import ContentHasher
 from ingest.extract.engines.pdfium_figures import PageFigures
 from ingest.extract.engines.pdfium_objects import (
@@ -86,10 +86,10 @@ def as_figure(one: Seen, number: int, turn: Turn, lines: Lines) -> Figure:
     """Return a figure with the place of its words in the page's text."""
     left, bottom, right, top = one.box
     width, height = max(1.0, turn.width), max(1.0, turn.height)
-    shares: PageShares = (
-        left / width, 1 - top / height, right / width, 1 - bottom / height,
-    )  # fmt: skip
-    words = "\n".join(filter(None, one.words))
+    edges = left / width, 1 - top / height, right / width, 1 - bottom / height
+    # A label may reach beyond its page.
+    shares: PageShares = tuple(min(1.0, max(0.0, edge)) for edge in edges)  # type: ignore[assignment]
+    words = CONTROL.sub("", "\n".join(filter(None, one.words)))
     whole = enclose([one.box, one.caption.box]) if one.caption else one.box
     return Figure(
         page=number,

@@ -25,6 +25,7 @@ EARLY_DIGIT = r"(?=[^\n\d]{0,24}+\d)"  # quicker: most lines have none
 CAPTION = re.compile(
     rf"\n{EARLY_DIGIT}[ \t]*(?:{LABEL}[ \u00a0]?{ABBREVIATED}{NUMBER}{AFTER}|{NUMBER_FIRST})"
 )
+PUNCTUATED = re.compile(rf"{LABEL}[ \u00a0]?{ABBREVIATED}{NUMBER}[.:：|)]\s")
 LABEL_START = re.compile(rf"{LABEL}[ \u00a0]?{ABBREVIATED}{NUMBER}|{NUMBER_FIRST}")
 DIGITS = re.compile(r"[0-9]{1,9}")
 MAX_CAPTIONS = 8  # of a page; if more lines have their form, they are entries of a list
@@ -48,7 +49,8 @@ class Caption(NamedTuple):
 def find_caption_lines(text: str) -> list[tuple[int, int]]:
     """Return the start and end offsets of the lines that have the form of a caption, if few do."""
     found = []
-    text = f"\n{text}\n"  # as if the first line followed another
+    # As if the first line followed another; U+FFFE ends a line with a hyphen.
+    text = f"\n{text}\n".replace("\ufffe", "\n")
     for match in CAPTION.finditer(text):
         start = match.start() + len(match.group()) - len(match.group().lstrip())
         end = text.find("\n", match.end())
@@ -83,7 +85,8 @@ class NumberedLines:
         is_running = len(pages - {page}) >= MIN_RUNNING_PAGES
         pages.add(page)
         # A plate on each page may have such a caption, but not in the margin.
-        return is_running and (is_marginal or len(line.text.split()) > 2)  # noqa: PLR2004
+        is_sentence = len(line.text.split()) > 2 and not PUNCTUATED.match(line.text)  # noqa: PLR2004
+        return is_running and (is_marginal or is_sentence)
 
 
 def find_label(caption: str) -> str:

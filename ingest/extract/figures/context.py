@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import islice
 
-from ingest.extract.figures.insert import find_line
+from ingest.extract.figures.insert import MAX_ANCHOR_CHARS, find_line
 from ingest.models import Figure, Heading
 
 MAX_PARAGRAPH_CHARS = 700  # sent with a figure, of each paragraph
-PARAGRAPH_BREAK = re.compile(r"\n[ \t]*\n")
+MIN_ANCHOR_WORDS = 3  # of a line that begins within one of the text
+PARAGRAPH_BREAK = re.compile(r"\n[ \t]*\n")  # which the text of many pages has none of
 
 
 def add_context(
@@ -25,20 +27,64 @@ def add_context(
         yield replace(
             figure,
             heading=find_heading(figure, text, headings),
-            before=find_paragraph(text, figure.above)[-MAX_PARAGRAPH_CHARS:],
-            after=find_paragraph(text, figure.below)[:MAX_PARAGRAPH_CHARS],
+            before=end_of(paragraph_until(text, figure.above)),
+            after=start_of(paragraph_from(text, figure.below, figure.caption)),
         )
 
 
-def find_paragraph(text: str, line: str) -> str:
-    """Return the paragraph of a page that has a line; the line itself if none has."""
-    start = find_line(text, line)
+def paragraph_until(text: str, line: str) -> str:
+    """Return a paragraph of a page up to the end of a line; the line if the page has none."""
+    start = find_words(text, line)
     if start is None:
-        return " ".join(line.split())
-    breaks = [found.span() for found in PARAGRAPH_BREAK.finditer(text)]
-    begin = max((end for _, end in breaks if end <= start), default=0)
-    finish = min((first for first, _ in breaks if first > start), default=len(text))
-    return " ".join(text[begin:finish].split())
+        return line
+    end = text.find("\n", start)
+    begin = max((found.end() for found in PARAGRAPH_BREAK.finditer(text, 0, start)), default=0)
+    return text[begin : end if end >= 0 else len(text)]
+
+
+def paragraph_from(text: str, line: str, caption: str) -> str:
+    """Return a paragraph of a page from a line on; the line if the page has none.
+
+    If the line continues a caption, the paragraph after the caption belongs to it.
+    """
+    start = find_words(text, line)
+    if start is None:
+        return line
+    above = find_line(text, caption)
+    is_caption = above is not None and not PARAGRAPH_BREAK.search(text, above, start)
+    ends = [
+        found.start() for found in islice(PARAGRAPH_BREAK.finditer(text, start), 1 + is_caption)
+    ]
+    return text[start : ends[-1] if len(ends) > is_caption else len(text)]
+
+
+def find_words(text: str, line: str) -> int | None:
+    """Return the offset of a line of a page, as drawn; None if the text has no such line.
+
+    The text has a line after a broken word in the middle of another one.
+    """
+    start = find_line(text, line)
+    words = line[:MAX_ANCHOR_CHARS].split()
+    if start is not None or len(words) < MIN_ANCHOR_WORDS:
+        return start
+    found = re.search(r"\s+".join(map(re.escape, words)), text)
+    return found.start() if found else None
+
+
+def end_of(text: str) -> str:
+    """Return the last words of a text, on one line."""
+    words = " ".join(text.split())
+    if len(words) <= MAX_PARAGRAPH_CHARS:
+        return words
+    return words[-MAX_PARAGRAPH_CHARS:].partition(" ")[2] or words[-MAX_PARAGRAPH_CHARS:]
+
+
+def start_of(text: str) -> str:
+    """Return the first words of a text, on one line."""
+    words = " ".join(text.split())
+    if len(words) <= MAX_PARAGRAPH_CHARS:
+        return words
+    return words[:MAX_PARAGRAPH_CHARS].rpartition(" ")[0] or words[:MAX_PARAGRAPH_CHARS]
 
 
 def find_heading(figure: Figure, text: str, headings: Sequence[Heading]) -> str:

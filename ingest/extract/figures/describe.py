@@ -10,6 +10,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from ingest.models import Figure, FigureDescription, FigureKind
@@ -56,8 +57,15 @@ MAX_SUMMARY_WORDS = 150
 MAX_TITLE_CHARS, MAX_SUMMARY_CHARS, MAX_WORDS_CHARS = 200, 1500, 2000
 MAX_AXES, MAX_AXIS_CHARS = 8, 120
 MAX_ROWS, MAX_CELLS, MAX_CELL_CHARS = 60, 12, 80
+# Of a text, before it is cleaned, which takes quadratic time for some; half of it may be markup.
+MAX_CLEANED_CHARS = 2 * MAX_WORDS_CHARS
+MAX_STARTS = 20  # braces at which an answer may begin, after thoughts of the model
 
-LINK = re.compile(r"(?:[a-z][a-z0-9+.-]*://|www\.|mailto:|data:|javascript:)\S*", re.IGNORECASE)
+# After "data:" or "javascript:", a space means that they are words: "Source data: IMF".
+LINK = re.compile(
+    r"[a-z][a-z0-9+.-]{0,20}://\S*|www\.\S*|\b(?:mailto|data|javascript|vbscript):\S+",
+    re.IGNORECASE,
+)
 MARKED_LINK = re.compile(r"!?\[([^\]\n]*)\]\([^)\n]*\)")
 TAG = re.compile(r"</?[A-Za-z!][^<>\n]*>")
 JOINERS = "\u200c\u200d"  # that letters of some scripts need
@@ -88,14 +96,16 @@ def answer_room(model: str) -> tuple[int, int]:
 
 def parse_description(text: str, model: str) -> FigureDescription:
     """Return the description in an answer. Raises InvalidDescriptionError."""
-    start, end = text.find("{"), text.rfind("}")  # some models wrap it in a code block
-    try:
-        answer = json.loads(text[start : end + 1])
-    except (ValueError, RecursionError):  # a picture may ask for ten thousand brackets
-        raise InvalidDescriptionError("the answer is no JSON") from None
-    if not isinstance(answer, dict):
-        raise InvalidDescriptionError("the answer is no object")
-    return check_description(answer, model)
+    decoder = json.JSONDecoder()
+    # Some models wrap it in a code block, or think aloud before it.
+    for start in islice(re.finditer(r"\{", text), MAX_STARTS):
+        try:
+            answer, _ = decoder.raw_decode(text, start.start())
+        except (ValueError, RecursionError):  # a picture may ask for ten thousand brackets
+            continue
+        if "kind" in answer:
+            return check_description(answer, model)
+    raise InvalidDescriptionError("the answer is no JSON")
 
 
 def check_description(answer: Mapping[str, Any], model: str) -> FigureDescription:
@@ -139,7 +149,8 @@ def clean(value: object) -> str:
     """Return a text without links, markup and control characters; "" for what is no text."""
     if not isinstance(value, str):
         return ""
-    text = "".join(filter(is_shown, unicodedata.normalize("NFC", value)))
+    shown = filter(is_shown, unicodedata.normalize("NFC", value[: 2 * MAX_CLEANED_CHARS]))
+    text = "".join(islice(shown, MAX_CLEANED_CHARS))
     before = ""
     while text != before:  # what is left may be a link again
         before = text
@@ -170,7 +181,7 @@ def shorten_summary(text: str) -> str:
 
 def iter_lines(value: object, most: int, chars: int) -> Iterator[str]:
     """Yield the first texts of a list, each on one line; others than texts are left out."""
-    for item in value[:most] if isinstance(value, list) else ():
+    for item in value[:most] if isinstance(value, (list, tuple)) else ():
         number = str(item) if isinstance(item, (int, float)) and not isinstance(item, bool) else ""
         if line := clean_line(item, chars) or number:
             yield line
@@ -178,8 +189,8 @@ def iter_lines(value: object, most: int, chars: int) -> Iterator[str]:
 
 def iter_rows(value: object) -> Iterator[tuple[str, ...]]:
     """Yield the first rows of a table; an empty cell stays, an empty row does not."""
-    for row in value[:MAX_ROWS] if isinstance(value, list) else ():
-        if isinstance(row, list):
+    for row in value[:MAX_ROWS] if isinstance(value, (list, tuple)) else ():
+        if isinstance(row, (list, tuple)):
             cells = tuple(
                 next(iter_lines([cell], 1, MAX_CELL_CHARS), "") for cell in row[:MAX_CELLS]
             )

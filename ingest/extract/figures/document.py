@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
 from ingest.extract.figures.insert import insert_words
 from ingest.extract.figures.masks import add_masks
+from ingest.extract.figures.shapes import is_large
 from ingest.extract.safe_call import try_call
 from ingest.models import Figure, PageShares
 
@@ -35,11 +36,8 @@ def read_in_figures(
     sandbox numbers them.
     """
     drawn = PageImages(engines)
-    figures = tuple(
-        figure
-        for figure in list_figures(engines, len(pages))[:MAX_READ_FIGURES]
-        if not figure.has_text and figure.page not in scanned and not drawn.is_plain(figure)
-    )
+    found = list_figures(engines, len(pages))[:MAX_READ_FIGURES]
+    figures = tuple(iter_shown((one for one in found if not one.has_text), drawn, scanned))
     read = list(pages)
     for number, figure in enumerate(figures):
         result = options.figure_results.get(number)
@@ -56,13 +54,23 @@ def read_in_figures(
 
 def list_described(engines: EngineChain, count: int, scanned: Container[int]) -> tuple[Figure, ...]:
     """Return the figures of a document for a model to describe, in reading order of the pages."""
-    drawn = PageImages(engines)
-    figures = [
-        figure
-        for figure in list_figures(engines, count)[:MAX_DESCRIBED_FIGURES]
-        if figure.page not in scanned and not drawn.is_plain(figure)
-    ]
-    return tuple(add_masks(engines, figures))
+    found = list_figures(engines, count)[:MAX_DESCRIBED_FIGURES]
+    return tuple(add_masks(engines, list(iter_shown(found, PageImages(engines), scanned))))
+
+
+def iter_shown(
+    figures: Iterable[Figure], drawn: PageImages, scanned: Container[int]
+) -> Iterator[Figure]:
+    """Yield the figures of typed pages that show something: no tagged icon, nor a plain area."""
+    for figure in figures:
+        left, top, right, bottom = figure.box
+        share = (right - left) * (bottom - top)
+        if (
+            figure.page not in scanned
+            and is_large(*figure.size, share, has_caption=bool(figure.caption))
+            and not drawn.is_plain(figure)
+        ):
+            yield figure
 
 
 def new_lines(words: str, page: str) -> str:
@@ -91,7 +99,7 @@ class PageImages:
 
     def is_plain(self, figure: Figure) -> bool:
         """Return whether a picture has one colour only; False if it cannot be drawn."""
-        if not figure.is_picture or figure.caption or figure.words:
+        if not figure.is_picture:
             return False
         crop = try_call(partial(self.crop, figure), None)
         return crop is not None and int(crop.max()) - int(crop.min()) < MIN_CONTRAST

@@ -25,6 +25,7 @@ from ingest.extract.figures.shapes import (
     grow,
     has_middle,
     height_of,
+    is_large,
     overlap,
     touches,
     width_of,
@@ -35,10 +36,6 @@ if TYPE_CHECKING:
 
 BACKGROUND_SHARE = 0.8  # of a page; what covers more is behind it all, or a scan
 FRAME_SHARE = 0.4  # of a page; a box round more is a frame of its text
-MIN_SIDE_POINTS = 28.0  # 1 cm; a figure is no narrower, or it is a rule
-MIN_AREA_POINTS = 57.0 * 57.0  # 2 x 2 cm
-MIN_PAGE_SHARE = 0.015
-MIN_CAPTIONED_POINTS = 20.0  # of either side, with a caption
 TILE_GAP = 2.0  # points between the strips of a picture
 PATH_GAP = 6.0  # points between the paths of a drawing
 LABEL_GAP = 11.0  # points from a drawing to its labels
@@ -80,7 +77,7 @@ def find_figures(page: DrawnPage, captions: Sequence[Box] = ()) -> list[FoundFig
     merged = merge(pictures + drawings)
     labelled = [add_labels(one, merged, [*labels, *outlined], paragraphs) for one in merged]
     return sorted(
-        (figure for figure in labelled if is_large(figure, page, captions)),
+        (figure for figure in labelled if is_figure(figure, page, captions)),
         key=lambda figure: (-figure.box[3], figure.box[0]),
     )
 
@@ -248,10 +245,11 @@ def add_labels(
     return replace(figure, box=box)
 
 
-def is_large(figure: FoundFigure, page: DrawnPage, captions: Sequence[Box]) -> bool:
-    """Return whether a figure is large enough to be one; with a caption it may be smaller."""
-    width, height = width_of(figure.box), height_of(figure.box)
-    if any(is_beside(caption, figure.box) for caption in captions):
-        return min(width, height) >= MIN_CAPTIONED_POINTS
-    least = max(MIN_AREA_POINTS, MIN_PAGE_SHARE * page.width * page.height)
-    return min(width, height) >= MIN_SIDE_POINTS and width * height >= least
+def is_figure(figure: FoundFigure, page: DrawnPage, captions: Sequence[Box]) -> bool:
+    """Return whether a picture or drawing is large enough, given what may be its caption."""
+    return is_large(
+        width_of(figure.box),
+        height_of(figure.box),
+        area_of(figure.box) / max(1.0, page.width * page.height),
+        has_caption=any(is_beside(caption, figure.box) for caption in captions),
+    )

@@ -1,7 +1,7 @@
-"""Add the masks of images to the hashes of figures.
+"""Add the masks and palettes of images to the hashes of figures.
 
-PDFium's bytes of an image leave its mask out, which may hold all that differs: a drawing may be one
-colour, seen through a mask. pypdf reads the masks, and only of documents that have some.
+PDFium's bytes of an image leave these out, which may hold all that differs: a drawing may be one
+colour, seen through a mask. pypdf reads them, and only of documents that have some.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from ingest.models import Figure
 if TYPE_CHECKING:
     from ingest.extract.pdf import EngineChain
 
-# In the dictionary of an image, which no object stream can hold.
-MASK_ENTRY = re.compile(rb"/S?Mask[\s/\[\d]")
+# In the dictionary of an image, which no object stream can hold; a palette may be in one.
+MASK_ENTRY = re.compile(rb"/(?:S?Mask|Decode|Indexed)[\s/\[\d]")
 MAX_FORM_LEVELS = 8
 MAX_IMAGES = 2000  # of a page
 IDENTITY_DIGITS = 32  # of the hash of an image's bytes, in the identity of a figure
@@ -57,14 +57,23 @@ def hash_masks(engines: EngineChain, page: int) -> dict[str, list[str]]:
     for number, image in enumerate(iter_images(resources, 0)):
         if number == MAX_IMAGES:
             raise ValueError("the page has too many images")
-        for name in ("/SMask", "/Mask"):
-            mask = image[name].get_object() if name in image else None
-            if mask is not None:
-                text = repr(sorted(map(str, mask))) if hasattr(mask, "keys") else repr(mask)
-                data = getattr(mask, "_data", b"")
-                digest = hashlib.sha256(text.encode(errors="replace") + data).hexdigest()
-                masks.setdefault(hash_image(image), []).append(digest)
+        for part in iter_parts(image):
+            text = repr(sorted(map(str, part))) if hasattr(part, "keys") else repr(part)
+            data = getattr(part, "_data", b"")
+            digest = hashlib.sha256(text.encode(errors="replace") + data).hexdigest()
+            masks.setdefault(hash_image(image), []).append(digest)
     return masks
+
+
+def iter_parts(image: Any) -> Iterator[Any]:
+    """Yield what an image is seen through: masks, the range of its values, a palette."""
+    for name in ("/SMask", "/Mask", "/Decode"):
+        if (part := image.get(name)) is not None:
+            yield part.get_object()
+    colours = image.get("/ColorSpace")
+    colours = None if colours is None else colours.get_object()
+    if isinstance(colours, list) and colours[0] == "/Indexed":
+        yield colours[3].get_object()
 
 
 def iter_images(resources: Any, level: int) -> Iterator[Any]:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ingest.extract.figures.context import MAX_PARAGRAPH_CHARS
+from ingest.extract.figures.context import end_of, start_of
 from ingest.extract.figures.insert import find_line
+from ingest.extract.figures.shapes import is_large
 from ingest.extract.ocr import RENDER_DPI
-from ingest.models import Figure, OcrFigure, OcrResult
+from ingest.models import Figure, OcrFigure, OcrResult, PageShares
 
 POINTS_PER_PIXEL = 72 / RENDER_DPI
 MAX_FIGURES = 50  # of a page
-MIN_SIDE_POINTS = 28.0
-MIN_AREA_POINTS = 57.0 * 57.0  # 2 x 2 cm
-MIN_PAGE_SHARE = 0.015
 
 
 def list_scan_figures(page: int, result: OcrResult, page_hash: str) -> Iterator[Figure]:
@@ -26,7 +24,7 @@ def list_scan_figures(page: int, result: OcrResult, page_hash: str) -> Iterator[
     """
     found = sorted(result.figures, key=lambda figure: (figure.box[1], figure.box[0]))
     for one in found[:MAX_FIGURES]:
-        if one.caption or is_large(one):
+        if one.caption or is_large(*size_of(one), share_of(one.box), has_caption=False):
             place = " ".join(f"{edge:.3f}" for edge in one.box)
             before, after = split_at_caption(result.text, one.caption)
             yield Figure(
@@ -38,8 +36,8 @@ def list_scan_figures(page: int, result: OcrResult, page_hash: str) -> Iterator[
                 below=first_line(after.split("\n")),
                 content=f"scan {page_hash} {place}",
                 size=size_of(one),
-                before=" ".join(before.split())[-MAX_PARAGRAPH_CHARS:],
-                after=" ".join(after.split())[:MAX_PARAGRAPH_CHARS],
+                before=end_of(before),
+                after=start_of(after),
             )
 
 
@@ -49,16 +47,10 @@ def size_of(figure: OcrFigure) -> tuple[float, float]:
     return width * POINTS_PER_PIXEL, height * POINTS_PER_PIXEL
 
 
-def is_large(figure: OcrFigure) -> bool:
-    """Return whether a figure is large enough to be one."""
-    width, height = size_of(figure)
-    left, top, right, bottom = figure.box
-    share = (right - left) * (bottom - top)
-    return (
-        min(width, height) >= MIN_SIDE_POINTS
-        and width * height >= MIN_AREA_POINTS
-        and share >= MIN_PAGE_SHARE
-    )
+def share_of(box: PageShares) -> float:
+    """Return the share of a page that a box takes."""
+    left, top, right, bottom = box
+    return (right - left) * (bottom - top)
 
 
 def split_at_caption(text: str, caption: str) -> tuple[str, str]:

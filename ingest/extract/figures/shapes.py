@@ -12,6 +12,11 @@ Box: TypeAlias = tuple[float, float, float, float]  # left, bottom, right, top
 MIN_PATHS = 3  # of a drawing
 RULE_POINTS = 2.5  # a path that is thinner is a line
 
+MIN_SIDE_POINTS = 28.0  # 1 cm; a figure is no narrower, or it is a rule
+MIN_AREA_POINTS = 57.0 * 57.0  # 2 x 2 cm
+MIN_PAGE_SHARE = 0.015
+MIN_CAPTIONED_POINTS = 20.0  # of either side, with a caption
+
 
 class Look(Enum):
     """Appearance of a drawn object."""
@@ -55,6 +60,17 @@ def height_of(box: Box) -> float:
 def area_of(box: Box) -> float:
     """Return the area of a box; 0 if its sides are in reverse."""
     return max(0.0, box[2] - box[0]) * max(0.0, box[3] - box[1])
+
+
+def is_large(width: float, height: float, share: float, *, has_caption: bool) -> bool:
+    """Return whether a figure of so many points, and a share of its page, is large enough."""
+    if has_caption:
+        return min(width, height) >= MIN_CAPTIONED_POINTS
+    return (
+        min(width, height) >= MIN_SIDE_POINTS
+        and width * height >= MIN_AREA_POINTS
+        and share >= MIN_PAGE_SHARE
+    )
 
 
 def grow(box: Box, by: float) -> Box:

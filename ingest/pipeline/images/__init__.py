@@ -13,8 +13,9 @@ from typing import Protocol
 
 from ingest.errors import ConfigError
 
-# The name that `name_image` gives; also of what a killed process leaves of a file.
-IMAGE_NAME = re.compile(r"[0-9a-f]{40}\.(?:png|jpg)")
+# The name that `name_image` gives; also of what a killed process leaves of a file. Files of others
+# may be named by a hash, too, so it begins with a word.
+IMAGE_NAME = re.compile(r"figure-[0-9a-f]{40}\.(?:png|jpg)")
 STORED_NAME = re.compile(rf"{IMAGE_NAME.pattern}|\.{IMAGE_NAME.pattern}\.\w+")
 OWNER_FILE_NAME = ".ingest-figures"  # names the index whose images these are
 JPEG_START = b"\xff\xd8\xff"
@@ -49,7 +50,7 @@ class ImageStore(Protocol):
 def name_image(image: bytes) -> str:
     """Return the name of an image: a hash of its bytes, and the ending of its format."""
     ending = "jpg" if image.startswith(JPEG_START) else "png"
-    return f"{hashlib.sha256(image).hexdigest()[:40]}.{ending}"
+    return f"figure-{hashlib.sha256(image).hexdigest()[:40]}.{ending}"
 
 
 def other_owner_error(place: str) -> ConfigError:

@@ -114,7 +114,6 @@ class FigureAnswer:
     words: Text
     above: Text
     below: Text
-    identity: Line
     is_picture: bool
     has_text: bool
     content: Line

@@ -20,6 +20,12 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from ingest.chunk.tokens import count_tokens
+from ingest.embed.chat import (
+    ChatAnswer,
+    ChatQuestion,
+    ContentRefusedError,
+    RequestRefusedError,
+)
 from ingest.errors import DocumentError, ServiceError, StoppedError
 from ingest.extract.figures.describe import (
     INSTRUCTIONS,
@@ -54,7 +60,7 @@ from ingest.runtime.prices import ChatTokens
 from ingest.runtime.timing import DESCRIBING_FIGURES, Stopwatch
 
 if TYPE_CHECKING:
-    from ingest.embed.openai_chat import ChatAnswer, ChatModel
+    from ingest.embed.openai_chat import ChatModel
     from ingest.pipeline.images import ImageStore
 
 log = logging.getLogger(__name__)
@@ -62,7 +68,6 @@ log = logging.getLogger(__name__)
 MAX_CONCURRENT_FIGURES = 8  # at a service
 EXPECTED_ANSWER_TOKENS = 350  # of a figure, in an estimate
 MAX_PICTURE_BYTES = 8_000_000  # services accept 20 MB; no figure within its pixels has as many
-MAX_FIRST_REFUSALS = 5  # requests, before any is answered: the deployment describes no pictures
 WAIT_SECONDS = 0.5  # between checks for cancellation
 NOT_YET = "the run ended before it was described"
 
@@ -91,9 +96,6 @@ class FigureDescriber:
         self.sandbox = render_pool(limits)
         self.unsent: dict[str, ChatTokens] = {}  # by key, of figures that a run would pay for
         self.outage = ""  # why the service is not asked any more in this run
-        self.refusals = 0
-        self.has_answered = False
-        self.lock = threading.Lock()
         # Each thread holds one picture at most, so their number limits memory too.
         self.threads = ThreadPoolExecutor(MAX_CONCURRENT_FIGURES, SENDER_THREADS)
         self.calls: SharedCalls[Described] = SharedCalls(self.threads)
@@ -217,7 +219,7 @@ class FigureDescriber:
             try:
                 picture = task.draw()
                 made = self.ask(task, picture)
-            except (DocumentError, InvalidDescriptionError) as error:
+            except (DocumentError, InvalidDescriptionError, RequestRefusedError) as error:
                 if self.is_overdue():  # the end of the run has ended the sandbox, too
                     raise StoppedError(NOT_YET) from error
                 return self.cache.note_failure(task, str(error), attempts + 1)
@@ -256,9 +258,7 @@ class FigureDescriber:
         return replace(made, image=self.images.keep(picture))
 
     def ask(self, task: FigureTask, picture: bytes) -> Described:
-        """Ask the model for a description. Raises InvalidDescriptionError."""
-        from ingest.embed.openai_chat import ContentRefusedError, RequestRefusedError
-
+        """Ask the model for a description. Raises InvalidDescriptionError, RequestRefusedError."""
         first, more = answer_room(self.model)
         try:
             answer = self.send(task, picture, first)
@@ -266,9 +266,6 @@ class FigureDescriber:
                 answer = self.send(task, picture, more)
         except ContentRefusedError as error:
             return Described(FigureOutcome.REFUSED, f"refused {error}")
-        except RequestRefusedError as error:  # it may be the deployment's fault, not the picture's
-            self.count_refusal(str(error))
-            return Described(FigureOutcome.FAILED, str(error))
         except StoppedError:
             raise
         except ServiceError as error:
@@ -282,17 +279,8 @@ class FigureDescriber:
             return Described(FigureOutcome.DECORATION)
         return Described(FigureOutcome.DESCRIBED, description=asdict(description))
 
-    def count_refusal(self, reason: str) -> None:
-        """Count a refused request; stop asking if nothing but refusals comes."""
-        with self.lock:
-            self.refusals += 1
-        if self.refusals >= MAX_FIRST_REFUSALS and not self.has_answered:
-            self.outage = self.outage or reason
-
     def send(self, task: FigureTask, picture: bytes, room: int) -> ChatAnswer:
         """Send the picture of a figure, with so much room for the answer."""
-        from ingest.embed.openai_chat import ChatQuestion
-
         assert self.chat
         try:
             size = read_size(picture)
@@ -302,11 +290,9 @@ class FigureDescriber:
             raise DocumentError(f"page {task.figure.page}: the picture of a figure is too large")
         tokens = self.count_tokens(task, size)
         kind = media_type(picture)
-        answer = self.chat.ask(
+        return self.chat.ask(
             ChatQuestion(INSTRUCTIONS, task.words, picture, kind, SCHEMA, tokens, room)
         )
-        self.has_answered = True
-        return answer
 
     def count_tokens(self, task: FigureTask, size: tuple[int, int]) -> int:
         """Return the tokens that a request for a figure is billed, approximately."""

@@ -73,10 +73,24 @@ def test_an_answer_that_describes_nothing_is_refused(text: str) -> None:
         parse_description(text, "m")
 
 
-def test_an_answer_in_a_code_block_is_read() -> None:
-    """Servers without schemas wrap it in words."""
-    found = parse_description(f"Sure:\n```json\n{answered(kind='Map')}\n```\n", "m")
+@pytest.mark.parametrize("wrapped", ["Sure:\n```json\n%s\n```\n", "<think>{a map} {}</think>%s}"])
+def test_an_answer_among_other_words_is_read(wrapped: str) -> None:
+    """Servers without schemas wrap it in words, or think aloud before it."""
+    found = parse_description(wrapped % answered(kind="Map"), "m")
     assert (found.kind, found.title) == (FigureKind.MAP, "Sales")
+
+
+def test_a_colon_makes_no_link() -> None:
+    """Where a chart names its source, the source is not lost."""
+    found = parse_description(answered(summary="Source data: IMF, metadata:x."), "m")
+    assert found.summary == "Source data: IMF, metadata:x."
+
+
+@pytest.mark.parametrize("part", ["[", "a", "<a", "hthttp:// "])
+def test_an_endless_answer_takes_no_time(part: str) -> None:
+    """A server answers with ten million characters, and another figure comes after it."""
+    found = parse_description(answered(words=part * 1_000_000 + ">" * 1_000_000), "m")
+    assert len(found.words) <= 2000  # after hours, if the time grew with the square of its length
 
 
 def test_the_question_has_the_words_around_the_figure() -> None:

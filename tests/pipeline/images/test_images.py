@@ -86,7 +86,8 @@ def test_a_folder_of_images_is_for_its_owner_only(azure: Azure, tmp_path: Path) 
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
         assert stat.S_IMODE((folder / name).stat().st_mode) == 0o600
         (folder / f".{name}.abc_1").write_bytes(PNG[:3])
-        (folder / "mine.png").write_bytes(PNG)
+        for mine in ("mine.png", f"{'0' * 40}.png"):  # another program names files by a hash, too
+            (folder / mine).write_bytes(PNG)
         assert set(store.names()) == {name, f".{name}.abc_1"}
 
 

@@ -88,7 +88,9 @@ def run(folder: Path, chosen: Settings) -> list[RunEvent]:
 
 
 def test_a_figure_is_described_and_found(azure: Azure, folder: Path, tmp_path: Path) -> None:
-    """The picture that the model gets is the figure alone, and its description is in the index."""
+    """The picture that the model gets is the figure alone, and all it says of it is indexed."""
+    values = {"axes": ["Year"], "rows": [["Year", "Sales"], ["2024", "12"]]}
+    azure.openai.chat.answers = {"blue valves": values}
     write(folder / "a.pdf", with_figures("blue valves"))
     chosen = client(azure, tmp_path)
 
@@ -103,6 +105,9 @@ def test_a_figure_is_described_and_found(azure: Azure, folder: Path, tmp_path: P
     with connected(chosen, Cancellation(), write=False) as all_:
         (hit, *_) = all_.index.search("picture of blue valves", None, Mode.TEXT, 5)
     assert "Picture of blue valves" in str(hit.fields["content"])
+    assert "\n\nYear\n\n| Year | Sales |\n| --- | --- |\n| 2024 | 12 |" in str(
+        hit.fields["content"]
+    )
 
 
 def test_each_figure_has_an_outcome(azure: Azure, folder: Path, tmp_path: Path) -> None:
@@ -188,6 +193,34 @@ def test_an_answer_that_is_no_description_is_given_up(
     found = [settled(run(folder, chosen))["a.pdf"].details.figure_outcomes for _ in range(4)]
     assert found == [{"failed": 1}, {"failed": 1}, {"refused": 1}, {"refused": 1}]
     assert azure.openai.chat.codes == {"blue valves": 3}
+
+
+def test_a_picture_that_the_service_fails_on_is_given_up(
+    azure: Azure, folder: Path, tmp_path: Path
+) -> None:
+    """Others are described meanwhile; alone, it is blamed once a probe is answered."""
+    azure.openai.chat.refusing = {"blue valves": "broken", "red pumps": "invalid"}
+    write(folder / "a.pdf", with_figures("blue valves", "red pumps", "green taps"))
+    chosen = client(azure, tmp_path)
+    found = [settled(run(folder, chosen))["a.pdf"].details.figure_outcomes for _ in range(4)]
+    failed, given_up = {"described": 1, "failed": 2}, {"described": 1, "refused": 2}
+    assert found == [failed, failed, given_up, given_up]
+    assert azure.openai.chat.refused == 3 * 3 + 3
+    assert azure.openai.chat.codes["green taps"] == 1
+
+
+def test_a_model_that_sees_no_pictures_is_not_asked_for_each(
+    azure: Azure, folder: Path, tmp_path: Path
+) -> None:
+    """No picture is blamed: a run with another deployment describes them all."""
+    azure.openai.chat.sees = False
+    write(folder / "a.pdf", with_figures("blue valves", "red pumps"))
+    event = settled(run(folder, client(azure, tmp_path)))["a.pdf"]
+    assert event.details.figure_outcomes == {"failed": 2}
+    assert "does not describe pictures" in event.reason
+    azure.openai.chat.sees = True
+    event = settled(run(folder, client(azure, tmp_path)))["a.pdf"]
+    assert event.details.figure_outcomes == {"described": 2}
 
 
 def test_an_older_server_is_asked_in_its_own_way(
