@@ -24,7 +24,7 @@ from ingest.commands.search.outdated import mark_outdated
 from ingest.config.connections import create_connections
 from ingest.config.embedding import create_embedder
 from ingest.config.factory import create_run, find_capacity, open_services
-from ingest.config.index import index_name, open_index
+from ingest.config.index import check_searchable, open_index
 from ingest.config.roots import resolve_roots
 from ingest.config.settings import Settings, validate_settings
 from ingest.config.sources import open_roots
@@ -170,11 +170,9 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
         ) as model,
         closing(open_index(settings, model, connections)) as opened,
     ):
-        if not opened.totals().chunks:
-            raise ConfigError(
-                f"the index in {index_name(settings)} is empty: fill it with ingest run"
-            )
-        vector = None if search_mode is Mode.TEXT else model.embed_questions([query])[0]
+        embeds = search_mode is not Mode.TEXT
+        check_searchable(opened, model if embeds else None, settings)
+        vector = model.embed_questions([query])[0] if embeds else None
         hits = (
             opened.search(query, vector, search_mode, top)
             if person is None and chosen is FigureFilter.INCLUDE
