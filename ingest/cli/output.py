@@ -249,7 +249,7 @@ def format_past_run(summary: Summary) -> str:
     ended = summary.ended[:16].replace("T", " ")
     parts = [
         f"{ended}  exit {summary.exit}  {format_seconds(summary.seconds)}",
-        f"{counts or 'nothing settled'}; {summary.tokens_embedded:,} tokens embedded",
+        f"{counts or 'no documents'}; {summary.tokens_embedded:,} tokens embedded",
         summary.bottleneck,
     ]
     return "  ".join(part for part in parts if part)

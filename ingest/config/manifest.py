@@ -26,7 +26,7 @@ SETTING_NAMES = {
     "chunk_tokens": "INGEST_CHUNK_TOKENS",
     "overlap": "INGEST_CHUNK_OVERLAP",
     "model": "model",
-    "dimensions": "dimensions",
+    "dimensions": "AZURE_OPENAI_EMBEDDING_DIMENSIONS",
     "figures": "INGEST_FIGURES",
 }
 MAX_RECORDS_TO_COMPARE = 1000  # of an index of a version without manifests
@@ -75,9 +75,7 @@ def describe_other_recipe(index: Index, wanted: Manifest, name: str, rates: Rate
         remedy = "upgrade ingest"
     elif differences := list(find_differences(stored, wanted)):
         reason = f"was filled with {join(differences)}"
-        remedy = (
-            f"set {', '.join(f'{setting_name(d)}={setting_value(d.stored)}' for d in differences)}"
-        )
+        remedy = ", ".join(map(remedy_for, differences))
     else:
         return ""
     cost = describe_cost(index, rates)
@@ -102,9 +100,12 @@ def named_value(value: object) -> object:
     return "none" if value == "" else value
 
 
-def setting_value(value: object) -> str:
-    """Return a setting's value from a recipe's, which may name the engine after it."""
-    return str(named_value(value)).partition(" ")[0]
+def remedy_for(difference: Difference) -> str:
+    """Return what to set; a model is named, as several settings choose it."""
+    if difference.field == "model":
+        return f"embed with {difference.stored}"
+    value = str(named_value(difference.stored)).partition(" ")[0]  # the engine may come after it
+    return f"set {setting_name(difference)}={value}"
 
 
 def has_known_recipe(index: Index, recipe: Recipe) -> bool:
