@@ -342,6 +342,6 @@ def suggest_search(options: argparse.Namespace) -> str:
 
 
 def describe_index(totals: IndexTotals) -> str:
-    """Describe how much an index holds."""
+    """Describe how much an index holds. A search service tells no size, and counts roughly."""
     text = f"{pluralize(totals.sources, 'file')}, {pluralize(totals.chunks, 'chunk')}"
-    return text if totals.size < 0 else f"{text}, {format_bytes(totals.size)}"
+    return f"about {text}" if totals.size < 0 else f"{text}, {format_bytes(totals.size)}"
