@@ -86,11 +86,11 @@ def check_searchable(index: Index, model: Embedder | None, settings: Settings) -
     """
     totals, name = index.totals(), index_name(settings)
     if not totals.chunks:
-        raise ConfigError(f"the index in {name} is empty: fill it with ingest run")
+        raise ConfigError(f"the index {name} is empty: fill it with ingest run")
     stored = index.vector_space() if model else None
     if model and stored and stored[0] and stored != (model.model, model.dimensions):
         raise ConfigError(
-            f"the index in {name} holds vectors of {stored[0]} ({stored[1]} dimensions), not of "
+            f"the index {name} holds vectors of {stored[0]} ({stored[1]} dimensions), not of "
             f"{model.model} ({model.dimensions}): set that model, or search with --mode text"
         )
     return totals
