@@ -25,7 +25,7 @@ SETTING_NAMES = {
     "extractor": "INGEST_EXTRACTOR",
     "chunk_tokens": "INGEST_CHUNK_TOKENS",
     "overlap": "INGEST_CHUNK_OVERLAP",
-    "model": "model",
+    "model": "AZURE_OPENAI_EMBEDDING_MODEL",
     "dimensions": "AZURE_OPENAI_EMBEDDING_DIMENSIONS",
     "figures": "INGEST_FIGURES",
 }
@@ -75,7 +75,9 @@ def describe_other_recipe(index: Index, wanted: Manifest, name: str, rates: Rate
         remedy = "upgrade ingest"
     elif differences := list(find_differences(stored, wanted)):
         reason = f"was filled with {join(differences)}"
-        remedy = ", ".join(map(remedy_for, differences))
+        remedy = (
+            f"set {', '.join(f'{setting_name(d)}={setting_value(d.stored)}' for d in differences)}"
+        )
     else:
         return ""
     cost = describe_cost(index, rates)
@@ -92,6 +94,8 @@ def join(differences: list[Difference]) -> str:
 
 def setting_name(difference: Difference) -> str:
     """Return the name of the setting that decides a field of the recipe."""
+    if difference.field == "model" and str(difference.stored).startswith("local"):
+        return "INGEST_EMBEDDER"
     return SETTING_NAMES.get(difference.field, difference.field)
 
 
@@ -100,12 +104,9 @@ def named_value(value: object) -> object:
     return "none" if value == "" else value
 
 
-def remedy_for(difference: Difference) -> str:
-    """Return what to set; a model is named, as several settings choose it."""
-    if difference.field == "model":
-        return f"embed with {difference.stored}"
-    value = str(named_value(difference.stored)).partition(" ")[0]  # the engine may come after it
-    return f"set {setting_name(difference)}={value}"
+def setting_value(value: object) -> str:
+    """Return a setting's value from a recipe's, which may name the engine after it."""
+    return str(named_value(value)).partition(" ")[0]
 
 
 def has_known_recipe(index: Index, recipe: Recipe) -> bool:
