@@ -25,7 +25,7 @@ from ingest.commands.search.scripts import uses_vector
 from ingest.config.connections import create_connections
 from ingest.config.embedding import create_embedder
 from ingest.config.factory import create_run, find_capacity, open_services
-from ingest.config.index import index_name, open_index
+from ingest.config.index import check_searchable, open_index
 from ingest.config.roots import resolve_roots
 from ingest.config.settings import Settings, validate_settings
 from ingest.config.sources import open_roots
@@ -171,10 +171,7 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
         ) as model,
         closing(open_index(settings, model, connections)) as opened,
     ):
-        if not opened.totals().chunks:
-            raise ConfigError(
-                f"the index in {index_name(settings)} is empty: fill it with ingest run"
-            )
+        check_searchable(opened, None if search_mode is Mode.TEXT else model, settings)
         is_near = uses_vector(search_mode, query, model.model)
         vector = model.embed_questions([query])[0] if is_near else None
         hits = (

@@ -560,6 +560,10 @@ def test_a_model_of_mine_fills_a_search_service(azure: Azure, place: Place, shel
     (hit,) = search("topic 7", settings=settings, embed=place.model, mode="text", top=1)
     assert hit.fields["root"] == shelf.name
 
+    other = replace(place.model, model="other")
+    with pytest.raises(ConfigError, match=rf"holds vectors of {place.model.model} .*not of other"):
+        search("topic 7", settings=settings, embed=other)
+
 
 def test_importing_it_costs_next_to_nothing(tmp_path: Path) -> None:
     """A program that may never ingest anything does not pay for it at its start."""

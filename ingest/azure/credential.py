@@ -27,6 +27,9 @@ last_answer = threading.local()  # `status` of the last answer that this thread 
 # `az` starts another Python; on a busy laptop the SDK's default of ten seconds is not enough.
 LOGIN_TIMEOUT_SECONDS = 60
 
+# In the messages of credentials that this machine does not have.
+UNAVAILABLE = ("authentication unavailable", "azure-identity-broker", "PowerShell is not installed")
+
 # Importable from here too.
 COGNITIVE_SERVICES_SCOPE = token_hosts.COGNITIVE_SERVICES_SCOPE
 SEARCH_SCOPE = token_hosts.SEARCH_SCOPE
@@ -106,11 +109,11 @@ def request_access_token(credential: TokenCredential, scope: str) -> AccessToken
 def summarize_error(error: Exception) -> str:
     """Shorten an SDK's multi-line error to one line, without its advice.
 
-    A credential chain reports one line per credential; those that were not available are left out.
+    A credential chain reports one line per credential; those that are not set up are left out.
     """
     lines = redact(str(error)).partition("To mitigate")[0].splitlines()
     tried = [line.strip() for line in lines if line.startswith("\t")]
-    asked = [line for line in tried if "authentication unavailable" not in line]
+    asked = [line for line in tried if not any(words in line for words in UNAVAILABLE)]
     text = " ".join(("; ".join(asked or tried) or " ".join(lines)).split())
     return text.rstrip(".")[:400] or type(error).__name__
 

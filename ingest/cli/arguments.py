@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -42,11 +43,23 @@ docs/configuration.md lists them.
 
 
 class Parser(argparse.ArgumentParser):
-    """Argument parser whose errors end with the line "exit 2: ...", as those of commands do."""
+    """Argument parser whose errors are one line, "exit 2: ...", as those of commands are."""
+
+    def parse_known_args(  # type: ignore[override] # of three overloads
+        self, args: Sequence[str] | None = None, namespace: None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Reject an unknown option here, where those of the command are known."""
+        options, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            similar = get_close_matches(
+                unknown[0].partition("=")[0], self._option_string_actions, 1
+            )
+            hint = f" (did you mean {similar[0]}?)" if similar else ""
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+        return options, []
 
     def error(self, message: str) -> NoReturn:
-        """Print the usage and the error, and exit with code 2."""
-        self.print_usage(sys.stderr)
+        """Print the error, and exit with code 2."""
         self.exit(USAGE_EXIT_CODE, f"exit {USAGE_EXIT_CODE}: {message}; see {self.prog} --help\n")
 
 
@@ -259,7 +272,11 @@ def add_eval(command: argparse.ArgumentParser) -> None:
         help="a file with one JSON object per line (docs/eval.md)",
     )
     command.add_argument(
-        "roots", nargs="*", metavar="ROOT", help="roots that --compare reads (INGEST_ROOT)"
+        "roots",
+        nargs="*",
+        default=[],  # or argparse calls it required
+        metavar="ROOT",
+        help="roots that --compare reads (INGEST_ROOT)",
     )
     command.add_argument(
         "--compare",

@@ -281,7 +281,7 @@ def print_summary(
     counted = f"{pluralize(report.sources, 'file')}, {pluralize(report.chunks, 'chunk')}"
     print(f"Checked: {counted} in {index_label}")
     if not (report.sources or report.chunks or report.findings or report.stopped_early):
-        print("The index is empty: ingest run fills it")
+        print("The index is empty or does not exist: ingest run fills it")
         return
     if report.in_progress_count:
         print(f"Skipped: {report.in_progress_count:,} sources and roots, because a run is writing")

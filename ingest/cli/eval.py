@@ -38,7 +38,7 @@ from ingest.commands.eval.weight import (
     fit_weight,
 )
 from ingest.config.connections import create_connections
-from ingest.config.index import index_name
+from ingest.config.index import check_searchable, index_name
 from ingest.config.settings import Settings
 from ingest.errors import ConfigError
 from ingest.models import Mode
@@ -72,11 +72,7 @@ def main(options: argparse.Namespace) -> int:
             "roots are for --compare: add it, or leave them out to score the index as it is"
         )
     with open_index_and_model(settings, create_connections(settings)) as (index, model):
-        totals = index.totals()
-        if not totals.chunks:
-            raise ConfigError(
-                f"the index in {index_name(settings)} is empty: fill it with ingest run"
-            )
+        totals = check_searchable(index, model, settings)
         weights = {*TRIED_WEIGHTS, index.hybrid_weight}
         evaluation = evaluate(index, model, questions, weights=sorted(weights))
         fit = fit_weight(evaluation.ranks_by_weight, index.hybrid_weight)

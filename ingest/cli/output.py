@@ -279,7 +279,7 @@ def format_past_run(summary: Summary) -> str:
     ended = summary.ended[:16].replace("T", " ")
     parts = [
         f"{ended}  exit {summary.exit}  {format_seconds(summary.seconds)}",
-        f"{counts or 'nothing settled'}; {summary.tokens_embedded:,} tokens embedded",
+        f"{counts or 'no documents'}; {summary.tokens_embedded:,} tokens embedded",
         summary.bottleneck,
     ]
     return "  ".join(part for part in parts if part)
@@ -372,6 +372,6 @@ def suggest_search(options: argparse.Namespace) -> str:
 
 
 def describe_index(totals: IndexTotals) -> str:
-    """Describe how much an index holds."""
+    """Describe how much an index holds. A search service tells no size, and counts roughly."""
     text = f"{pluralize(totals.sources, 'file')}, {pluralize(totals.chunks, 'chunk')}"
-    return text if totals.size < 0 else f"{text}, {format_bytes(totals.size)}"
+    return f"about {text}" if totals.size < 0 else f"{text}, {format_bytes(totals.size)}"

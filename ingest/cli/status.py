@@ -76,15 +76,17 @@ def show(options: argparse.Namespace, settings: Settings, status: Status) -> Non
         print_json(status, states)
         return
     records, totals, parts, runs, roots = status
-    print(f"Index:   {index_name(settings)} holds {output.describe_index(totals)}")
+    if records or totals.chunks:
+        print(f"Index:   {index_name(settings)} holds {output.describe_index(totals)}")
+    else:
+        print(f"Index:   {index_name(settings)} is empty or does not exist: ingest run fills it")
     if totals.chunks and parts:
         print(f"Size:    {', '.join(f'{name} {format_bytes(n)}' for name, n in parts.items())}")
-    if not records:
-        print("The index is empty: ingest run fills it")
     for root, counts in count_by_root(records, roots).items():
         location = roots[root].location if root in roots else root
         name = root if location in ("", root) else f"{root} ({location})"
-        print(f"Root:    {escape_unprintable(name)}  {', '.join(f'{n:,} {o}' for o, n in counts)}")
+        counted = ", ".join(f"{n:,} {o}" for o, n in counts) or "no documents"
+        print(f"Root:    {escape_unprintable(name)}  {counted}")
     for text in format_troubles(records, options):
         print(text)
     for text in format_figure_outcomes(records, verbose=options.verbose):

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from ingest.config.connections import Connections, create_connections
 from ingest.config.embedding import (
@@ -29,7 +29,12 @@ from ingest.config.images import images_recipe, open_images
 from ingest.config.index import create_writers, index_location, index_name, open_index
 from ingest.config.location import Location
 from ingest.config.manifest import check_format, check_recipe, describe_other_recipe
-from ingest.config.reader import figure_ocr_name, open_document_intelligence, open_reader
+from ingest.config.reader import (
+    ReaderServices,
+    figure_ocr_name,
+    open_document_intelligence,
+    open_reader,
+)
 from ingest.config.settings import Settings
 from ingest.embed import Embedder
 from ingest.embed.account import add_account
@@ -49,9 +54,6 @@ from ingest.runtime.budget import Budget
 from ingest.runtime.cancellation import SENDER_THREADS, Cancellation
 from ingest.runtime.prices import FREE_PRICE, Rates, find_price
 from ingest.runtime.rate_limit import RateLimiter
-
-if TYPE_CHECKING:
-    from ingest.extract.ocr.document_intelligence import DocumentIntelligence
 
 log = logging.getLogger(__name__)
 
@@ -105,14 +107,11 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
     model = account_for(model, budget, journal)
     with ExitStack() as stack:
         stack.callback(model.close)
-        index = (
-            successor.index
-            if successor
-            else open_index(
-                settings, model, connections, create=write and not shared, any_model=any_model
-            )
-        )
-        earlier = successor.earlier if successor else None
+        if successor:
+            index, earlier = successor.index, successor.earlier
+        else:
+            create, earlier = write and not shared, None
+            index = open_index(settings, model, connections, create=create, any_model=any_model)
         stack.callback(index.close)
         model = take_stored_model(model, index) if any_model else model
         recipe = create_recipe(settings, model)
@@ -120,17 +119,12 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
         write_threads, max_writes = create_writers(settings)
         stack.callback(write_threads.shutdown, cancel_futures=True)
         stack.callback(stop_embedding, embed_threads, stop)
-        ocr_service = open_ocr_service(settings, connections, budget, shared) if write else None
-        chat = None
-        if write and not shared and describes_figures(settings):
-            chat = open_figure_chat(settings, connections, times, budget)
+        remote = ReaderServices()
+        if write:
+            opened = open_reader_services(settings, connections, times, budget, shared)
+            remote = stack.enter_context(opened)
         cache = InheritedPageCache(index, earlier) if earlier else index
-        images = (
-            stack.enter_context(open_images(settings, connections, write=True)) if write else None
-        )
-        reader = stack.enter_context(
-            open_reader(settings, cache, recipe, times, ocr_service, chat=chat, images=images)
-        )
+        reader = stack.enter_context(open_reader(settings, cache, recipe, times, remote))
         services = Services(
             index,
             model,
@@ -142,7 +136,7 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
             times,
             budget,
             earlier,
-            images=images,
+            images=remote.images,
         )
         with abandon_on_error(stop):
             if write and index.is_new and not settings.engine:
@@ -188,14 +182,23 @@ def account_for(model: Embedder, budget: Budget, journal: VectorJournal | None) 
     return add_journal(model, journal) if journal else model
 
 
-def open_ocr_service(
-    settings: Settings, connections: Connections, budget: Budget, shared: SharedState | None
-) -> DocumentIntelligence | None:
-    """Open the OCR service of a run; None if it uses none."""
-    if not Location.parse(settings.ocr).is_service:
-        return None
-    limiter = shared.ocr_rate_limiter if shared else None
-    return open_document_intelligence(settings, connections, budget, limiter)
+@contextmanager
+def open_reader_services(
+    settings: Settings,
+    connections: Connections,
+    times: Stopwatch,
+    budget: Budget,
+    shared: SharedState | None,
+) -> Iterator[ReaderServices]:
+    """Open the services that the reader of a run may call."""
+    ocr = chat = None
+    if Location.parse(settings.ocr).is_service:
+        limiter = shared.ocr_rate_limiter if shared else None
+        ocr = open_document_intelligence(settings, connections, budget, limiter)
+    if describes_figures(settings) and not shared:
+        chat = open_figure_chat(settings, connections, times, budget)
+    with open_images(settings, connections, write=True) as images:
+        yield ReaderServices(ocr, chat, images)
 
 
 def begin(services: Services, settings: Settings, stop: Cancellation, *, write: bool) -> None:

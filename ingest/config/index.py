@@ -20,7 +20,7 @@ from ingest.config.settings import Settings
 from ingest.embed import Embedder
 from ingest.embed.deployments import MODEL_DIMENSIONS, Endpoint
 from ingest.errors import ConfigError
-from ingest.index import Index
+from ingest.index import Index, IndexTotals
 from ingest.index.azure.profile import bind_own_profile
 from ingest.index.generations import Generations
 from ingest.runtime.budget import Budget
@@ -76,6 +76,24 @@ def open_index(
             "expected a folder, or https://..."
         )
     return INDEX_OPENERS[location.scheme](settings, model, connections, create)
+
+
+def check_searchable(index: Index, model: Embedder | None, settings: Settings) -> IndexTotals:
+    """Return what an index holds. Raises ConfigError if it is empty, or of another model.
+
+    A folder refuses to be opened with another model; a service would answer with anything.
+    `model`: embeds the questions; None if words alone are searched for.
+    """
+    totals, name = index.totals(), index_name(settings)
+    if not totals.chunks:
+        raise ConfigError(f"the index {name} is empty: fill it with ingest run")
+    stored = index.vector_space() if model else None
+    if model and stored and stored[0] and stored != (model.model, model.dimensions):
+        raise ConfigError(
+            f"the index {name} holds vectors of {stored[0]} ({stored[1]} dimensions), not of "
+            f"{model.model} ({model.dimensions}): set that model, or search with --mode text"
+        )
+    return totals
 
 
 def open_sqlite_index(

@@ -26,8 +26,8 @@ SETTING_NAMES = {
     "extractor": "INGEST_EXTRACTOR",
     "chunk_tokens": "INGEST_CHUNK_TOKENS",
     "overlap": "INGEST_CHUNK_OVERLAP",
-    "model": "model",
-    "dimensions": "dimensions",
+    "model": "AZURE_OPENAI_EMBEDDING_MODEL",
+    "dimensions": "AZURE_OPENAI_EMBEDDING_DIMENSIONS",
     "figures": "INGEST_FIGURES",
 }
 EMPTY, LOCAL = '""', "local"  # values of settings
@@ -96,6 +96,8 @@ def join(differences: list[Difference]) -> str:
 
 def setting_name(difference: Difference) -> str:
     """Return the name of the setting that decides a field of the recipe."""
+    if difference.field == "model" and str(difference.stored).startswith("local"):
+        return "INGEST_EMBEDDER"
     return SETTING_NAMES.get(difference.field, difference.field)
 
 

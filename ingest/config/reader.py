@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from threading import Semaphore
 from typing import TYPE_CHECKING
 
@@ -43,21 +44,26 @@ MAX_WAITING_FOR_FIGURES = 8  # documents whose figures are being described
 GROUP_SECONDS, OCR_GROUP_SECONDS = 0.75, 30.0
 
 
+@dataclass(frozen=True, slots=True)
+class ReaderServices:
+    """Services that a reader calls. Without one, it has what is in the cache, and nothing new."""
+
+    ocr: DocumentIntelligence | None = None
+    chat: ChatModel | None = None  # describes figures
+    images: ImageStore | None = None  # keeps their images
+
+
 @contextmanager
-def open_reader(  # noqa: PLR0913 - settings, and what they open
+def open_reader(
     settings: Settings,
     cache: OcrCache,
     recipe: Recipe,
     times: Stopwatch,
-    service: DocumentIntelligence | None,
-    *,
-    chat: ChatModel | None = None,
-    images: ImageStore | None = None,
+    remote: ReaderServices,
 ) -> Iterator[Reader]:
-    """Open the reader until the end of the context. `cache` has the pages already recognised.
+    """Open the reader until the end of the context. Raises ConfigError.
 
-    Without a `service`, pages that are not in the cache stay unrecognised; without a `chat`,
-    figures that are not stay without a description. Raises ConfigError.
+    `cache` has the pages that were recognised, and the figures that were described before.
     """
     at_once = count_workers(settings)
     passwords = read_passwords(settings.passwords)
@@ -72,10 +78,10 @@ def open_reader(  # noqa: PLR0913 - settings, and what they open
         stack.callback(threads.shutdown, cancel_futures=True)
         sandboxes = document_pool(sandbox_limits(settings), read_document)
         stack.callback(sandboxes.close)
-        ocr = scanned_page_ocr(settings, cache, times, service)
+        ocr = scanned_page_ocr(settings, cache, times, remote.ocr)
         if ocr:
             stack.callback(ocr.close)
-        describer = figure_describer(settings, cache, times, chat, images)
+        describer = figure_describer(settings, cache, times, remote.chat, remote.images)
         if describer:
             stack.callback(describer.close)
         reader = DocumentReader(
@@ -90,7 +96,7 @@ def open_reader(  # noqa: PLR0913 - settings, and what they open
             verify_share=verify_share(settings),
             figure_ocr=figure_ocr_name(settings),
             describer=describer,
-            images=images,
+            images=remote.images,
         )
         # Calls that wait for a sandbox end when it closes; those that have not begun, now.
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)

@@ -38,7 +38,7 @@ from ingest.extract.plausible import (
     drop_foreign_letters,
     is_implausible,
 )
-from ingest.extract.running_lines import separate_running_lines
+from ingest.extract.running_lines import remove_running_lines
 from ingest.extract.safe_call import try_call
 from ingest.extract.sandbox.pool import OnPage
 from ingest.extract.verify import MIN_AGREEMENT, TextVerifier
@@ -87,7 +87,7 @@ def extract_pdf(data: bytes, options: ExtractOptions, on_page: OnPage) -> Docume
     labels = tuple(
         clean_line(label, MAX_LABEL_CHARS) for label in try_call(first.labels, no_labels)[:count]
     )
-    pages, running = separate_running_lines(pages, headings, labels)
+    pages, running = remove_running_lines(pages, headings, labels)
     pages = tuple(limit_text(append_extras(engines, pages)))
     title, details = read_title_and_details(engines)
     return Document(

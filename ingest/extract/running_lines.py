@@ -75,20 +75,12 @@ class EdgeLine:
 
 def remove_running_lines(
     pages: Sequence[str], headings: Sequence[Heading] = (), labels: Sequence[str] = ()
-) -> tuple[str, ...]:
+) -> tuple[tuple[str, ...], tuple[RunningLines, ...]]:
     """Remove headers and footers that repeat on many pages.
 
     The first occurrence of each stays, so that its text can be found. A number in such a line must
     be constant or the page's own, so that neither the first row of a table nor the number of an
     invoice is taken for a header. The title of the page's section in it may vary.
-    """
-    return separate_running_lines(pages, headings, labels)[0]
-
-
-def separate_running_lines(
-    pages: Sequence[str], headings: Sequence[Heading] = (), labels: Sequence[str] = ()
-) -> tuple[tuple[str, ...], tuple[RunningLines, ...]]:
-    """Remove running headers and footers as remove_running_lines() does.
 
     Returns:
         The pages, and the lines removed from each; () if none were removed from any.

@@ -12,7 +12,7 @@ from azure.identity import (
     ManagedIdentityCredential,
 )
 
-from ingest.azure.credential import create_credential
+from ingest.azure.credential import create_credential, summarize_error
 from ingest.config.settings import build_settings
 from ingest.errors import ConfigError
 
@@ -87,3 +87,16 @@ def test_settings_never_show_a_key() -> None:
     shown = repr(build_settings({"AZURE_OPENAI_KEY": "k3y", "AZURE_SEARCH_KEY": "k4y"}, {}))
     assert "k3y" not in shown
     assert "k4y" not in shown
+
+
+def test_only_logins_that_i_could_use_are_in_the_error() -> None:
+    """On a laptop without a login I read of `az` and `azd`, and of no editor or shell."""
+    error = Exception(
+        "DefaultAzureCredential failed to retrieve a token.\nAttempted credentials:\n"
+        "\tEnvironmentCredential: EnvironmentCredential authentication unavailable.\n"
+        "\tVisualStudioCodeCredential: requires the 'azure-identity-broker' package.\n"
+        "\tAzureCliCredential: Azure CLI not found on path\n"
+        "\tAzurePowerShellCredential: PowerShell is not installed\n"
+        "To mitigate this issue, read a page."
+    )
+    assert summarize_error(error) == "AzureCliCredential: Azure CLI not found on path"

@@ -107,6 +107,8 @@ def test_the_form_can_be_chosen(command: Command, tmp_path: Path, form: tuple[st
         (["check", "more"], "exit 3: found "),
         (["doctor", "nowhere"], "exit 2: 1 thing to fix"),
         (["frobnicate"], "exit 2: argument COMMAND: invalid choice: 'frobnicate'"),
+        (["run", "--worker-s=1"], "(did you mean --workers?); see ingest run --help"),
+        (["eval"], "exit 2: the following arguments are required: QUESTIONS; see ingest eval"),
     ],
     ids=lambda each: each[0] if isinstance(each, list) else "",
 )

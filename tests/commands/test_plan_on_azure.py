@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from ingest.commands.plan import Estimate, PlanTotals, estimate
-from ingest.config.connections import create_connections
-from ingest.config.factory import open_services
 from ingest.config.roots import resolve_roots
 from ingest.config.settings import Settings, build_settings
 from ingest.errors import ConfigError
 from ingest.models import RunEvent, SourceResult
-from ingest.pipeline.context import Run, Services
+from ingest.pipeline.context import Run
 from ingest.pipeline.dry_run import DryRunEvent, dry_run
 from ingest.pipeline.stages import ingest_root
-from ingest.runtime.cancellation import Cancellation
 from ingest.sources import Root
 from ingest.sources.folder import parse_folder_roots
 from tests.conftest import ROOT, make_older, outcomes, settled
@@ -31,9 +26,9 @@ from tests.emulator.emulator import Azure
 from tests.emulator.identity import COGNITIVE_USER, SERVICE_CONTRIBUTOR
 from tests.pdfs import pdf, prose, write
 from tests.pipeline.reader.test_attachments import portfolio
+from tests.pipeline.test_runs_on_azure import connected
 from tests.scans import write as scanned
 
-SPEED = 20.0  # waits are that much shorter than real ones
 CHOSEN = Run("r", max_deletes=99)
 
 
@@ -45,19 +40,6 @@ def client(azure: Azure, **more: str) -> Settings:
         "INGEST_EMBED_AT_ONCE": "3",
     }
     return build_settings(azure.environment | small | more, {})
-
-
-@contextmanager
-def connected(chosen: Settings, *, write: bool) -> Iterator[Services]:
-    stop = Cancellation()
-    to = create_connections(
-        chosen,
-        stop,
-        clock=lambda: time.monotonic() * SPEED,
-        sleep=lambda seconds: time.sleep(seconds / SPEED),
-    )
-    with open_services(chosen, stop, write=write, connections=to) as all_:
-        yield all_
 
 
 @dataclass

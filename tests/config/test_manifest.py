@@ -122,7 +122,7 @@ def test_a_newer_format_is_refused_whatever_is_asked(index: Index) -> None:
         ({}, {"chunk_tokens": 800}, {"chunk_tokens": 800}, ""),  # a new default
         ({}, {"chunk_tokens": 800}, {"chunk_tokens": 900}, "INGEST_CHUNK_TOKENS=512, not 800"),
         ({"chunk_tokens": 64}, {}, {}, "INGEST_CHUNK_TOKENS=64, not 512"),
-        ({"model": "ada"}, {}, {}, "model=ada, not hash"),
+        ({"model": "ada"}, {}, {}, "set AZURE_OPENAI_EMBEDDING_MODEL=ada;"),
         ({"extractor": "pypdf"}, {}, {}, "INGEST_EXTRACTOR=pypdf, not auto"),
     ],
 )

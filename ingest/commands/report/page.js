@@ -11,7 +11,7 @@
     { title: "Chunks", at: 7, numeric: true },
     { title: "Tokens", at: 8, numeric: true },
     { title: "Size", at: 9, numeric: true, shown: bytes },
-    { title: "Settled, UTC", at: 10 },
+    { title: "Updated, UTC", at: 10 },
   ];
   const element = (id) => document.getElementById(id);
   const { roots, rows, anchors } = JSON.parse(element("data").textContent);

@@ -31,11 +31,12 @@ from ingest.pipeline.context import Run
 from ingest.pipeline.stages import ingest_root
 from tests import scans
 from tests.conftest import make_older, outcomes
+from tests.embed.rate_limit.simulation import Hurried
 from tests.emulator import faults
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import COGNITIVE_USER, SERVICE_CONTRIBUTOR
 from tests.pdfs import prose, write
-from tests.pipeline.test_runs_on_azure import SPEED, Hurried, connected, run
+from tests.pipeline.test_runs_on_azure import SPEED, connected, run
 from tests.pipeline.test_runs_on_azure import client as any_client
 
 INDEX, ALIAS = "chunks", "live"
@@ -46,7 +47,7 @@ def client(azure: Azure, **more: str) -> Settings:
 
 
 def time_(chosen: Settings) -> Connections:
-    hurried = Hurried()
+    hurried = Hurried(SPEED)
     return create_connections(chosen, clock=hurried.clock, sleep=hurried.sleep)
 
 
