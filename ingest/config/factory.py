@@ -54,6 +54,7 @@ from ingest.runtime.budget import Budget
 from ingest.runtime.cancellation import SENDER_THREADS, Cancellation
 from ingest.runtime.prices import FREE_PRICE, Rates, find_price
 from ingest.runtime.rate_limit import RateLimiter
+from ingest.runtime.timing import Stopwatch
 
 log = logging.getLogger(__name__)
 

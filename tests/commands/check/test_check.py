@@ -45,7 +45,7 @@ def entry(chunk: StoredChunk, *, embedded: bool = True, **changes: Any) -> Index
     """A chunk as something else might have written it."""
     chunk = replace(chunk, **changes)
     made = Chunk(
-        chunk.id, chunk.text, 5, chunk.ordinal, 0, 9, chunk.page_start, chunk.page_end, "", ()
+        chunk.id, chunk.text, 5, chunk.ordinal, 0, 9, chunk.page_start, chunk.page_end, (), ()
     )
     source = Source(chunk.root, chunk.source, f"{chunk.root}/{chunk.source}", 1, "1")
     vector_ = vector(chunk.text) if embedded else None
