@@ -63,18 +63,30 @@ FUNCTION_WORDS = {
 }
 
 
+# Of each of these languages: a word that nearly every page has, and hardly any of another.
+COMMON_WORDS = {
+    "en": "the",
+    "de": "und",
+    "fr": "les",
+    "es": "los",
+    "it": "della",
+    "pt": "uma",
+    "nl": "het",
+}
+
+
+def guess_language(words: Sequence[str]) -> str:
+    """Return the language whose list has the most of a question's words, which are folded."""
+    return max(FUNCTION_WORDS, key=lambda code: sum(word in FUNCTION_WORDS[code] for word in words))
+
+
 def content_words(words: Sequence[str]) -> list[str]:
     """Return a question's words without its function words; all of them if nothing else remains.
 
     The words are in lower case and without accents.
     """
-    known = function_words(words)
+    known = FUNCTION_WORDS[guess_language(words)]
     return [word for word in words if word not in known] or list(words)
-
-
-def function_words(words: Sequence[str]) -> frozenset[str]:
-    """Return the function words of one language: that with the most of a question's words."""
-    return max(FUNCTION_WORDS.values(), key=lambda known: sum(word in known for word in words))
 
 
 def find_names(text: str) -> list[str]:

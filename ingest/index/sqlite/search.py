@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.index.function_words import find_names, function_words
+from ingest.index.function_words import (
+    COMMON_WORDS,
+    FUNCTION_WORDS,
+    find_names,
+    guess_language,
+)
 from ingest.index.ranking import Matrix
 from ingest.index.sqlite.tokenize import fold_case, match_query, query_terms
 from ingest.models import Mode
@@ -24,9 +29,7 @@ BM25_K1 = 1.2  # of FTS5
 GOOD_SHARE = 0.5  # of the highest possible score: see min_max_fusion
 MIN_QUERY_WORDS = 2
 MAX_DOCUMENT_FREQUENCY = 0.5  # share of chunks; BM25 scores a more frequent word 0
-# Share of chunks; a function word in fewer is of another language than they are, where it would
-# count as much as a name.
-MIN_FUNCTION_WORD_FREQUENCY = 0.15
+MIN_LANGUAGE_SHARE = 0.15  # of chunks with a common word, for documents of its language
 MAX_ROWS_READ = 20_000  # by one query, in some 20 ms; beyond, frequent words are left out
 
 
@@ -92,25 +95,37 @@ class SqliteSearcher:
         return list(islice((row for row in found if among is None or row[0] in among), top))
 
     def select_words(self, text: str) -> dict[str, int]:
-        """Drop the words that occur in many chunks, and foreign function words.
+        """Drop the words that occur in many chunks; if all do, keep the rarest few.
 
-        If nothing is left, the rarest few are kept. Returns the number of chunks with each word,
-        rarest first.
+        Returns the number of chunks with each word, rarest first. This does the job of a stop word
+        list, in the languages of the documents.
         """
         words = query_terms(text)
-        found = {word: number for word in words if (number := self.count_chunks(word))}
-        counts = dict(sorted(found.items(), key=itemgetter(1)))
-        total = self.count_all()
-        folded = {word: fold_case(word) for word in words}
-        known = function_words(list(folded.values())).difference(map(fold_case, find_names(text)))
+        counts = self.count_each(self.drop_foreign(words, text)) or self.count_each(words)
+        most = MAX_DOCUMENT_FREQUENCY * self.count_all()
         rare = {
             word: count
             for (word, count), rows in zip(counts.items(), accumulate(counts.values()), strict=True)
-            if count <= MAX_DOCUMENT_FREQUENCY * total
-            and rows <= MAX_ROWS_READ
-            and (folded[word] not in known or count >= MIN_FUNCTION_WORD_FREQUENCY * total)
+            if count <= most and rows <= MAX_ROWS_READ
         }
         return rare or dict(list(counts.items())[:MIN_QUERY_WORDS])
+
+    def drop_foreign(self, words: Sequence[str], text: str) -> list[str]:
+        """Drop the function words of a text if it is in a language of few chunks.
+
+        They would be as rare as names there.
+        """
+        folded = list(map(fold_case, words))
+        language = guess_language(folded)
+        if self.count_chunks(COMMON_WORDS[language]) >= MIN_LANGUAGE_SHARE * self.count_all():
+            return list(words)
+        dropped = FUNCTION_WORDS[language].difference(map(fold_case, find_names(text)))
+        return [word for word, key in zip(words, folded, strict=True) if key not in dropped]
+
+    def count_each(self, words: Sequence[str]) -> dict[str, int]:
+        """Return the number of chunks with each word that any has, rarest first."""
+        counts = {word: self.count_chunks(word) for word in words}
+        return dict(sorted(filter(itemgetter(1), counts.items()), key=itemgetter(1)))
 
     def count_chunks(self, word: str) -> int:
         """Count the chunks with a word."""
