@@ -24,7 +24,7 @@ from ingest.embed.rate_limit.quota import (
     read_rate_limit_header,
     throttled_limits,
 )
-from ingest.embed.rate_limit.window import SLICE_SECONDS, TokenWindow
+from ingest.embed.rate_limit.window import HALF_SECONDS, SLICE_SECONDS, TokenWindow
 from ingest.runtime.retry import parse_retry_after
 from ingest.runtime.timing import FIRST_ANSWER, REQUEST_QUOTA, TOKEN_QUOTA
 
@@ -36,7 +36,7 @@ MAX_LATE_SECONDS = 0.25  # a request this late does not delay the next, as limit
 MAX_REQUEST_LATE_SECONDS = 0.04  # likewise, as limited by the number of requests
 WINDOW_RESET_DELAY_SECONDS = 0.3  # after the end of a minute, for clock skew and latency
 
-UNKNOWN_QUOTA_REQUEST_TOKENS = 8_000  # size of a request before the quota is known
+SINGLE_REQUEST_TOKENS = 2_000  # size of a request whose answer all others wait for
 UNLIMITED_QUOTA_REQUEST_TOKENS = 8_000  # and without a quota: efficient, and still quick
 TARGET_REQUESTS_PER_MINUTE = 46  # into which a quota is divided, if it allows as many
 # Likewise, of windows of ten seconds, and beside other clients.
@@ -53,9 +53,15 @@ MIN_TESTED_WAIT_SECONDS = 5.0  # shorter waits for the end of a window are not t
 # one request finds a window used up. It doubles after a while, as there may be no limit.
 UNKNOWN_LIMIT_TOKENS_PER_SECOND, UNKNOWN_LIMIT_DOUBLING_SECONDS = 50_000.0, 4.0
 STEADY_SECONDS, MAX_DOUBLINGS = 8.0, 30
+FAST_TOKENS = 192_000.0  # the first ones, at twice this rate: few quotas are smaller
 LEARNT_BURST_SECONDS = 7.0  # in which a learnt limit is spent, if it is larger
 MIN_WINDOW_REQUESTS = 5  # in a window that reveals a limit
 COMPARABLE_SHARE = 0.8  # of the learnt limit: if less than this got through, others used the rest
+# After a 429 without Retry-After, the ends of such windows are tested.
+USUAL_WINDOWS = (SLICE_SECONDS, HALF_SECONDS, QUOTA_WINDOW_SECONDS)
+MAX_TESTS = 4  # consecutive refusals after which the limit is not what it was
+MAX_REFUSED_SHARE = 0.01  # of the requests: as far as this, a learnt limit is tested
+UNTESTED_SHARE, TEST_AGAIN_SECONDS = 0.05, 120.0  # of the limit: less is not worth a refusal
 
 
 @dataclass(slots=True)
@@ -82,6 +88,9 @@ class DeploymentLimiter:
     checks: int = 0  # single requests in this window, to see other clients
     checked_level: float = math.nan  # of the last of them
     checked_at: float = -math.inf
+    is_revealing: bool = False  # whether the window that was used up last reveals the limit
+    sent: int = 0  # requests
+    refused: int = 0  # of these
 
     def allowed_tokens(self, now: float) -> float:
         """Return the tokens per minute that may be used, as far as is known."""
@@ -94,8 +103,6 @@ class DeploymentLimiter:
 
     def request_tokens(self, now: float) -> int:
         """Return the recommended size of a request: just large enough to use the quota."""
-        if not self.has_answered and self.allowed_tokens(now) == math.inf:
-            return UNKNOWN_QUOTA_REQUEST_TOKENS
         known = (
             self.allowed_tokens(now) < self.token_limit.estimate(now)
             or self.token_limit.configured < math.inf
@@ -106,7 +113,19 @@ class DeploymentLimiter:
         share = self.allowed_tokens(now) / min(target, self.allowed_requests(now))
         if self.allowed_requests(now) >= target:
             share = min(share, MAX_REQUEST_TOKENS)
-        return int(share if known else min(share, UNLIMITED_QUOTA_REQUEST_TOKENS))
+        share = share if known else min(share, UNLIMITED_QUOTA_REQUEST_TOKENS)
+        return int(min(share, self.burst_tokens(share, now)) if self.is_alone(now) else share)
+
+    def burst_tokens(self, tokens: float, now: float) -> float:
+        """Return the size of a request of a burst: smaller if others wait for its answer."""
+        is_checking = self.remaining.is_reported and self.checks < CHECKS_PER_WINDOW
+        if is_checking:
+            return SINGLE_REQUEST_TOKENS
+        self.window.expire(now)
+        left = self.window_capacity() - self.window.tokens
+        if left < SINGLE_REQUEST_TOKENS:
+            return SINGLE_REQUEST_TOKENS if self.may_test_limit(now) else tokens
+        return left  # so that a window is used up
 
     def ready_at(self, tokens: float, now: float) -> tuple[float, str]:
         """Return when a request may be sent, and what it waits for until then."""
@@ -114,6 +133,9 @@ class DeploymentLimiter:
             return now + MAX_LATE_SECONDS, FIRST_ANSWER  # which may report the limit
         requests = self.requests_due_at + QUOTA_WINDOW_SECONDS / self.allowed_requests(now)
         quota = self.burst_at(tokens, now) if self.is_alone(now) else self.spread_at(tokens, now)
+        if self.refusals and self.is_alone(now):  # one request tests whether there is room again
+            is_soon = quota - max(now, self.held_until) < MIN_TESTED_WAIT_SECONDS
+            quota = now + MAX_LATE_SECONDS if self.under_way else quota if is_soon else now
         return max(
             (self.held_until, self.hold_reason), (requests, REQUEST_QUOTA), (quota, TOKEN_QUOTA)
         )
@@ -129,8 +151,12 @@ class DeploymentLimiter:
 
     def window_capacity(self) -> float:
         """Return the tokens that fit a window, as far as is known."""
-        per_minute = min(self.token_limit.limit, self.token_limit.best)
-        capacity = per_minute * self.window.seconds / QUOTA_WINDOW_SECONDS
+        learnt = self.token_limit.best * self.window.seconds / QUOTA_WINDOW_SECONDS
+        return min(learnt, self.told_capacity())
+
+    def told_capacity(self) -> float:
+        """Return the tokens that fit a window, as the settings or the service say."""
+        capacity = self.token_limit.limit * self.window.seconds / QUOTA_WINDOW_SECONDS
         return min(capacity, self.remaining.highest) if self.remaining.is_reported else capacity
 
     def burst_at(self, tokens: float, now: float) -> float:
@@ -144,9 +170,20 @@ class DeploymentLimiter:
             if self.under_way:
                 return now + MAX_LATE_SECONDS
             return max(when, self.checked_at + CHECK_SECONDS if self.checks else when)
-        if self.window.is_tested or when - now < MIN_TESTED_WAIT_SECONDS:
+        is_tested = self.window.is_tested and not self.may_test_limit(now)
+        if is_tested or when - now < MIN_TESTED_WAIT_SECONDS:
             return when
         return now + MAX_LATE_SECONDS if self.under_way else now
+
+    def may_test_limit(self, now: float) -> bool:
+        """Return whether a request beyond the learnt limit may be refused."""
+        limit = self.token_limit
+        is_worthwhile = (
+            limit.untested > UNTESTED_SHARE * limit.best
+            or now > self.window.exhausted_at + TEST_AGAIN_SECONDS
+        )
+        is_affordable = self.refused + 1 <= MAX_REFUSED_SHARE * self.sent
+        return limit.best < limit.limit and is_worthwhile and is_affordable
 
     def probe_at(self, now: float) -> float:
         """Return when a request may be sent, as the limit is not known or only learnt."""
@@ -155,6 +192,8 @@ class DeploymentLimiter:
             rate = max(rate, capacity / LEARNT_BURST_SECONDS)
         else:
             seconds = max(0.0, now - self.first_sent_at - STEADY_SECONDS)
+            if self.total_tokens < FAST_TOKENS:
+                rate *= 2
             rate *= 2 ** min(seconds / UNKNOWN_LIMIT_DOUBLING_SECONDS, MAX_DOUBLINGS)
         return self.last_sent_at + self.last_tokens / rate
 
@@ -169,11 +208,10 @@ class DeploymentLimiter:
 
     def spread_at(self, tokens: float, now: float) -> float:
         """Return when a request may be sent, if the quota is spread over the minute."""
-        if self.remaining.is_reported and self.remaining.level - self.total_tokens < tokens:
-            return self.next_window_at(now)
-        capacity = self.token_limit.limit * self.window.seconds / QUOTA_WINDOW_SECONDS
         due = self.tokens_due_at + self.seconds_to_next(now)
-        return max(due, self.window.room_at(tokens, capacity, now))
+        if self.remaining.is_reported and self.remaining.level - self.total_tokens < tokens:
+            due = self.next_window_at(now)
+        return max(due, self.window.room_at(tokens, self.told_capacity(), now))
 
     def allowed_requests(self, now: float) -> float:
         """Return the requests per minute that stay within the limit if evenly spaced."""
@@ -202,7 +240,8 @@ class DeploymentLimiter:
 
     def record_sent(self, tokens: float, now: float) -> SentRequest:
         """Record that a request is being sent."""
-        is_rolling = self.is_alone(now) and not self.window.is_fixed
+        is_used_up = self.window.tokens > self.told_capacity() / 2  # it rolls on
+        is_rolling = (self.is_alone(now) or is_used_up) and not self.window.is_fixed
         is_beyond = self.remaining.level - self.total_tokens < tokens
         if self.remaining.is_reported and is_beyond and not is_rolling:
             self.remaining.doubts += 1
@@ -213,14 +252,15 @@ class DeploymentLimiter:
             now - MAX_REQUEST_LATE_SECONDS,
             min(now, self.requests_due_at + QUOTA_WINDOW_SECONDS / self.allowed_requests(now)),
         )
-        self.window.is_tested = self.window.is_tested or (
-            self.is_alone(now) and self.room_at(tokens, now) > now
-        )
+        is_test = self.is_alone(now) and self.room_at(tokens, now) > now
+        self.window.is_tested = self.window.is_tested or is_test
         self.first_sent_at, self.last_sent_at = min(self.first_sent_at, now), now
         self.last_tokens = tokens
         self.total_tokens += tokens
         self.under_way += 1
-        request = SentRequest(now, tokens, self.total_tokens, is_single=self.under_way == 1)
+        self.sent += 1
+        is_single = self.under_way == 1
+        request = SentRequest(now, tokens, self.total_tokens, is_single=is_single, is_test=is_test)
         if self.window.add(request):
             self.checks = 0
         return request
@@ -233,7 +273,14 @@ class DeploymentLimiter:
         self.under_way -= 1
         is_first = not self.has_answered
         arrived = now if is_first else request.sent_at
-        self.has_answered, self.refusals = True, 0
+        self.has_answered = True
+        if not self.is_alone(now):
+            self.refusals = 0
+        elif self.refusals and request.sent_at >= self.held_until:
+            self.refusals = 0
+            self.record_reopened(request)
+        elif request.is_test and self.token_limit.best < math.inf:
+            self.token_limit.raise_best(self.per_minute(self.window.tokens))
         self.token_limit.reported = read_rate_limit_header(headers, "limit-tokens") or math.inf
         self.request_limit.reported = read_rate_limit_header(headers, "limit-requests") or math.inf
         left = read_rate_limit_header(headers, "remaining-tokens")
@@ -267,9 +314,11 @@ class DeploymentLimiter:
         limit = self.token_limit.limit
         if limit == math.inf:
             return
-        if abs(left * QUOTA_WINDOW_SECONDS / SLICE_SECONDS / limit - 1) < RESET_JUMP_SHARE:
-            self.window.seconds = self.remaining.window_seconds = SLICE_SECONDS
-        elif left < (1 - RESET_JUMP_SHARE) * limit:
+        for seconds in SLICE_SECONDS, HALF_SECONDS:
+            if abs(left * QUOTA_WINDOW_SECONDS / seconds / limit - 1) < COUNTING_TOLERANCE / 4:
+                self.window.seconds = self.remaining.window_seconds = seconds
+                return
+        if left < (1 - RESET_JUMP_SHARE) * limit:
             self.shared_until = now + SHARED_PERIOD_SECONDS
 
     def record_failure(self, until: float) -> None:
@@ -296,48 +345,91 @@ class DeploymentLimiter:
         )
         self.window.remove(request)
         self.remaining.level += request.tokens
-
+        self.refused += 1
         if request.sent_at < self.held_until:  # sent before the last 429: nothing new to learn
             self.held_until = max(self.held_until, now + retry_after)
-            self.token_limit.take_back(request.tokens)
         else:
             self.refusals += 1
             self.hold_reason = TOKEN_QUOTA if TOKEN_QUOTA in limits else REQUEST_QUOTA
-            self.held_until = now + (retry_after or hold_seconds(self.refusals))
+            self.held_until = now + (retry_after or self.seconds_to_test(now))
             if REQUEST_QUOTA in limits:
                 rate = self.window.throughput(now, retry_after, of_requests=True)
                 self.request_limit.record_throttled(rate, self.held_until, self.refusals)
-            if TOKEN_QUOTA in limits:
-                self.learn_from_refusal(request, retry_after, now, is_unexpected=is_unexpected)
+            if TOKEN_QUOTA in limits and not self.is_at_end(request, retry_after, now):
+                self.learn_from_refusal(retry_after, now, is_unexpected=is_unexpected)
         if TOKEN_QUOTA in limits and self.remaining.is_reported:
             self.remaining.record_exhausted(self.total_tokens, self.held_until)
 
-    def learn_from_refusal(
-        self, request: SentRequest, retry_after: float, now: float, *, is_unexpected: bool
-    ) -> None:
-        """Learn the window's end or its capacity, or that another client uses the quota."""
-        was_alone, capacity = self.is_alone(now), self.window_capacity()
-        self.window.expire(now)
-        used = self.window.tokens
-        if was_alone and retry_after:
-            seconds = self.window.seconds
-            self.window.record_exhausted(now, retry_after, self.token_limit.limit)
-            self.remaining.window_seconds = self.window.seconds
-            if used + request.tokens > capacity:
-                return  # it tested where the window ends
-            found = self.window.throughput(now, retry_after)
-            # A refusal after a few requests says more of others than of the limit.
-            is_known = self.token_limit.limit < math.inf or self.remaining.is_reported
-            is_learnable = not is_known and len(self.window.requests) >= MIN_WINDOW_REQUESTS
-            is_new = capacity == math.inf or self.window.seconds != seconds
-            if is_learnable and (is_new or found > COMPARABLE_SHARE * self.token_limit.best):
-                self.token_limit.record_window(found, now)
-                return
-        if not is_unexpected:
+    def seconds_to_test(self, now: float) -> float:
+        """Return the seconds after a 429 without Retry-After until a request tests for room."""
+        if self.refusals > 1 and self.is_alone(now) and self.window.requests:
+            oldest = self.window.requests[0].sent_at
+            for seconds in USUAL_WINDOWS:
+                if oldest + seconds > now:
+                    return oldest + seconds + WINDOW_RESET_DELAY_SECONDS - now
+        return hold_seconds(self.refusals)
+
+    def is_at_end(self, request: SentRequest, retry_after: float, now: float) -> bool:
+        """Return whether a refusal shows only that the window is used up, or not begun yet."""
+        window, limit = self.window, self.token_limit
+        if not self.is_alone(now) or self.refusals > MAX_TESTS:
+            return False
+        window.expire(now)
+        if self.refusals > 1:
+            return True
+        is_early = window.begins(request)
+        is_expected = window.tokens + request.tokens > self.window_capacity()
+        # A refusal after a few requests says more of others than of the limit.
+        self.is_revealing = (
+            not (is_early or is_expected or self.remaining.is_reported)
+            and len(window.requests) >= MIN_WINDOW_REQUESTS
+            and (
+                limit.best == math.inf
+                or self.per_minute(window.tokens) > COMPARABLE_SHARE * limit.best
+            )
+        )
+        if is_expected:
+            limit.untested = self.per_minute(request.tokens)
+            self.refusals = 1 if retry_after else 0  # nobody tells the end: that of a rolling one
+        if self.is_revealing:
+            found = self.per_minute(window.tokens)  # until the window's end is known
+            limit.record_window(found, self.per_minute(request.tokens), now)
+        elif not is_early and not is_expected:
+            return False
+        window.record_exhausted(now)
+        return True
+
+    def learn_from_refusal(self, retry_after: float, now: float, *, is_unexpected: bool) -> None:
+        """Learn a rate, and that another client uses the quota."""
+        is_others = self.remaining.is_reported and len(self.window.requests) < MIN_WINDOW_REQUESTS
+        if is_others or not is_unexpected:
             return
-        if was_alone and capacity < math.inf:
+        if self.is_alone(now) and self.window_capacity() < math.inf:
             self.shared_until = now + SHARED_PERIOD_SECONDS
         rate = self.window.throughput(now, retry_after)
-        if was_alone and not retry_after:
-            rate = min(rate, used)  # a burst says nothing of a rate
+        if not retry_after:
+            rate = min(rate, self.per_minute(self.window.tokens))  # a burst says nothing of a rate
         self.token_limit.record_throttled(rate, self.held_until, self.refusals)
+
+    def per_minute(self, tokens: float) -> float:
+        """Return the limit per minute that corresponds to this many tokens in a window."""
+        return tokens * QUOTA_WINDOW_SECONDS / self.window.seconds
+
+    def record_reopened(self, request: SentRequest) -> None:
+        """Learn the window's length, capacity and kind, as a request is accepted after a refusal.
+
+        When it was accepted is a fact, whatever the refusal said.
+        """
+        window, limit, seconds = self.window, self.token_limit, self.window.seconds
+        if limit.reported == math.inf or not self.remaining.is_reported:
+            window.learn_length(request.sent_at, limit.limit)
+            self.remaining.window_seconds = window.seconds
+        found = self.per_minute(window.counted(request.sent_at))
+        if not self.is_revealing:
+            limit.best *= seconds / window.seconds  # a window has the capacity that it had
+        elif window.exceeded_rate(request.sent_at):
+            rate = window.throughput(window.exhausted_at, 0)
+            limit.record_throttled(rate, self.held_until, 1)
+        else:
+            limit.record_window(found, self.per_minute(request.tokens), request.sent_at)
+        window.record_reopened(request)

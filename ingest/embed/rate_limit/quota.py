@@ -51,6 +51,7 @@ class SentRequest:
     tokens: float  # as the quota counts them
     total_tokens: float  # of all requests up to this one
     is_single: bool = False  # no other request was under way
+    is_test: bool = False  # it exceeded what the window was thought to have left
 
 
 @dataclass(slots=True)
@@ -61,7 +62,8 @@ class LearntLimit:
     reported: float = math.inf  # by the service
     peak: float = math.inf  # throughput at the last 429
     throttled_until: float = 0.0  # end of the hold after it
-    best: float = math.inf  # what a whole window let through until a 429 that told its end
+    best: float = math.inf  # what a whole window let through until a 429
+    untested: float = 0.0  # as far as this, the limit may be higher: the request was refused
     settled_until: float = -math.inf  # `best` is kept until then
 
     @property
@@ -94,15 +96,17 @@ class LearntLimit:
         self.throttled_until = until
         self.best, self.settled_until = math.inf, -math.inf
 
-    def record_window(self, tokens: float, now: float) -> None:
+    def record_window(self, tokens: float, refused: float, now: float) -> None:
         """Learn the limit per minute from a window that is used up; keep it for a while."""
         self.best = self.peak = min(tokens, self.limit)
+        self.untested = refused
         self.settled_until = self.throttled_until = now + SETTLED_SECONDS
 
-    def take_back(self, tokens: float) -> None:
-        """Correct the limit that a window revealed: these tokens were throttled as well."""
-        if self.best < math.inf:
-            self.best = self.peak = self.best - tokens
+    def raise_best(self, tokens: float) -> None:
+        """Raise a learnt limit, as a window let through so many tokens a minute."""
+        raised = max(self.best, min(tokens, self.limit))
+        self.untested = max(0.0, self.untested - (raised - self.best))
+        self.best = self.peak = raised
 
 
 @dataclass(slots=True)

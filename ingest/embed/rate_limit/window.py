@@ -14,7 +14,8 @@ from dataclasses import dataclass, field
 
 from ingest.embed.rate_limit.quota import QUOTA_WINDOW_SECONDS, RESET_JUMP_SHARE, SentRequest
 
-SLICE_SECONDS = 10.0  # the length of the other windows that services count in
+# The lengths of the other windows that services count in.
+SLICE_SECONDS, HALF_SECONDS = 10.0, 30.0
 # Where the quota is unknown and the window may be a slice or the end of a minute: that of a million
 # tokens a minute. A larger slice is less likely than a minute.
 UNKNOWN_SLICE_TOKENS = 167_000.0
@@ -22,7 +23,7 @@ SLICE_TOLERANCE = 1.3  # a window that let through more than so many slices is n
 # Added to the length of a window, for the clock and for the varying time to the service.
 WINDOW_SKEW_SECONDS = 0.3
 SHORT_RETRY_AFTER_SECONDS = 2.0  # below: a rate was exceeded; from here on: a minute's total
-WINDOW_ROUNDING_SECONDS = 1.5  # by which a request may precede the minute that it started
+WINDOW_ROUNDING_SECONDS = 1.25  # by which a Retry-After in whole seconds may be late
 RATE_WINDOW_SECONDS = 10.0  # over which throughput is measured
 ROUNDING_SECONDS = 2.0  # by which a Retry-After in whole seconds may mislead about an end
 
@@ -37,6 +38,7 @@ class TokenWindow:
     started_at: float = -math.inf  # when the current window began, if it is fixed
     ends_at: float = -math.inf
     exhausted_at: float = -math.inf  # when a window was last used up
+    exhausted_by: list[SentRequest] = field(default_factory=list)  # by these requests
     requests: deque[SentRequest] = field(default_factory=deque)  # that it counts, oldest first
     tokens: float = 0.0  # of these
 
@@ -51,11 +53,17 @@ class TokenWindow:
         self.tokens += request.tokens
         return is_first
 
+    def begins(self, request: SentRequest) -> bool:
+        """Return whether a request was among the first of a fixed window."""
+        return self.is_fixed and 0 <= request.sent_at - self.started_at < WINDOW_SKEW_SECONDS
+
     def remove(self, request: SentRequest) -> None:
         """Forget a throttled request, which the service did not count."""
         if request in self.requests:
             self.requests.remove(request)
             self.tokens -= request.tokens
+        if request in self.exhausted_by:
+            self.exhausted_by.remove(request)
 
     def expire(self, now: float) -> None:
         """Forget the requests that the service no longer counts."""
@@ -82,31 +90,39 @@ class TokenWindow:
                 break
         return request.sent_at + self.seconds + WINDOW_SKEW_SECONDS
 
-    def record_exhausted(self, now: float, retry_after: float, limit: float) -> None:
-        """Learn the window's length, kind and end from a refusal that says when it ends.
+    def record_exhausted(self, now: float) -> None:
+        """Record that the window is used up by the requests that it counts."""
+        self.is_tested, self.exhausted_at, self.exhausted_by = True, now, list(self.requests)
 
-        A rolling window has room again when its oldest request leaves it; an earlier end is that
-        of a fixed one. `limit` is per minute, infinite if it is not known.
+    def learn_length(self, reopened_at: float, limit: float) -> None:
+        """Learn the window's length, as it had room again at a time.
+
+        `limit` is per minute, infinite if it is not known.
         """
-        self.is_tested, self.exhausted_at = True, now
-        self.expire(now)
-        oldest = self.requests[0].sent_at if self.requests else now
-        age = now - oldest
+        oldest = self.exhausted_by[0].sent_at if self.exhausted_by else -math.inf
         of_slice = limit * SLICE_SECONDS / QUOTA_WINDOW_SECONDS
         if limit == math.inf:
             of_slice = UNKNOWN_SLICE_TOKENS
-        if retry_after > SLICE_SECONDS + ROUNDING_SECONDS:
-            self.seconds = QUOTA_WINDOW_SECONDS
+        if reopened_at - self.exhausted_at > SLICE_SECONDS + ROUNDING_SECONDS:
+            is_half = 0 <= reopened_at - oldest - HALF_SECONDS < ROUNDING_SECONDS
+            self.seconds = HALF_SECONDS if is_half else QUOTA_WINDOW_SECONDS
         elif (
-            age + retry_after <= SLICE_SECONDS + ROUNDING_SECONDS
-            and self.tokens <= SLICE_TOLERANCE * of_slice
+            reopened_at - oldest <= SLICE_SECONDS + ROUNDING_SECONDS
+            and sum(each.tokens for each in self.exhausted_by) <= SLICE_TOLERANCE * of_slice
         ):
             self.seconds = SLICE_SECONDS
-        ends_at = now + retry_after
-        if self.requests and ends_at < oldest + self.seconds - ROUNDING_SECONDS:
+
+    def record_reopened(self, request: SentRequest) -> None:
+        """Learn the window's kind from the first request that is accepted after a refusal.
+
+        A rolling window has room again when its oldest request leaves it; one that has room
+        earlier is fixed, and began anew.
+        """
+        oldest = self.requests[0].sent_at if self.requests else request.sent_at
+        if oldest < request.sent_at < oldest + self.seconds - ROUNDING_SECONDS:
             self.is_fixed = True
         if self.is_fixed:
-            self.started_at, self.ends_at = ends_at - self.seconds - 1.0, ends_at
+            self.started_at, self.ends_at = request.sent_at, request.sent_at + self.seconds
 
     def is_reset(self, request: SentRequest, left: float, limit: float) -> bool:
         """Return whether more is left after a request than a rolling window could have."""
@@ -133,17 +149,29 @@ class TokenWindow:
                 used -= each.tokens
         self.ends_at = self.started_at + self.seconds
 
+    def counted(self, reopened_at: float) -> float:
+        """Return the tokens that used up the window that ended at a time.
+
+        If more had got through before that window's start, it was another: all tokens count.
+        """
+        start = reopened_at - self.seconds - WINDOW_ROUNDING_SECONDS
+        total = sum(each.tokens for each in self.exhausted_by)
+        since = sum(each.tokens for each in self.exhausted_by if each.sent_at >= start)
+        return since if since >= total - since else total
+
+    def exceeded_rate(self, reopened_at: float) -> bool:
+        """Return whether a rate was exceeded, and no window used up, as room is back so soon."""
+        is_soon = reopened_at - self.exhausted_at < SHORT_RETRY_AFTER_SECONDS
+        total = sum(each.tokens for each in self.exhausted_by)
+        return is_soon and self.seconds > SLICE_SECONDS and total < UNKNOWN_SLICE_TOKENS
+
     def throughput(self, now: float, retry_after: float, *, of_requests: bool = False) -> float:
         """Return the tokens (or requests) per minute that got through before a 429.
 
         Tokens are counted from the start of the service's window if `retry_after` reveals it;
         otherwise, and for requests, the rate of the last seconds counts.
         """
-        # Even so, a window may happen to end in this second.
-        is_total = self.is_fixed and (
-            self.seconds == SLICE_SECONDS or self.tokens > UNKNOWN_SLICE_TOKENS
-        )
-        if (retry_after >= SHORT_RETRY_AFTER_SECONDS or is_total) and not of_requests:
+        if retry_after >= SHORT_RETRY_AFTER_SECONDS and not of_requests:
             start = now + retry_after - self.seconds - WINDOW_ROUNDING_SECONDS
             total = sum(sent.tokens for sent in self.requests if sent.sent_at >= start)
             return total * QUOTA_WINDOW_SECONDS / self.seconds

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Protocol, TypeAlias
 
+from ingest.embed.batch import FIRST_BATCH_TOKENS
 from ingest.embed.rate_limit.deployment import DeploymentLimiter
 from ingest.embed.rate_limit.quota import (
     QUOTA_WINDOW_SECONDS,
@@ -213,6 +214,8 @@ class Ours:
 
         def look(now: float) -> None:
             tokens = min(self.left, self.largest, self.pace.request_tokens(now))
+            if not self.pace.total_tokens:
+                tokens = min(tokens, FIRST_BATCH_TOKENS)
             if tokens < 1:
                 if self.under_way:
                     at(now + LONGEST_LOOK, look)

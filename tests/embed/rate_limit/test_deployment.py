@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from ingest.embed.rate_limit.deployment import (
     MAX_LATE_SECONDS,
     TARGET_REQUESTS_PER_MINUTE,
-    UNKNOWN_QUOTA_REQUEST_TOKENS,
     UNLIMITED_QUOTA_REQUEST_TOKENS,
     DeploymentLimiter,
 )
@@ -224,12 +223,13 @@ def test_after_a_hiccup_there_is_no_burst() -> None:
 
 def test_a_request_grows_and_shrinks_with_the_quota() -> None:
     """Small while nothing is known, then as many tokens as flow evenly, and never a burst."""
-    assert DeploymentLimiter().request_tokens(0) == UNKNOWN_QUOTA_REQUEST_TOKENS
+    assert DeploymentLimiter().request_tokens(0) == UNLIMITED_QUOTA_REQUEST_TOKENS
     for limit in (TPM, TPM // 10, 2 * TPM):
         pace = DeploymentLimiter()
-        turn = pace.record_sent(100, 0)
-        said = {"x-ratelimit-limit-tokens": str(limit)}
-        pace.record_success(turn, said | {"x-ratelimit-remaining-tokens": str(limit - 100)}, 0)
+        for sent in 100, 200:
+            told = {"limit-tokens": limit, "remaining-tokens": limit - sent}
+            said = {f"x-ratelimit-{name}": str(value) for name, value in told.items()}
+            pace.record_success(pace.record_sent(100, 0), said, 0)
         assert pace.request_tokens(0) == limit // TARGET_REQUESTS_PER_MINUTE
     assert DeploymentLimiter(LearntLimit(TPM)).request_tokens(0) == (
         TPM // TARGET_REQUESTS_PER_MINUTE
