@@ -189,7 +189,8 @@ def join_line_end(vocabulary: Vocabulary, match: re.Match[str]) -> str:
         return hyphen  # "020-7946-0123", "AX-77-B5"
     if not (before and after.isalnum()):
         # Not within a word: a minus, a range of numbers, a dash.
-        return hyphen + (match["end"] or "") + (match["again"] or "")
+        is_alone = after.isalnum() and not text[start - 1 : start].strip()  # ends its line
+        return hyphen + (match["end"] or "\n" * is_alone) + (match["again"] or "")
     if match["again"] or not after.isalpha():
         return hyphen
     following = word_after(text, end)
