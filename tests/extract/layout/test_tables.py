@@ -481,7 +481,9 @@ def test_a_row_drawn_as_one_run_has_cells() -> None:
     )
     rules = "".join(f"60 {714 - 21 * n} m 260 {714 - 21 * n} l S\n" for n in range(5))
     font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Courier >>"
-    found = extract(pdf({4: stream(f"{content}\n{rules}".encode()), 5: font}), ExtractOptions())
+    maker = b"<< /Producer (GPL Ghostscript 10.0) >>"
+    objects = {4: stream(f"{content}\n{rules}".encode()), 5: font, 10: maker}
+    found = extract(pdf(objects, info=b"/Info 10 0 R"), ExtractOptions())
 
     assert found.pages[0].split("\n") == markdown([*rows, ["003", "Candle", "5.25"]])
 
