@@ -61,7 +61,7 @@ def join_rulings(rulings: Sequence[tuple[float, Extent]]) -> list[tuple[float, E
 def clip_spanning_cells(bands: Sequence[Band], rulings: Rulings) -> list[Band]:
     """Return bands whose cells over several columns end where the first of these ends.
 
-    Rules are left and right of such a cell, and rules of the rows next to it end at its own.
+    Rules are on all sides of such a cell, and rules of the rows next to it end at its own.
     """
     rules = sorted((u, top, bottom) for top, bottom, u in rulings.vertical)
     if not rules:
@@ -80,7 +80,18 @@ def clip_spanning_cells(bands: Sequence[Band], rulings: Rulings) -> list[Band]:
         if first is None:
             return segment
         beside = [u for u, top, bottom in rules if top < segment.middle < bottom]
-        is_cell = beside and beside[0] < segment.u0 + 1 and beside[-1] > segment.u1 - 1
+        levels = [
+            level - segment.middle
+            for level, (start, end) in rulings.horizontal
+            if start < segment.u0 + 1 and end > segment.u1 - 1
+        ]
+        is_cell = (
+            beside
+            and beside[0] < segment.u0 + 1
+            and beside[-1] > segment.u1 - 1
+            and any(-near < level < 0 for level in levels)
+            and any(0 < level < near for level in levels)
+        )
         return segment._replace(u1=first) if is_cell else segment
 
     return [[clip(segment) for segment in band] for band in bands]
