@@ -26,6 +26,7 @@ WORDS = re.compile(r"[^\W\d_]+")
 COMPOUND_HYPHEN = re.compile(r"[-\u2010\u2011](?<=[^\W\d_].)(?=[^\W\d_])")
 COUNT = re.compile(r"(?<![.,\w])[^\W_]*\d\Z")
 NUMBER_PARTS = re.compile(r"[^\W_][-\u2010][^\W_]*\d\Z")  # of telephone numbers, ISBNs, codes
+LETTERS_AND_FIGURES = re.compile(r"[^\W\d_]+\d+")
 UNSPACED_LETTER = re.compile("[\u3001-\u30ff\u3400-\u9fff\uff01-\uff60]")
 MAX_WORD_CHARS = 64  # looked at on either side of a hyphen
 MAX_VOCABULARY_CHARS = 5_000_000  # of a document; more would hardly add words
@@ -185,11 +186,14 @@ def join_line_end(vocabulary: Vocabulary, match: re.Match[str]) -> str:
     if COUNT.search(text, max(0, start - MAX_WORD_CHARS), start) and after.islower():
         return hyphen  # "5-year", "A4711-b"
     token = spaced_end("".join(text[max(0, start - MAX_WORD_CHARS) : start].split()[-1:]))
+    if after.isalpha() and LETTERS_AND_FIGURES.fullmatch(token):
+        return hyphen  # "CO2-Ausstoß"
     if not before and after.isalnum() and NUMBER_PARTS.search(token):
         return hyphen  # "020-7946-0123", "AX-77-B5"
     if not (before and after.isalnum()):
         # Not within a word: a minus, a range of numbers, a dash.
-        return hyphen + (match["end"] or "") + (match["again"] or "")
+        is_alone = after.isalnum() and not text[start - 1 : start].strip()  # ends its line
+        return hyphen + (match["end"] or "\n" * is_alone) + (match["again"] or "")
     if match["again"] or not after.isalpha():
         return hyphen
     following = word_after(text, end)

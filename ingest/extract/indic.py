@@ -18,7 +18,19 @@ JOINER = "[\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0d4d\u0dca\u1039\u17d2]"  # vir
 CONSONANTS = f"(?:{CONSONANT}{JOINER})*{CONSONANT}"
 LETTER = "\u0900-\u0dff\u1000-\u109f\u1780-\u17ff\u200c\u200d"
 
+# Next to a letter of these scripts, no character of any text.
+MIXED_BYTES = re.compile("[\u0900-\u0dff][\u0e80-\u1fff\u2800-\ud7ff]")
 LEFT_VOWELS = re.compile(f"[{LEFT_VOWEL}]")
+SCRIPTS = range(0x900, 0xE00)  # of India, in blocks of the same order
+VIRAMA = 0x4D  # in a block
+# The letters of a block that ra and ya are drawn on, as one glyph.
+JOINED = {
+    0x30: frozenset(
+        b"\x15\x17\x18\x1b\x1c\x1f\x21\x24\x26\x27\x2a\x2b\x2c\x2d\x2e\x35\x36\x38\x39"
+    ),
+    0x2F: frozenset(range(0x15, 0x3A)),
+}
+
 FIRST_VOWEL = re.compile(f"(?<![{LETTER}])[{LEFT_VOWEL}]")
 LAST_VOWEL = re.compile(f"[{LEFT_VOWEL}](?![{LETTER}])")
 SYLLABLE = re.compile(f"([{LEFT_VOWEL}])({CONSONANTS})")
@@ -32,4 +44,23 @@ def order_vowels(text: str) -> str:
     """
     if len(FIRST_VOWEL.findall(text)) > len(LAST_VOWEL.findall(text)):
         return SYLLABLE.sub(r"\2\1", text)
+    return text
+
+
+def restore_letters(text: str) -> str:
+    """Return the letters of a glyph, of which Ghostscript has mixed up the bytes.
+
+    The high byte of the second letter is the low byte of the first one; "त्र" is its second letter,
+    and the low bytes of the first and the third added up.
+    """
+    first, second = ord(text[0]), ord(text[1])
+    if not (first in SCRIPTS and second not in SCRIPTS and second >> 8 == first & 0xFF):
+        return text
+    block = first & ~0x7F
+    if first & 0x7F != VIRAMA:
+        return text[0] + chr((first & 0xFF00) | (second & 0xFF)) + text[2:]
+    for last, joined in JOINED.items():
+        letter = (second - last) & 0x7F
+        if letter in joined:
+            return "".join(chr(block | code) for code in (letter, VIRAMA, last)) + text[2:]
     return text

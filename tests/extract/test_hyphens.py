@@ -38,6 +38,7 @@ def cleaned(text: str, document: str = "", language: str = "en") -> str:
         pytest.param("a 5|year plan", "a 5-year plan", id="a count"),
         pytest.param("the A4711|b", "the A4711-b", id="a part number"),
         pytest.param("020-7946|0123", "020-7946-0123", id="a telephone number"),
+        pytest.param("CO2|Ausstoß", "CO2-Ausstoß", id="a formula"),
         pytest.param("AX-77|B5", "AX-77-B5", id="an order number"),
         pytest.param("self|esteem", "self-esteem", id="the start of a compound"),
         pytest.param("a two-and-a-half|hour talk", "a two-and-a-half-hour talk", id="a phrase"),

@@ -29,7 +29,7 @@ from ingest.extract.engines.pdfium_raw import (
     read_characters,
 )
 from ingest.extract.engines.pdfium_syllables import GlyphTexts, correct_syllables
-from ingest.extract.indic import order_vowels
+from ingest.extract.indic import order_vowels, restore_letters
 from ingest.extract.layout.segments import Direction, find_directions, find_gaps
 from ingest.extract.layout.word_boxes import WordBoxes
 from ingest.extract.thai import NOTHING, correct_am, correct_unmapped
@@ -217,7 +217,19 @@ def test_glyphs_mapped_to_the_syllable_of_their_first_use_are_read() -> None:
     assert read_glyphs("?1 कि _ कि ा _ ?1 त") == "कि का ति"
     assert read_glyphs("?1 ரே _ ?2 லை _ ?1 லை ரே _ ?3 ப _ பு") == "ரே லை லேர பெ பு"
     assert read_glyphs("?1 যে _ ?1 ক ো _ টি") == "যে কো টি"
+    assert read_glyphs("लि ल _ नि ?1 _ ?1 ा _ लि क") == "लि नि ना कि"  # LibreOffice, its first
     assert read_glyphs("ध ा _ ?1 ?2 र्षि _ ?2 ा _ थ र्थी") == "धा र्षि षा र्थी"
+
+
+def test_letters_whose_bytes_ghostscript_mixes_up_are_read() -> None:
+    """The map of a glyph that stands for several letters has others in their place."""
+    assert [restore_letters(text) for text in ("न⠿", "्䵔", "्䵕", "নি", "லி")] == [
+        "नि",
+        "त्र",
+        "द्य",
+        "নি",
+        "லி",
+    ]
 
 
 def test_the_sign_of_a_syllable_follows_its_vowel() -> None:

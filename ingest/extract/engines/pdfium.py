@@ -127,6 +127,10 @@ class Pdfium:
         self.renders: Counter[bool] = Counter()  # to find hidden text, by whether it was likely
         outlined = raw.FPDFBookmark_GetFirstChild(self.document, None)
         self.placeholders = Placeholders()
+        # Its spaces become space between letters, which PDFium takes for a part of these.
+        self.placeholders.misses_spaces = self.is_distilled and "groff" in self.read_entry(
+            b"Creator"
+        )
         self.glyph_texts = GlyphTexts()
         self.heading_detector = None if outlined else HeadingDetector(self.placeholders)
         self.open_table: tuple[int, OpenTable] | None = None  # with the index of its page
@@ -241,7 +245,9 @@ class Pdfium:
             structure = None if is_reordered else self.structure  # which knows PDFium's order
             if structure:
                 structure.page_number = index + 1
-            whole = arrange_page(page, text, shown, lines, structure)
+            whole = arrange_page(
+                page, text, shown, lines, structure, is_distilled=self.is_distilled
+            )
             arranged = self.continue_table(index, whole)
             if shown is not drawn:
                 arranged = self.placeholders.replace(arranged)
@@ -348,7 +354,11 @@ class Pdfium:
     @cached_property
     def is_distilled(self) -> bool:
         """Return whether Ghostscript has written the document."""
-        return "Ghostscript" in read_utf16(partial(entry_of, self.address, b"Producer"))
+        return "Ghostscript" in self.read_entry(b"Producer")
+
+    def read_entry(self, name: bytes) -> str:
+        """Return an entry of the document's information."""
+        return read_utf16(partial(entry_of, self.address, name))
 
     def annotations(self, index: int) -> PageAnnotations:
         return self.page_annotations.get(index, NO_ANNOTATIONS)

@@ -42,7 +42,7 @@ from ingest.extract.engines.pdfium_syllables import (
     drop_repeated,
     name_unmapped,
 )
-from ingest.extract.indic import LEFT_VOWELS, order_vowels
+from ingest.extract.indic import LEFT_VOWELS, MIXED_BYTES, order_vowels, restore_letters
 from ingest.extract.thai import correct_am, correct_unmapped
 from ingest.extract.word_order import are_words_forwards
 
@@ -111,7 +111,14 @@ def reorder_page(
     raw = LINE_END.join(map(unmirror, drawn.split(LINE_END)))
     raw = correct_unmapped(raw, partial(hangs_over, handle))
     clusters = read_clusters(page, handle, raw)
-    if LEFT_VOWELS.search(raw):
+    if MIXED_BYTES.search(raw):
+        clusters = [
+            cluster
+            if len(cluster.text) == 1
+            else replace(cluster, text=restore_letters(cluster.text))
+            for cluster in clusters
+        ]
+    if any(map(LEFT_VOWELS.search, (cluster.text for cluster in clusters))):
         unmapped = [name_unmapped(handle, raw, cluster) for cluster in clusters]
         clusters = correct_syllables(clusters, unmapped, texts)
     if not clusters:

@@ -21,6 +21,7 @@ UNSPACED_SIGNS = (
     re.compile(r"\.(?<=[a-z]\.)(?=[A-Z])"),
     re.compile("-(?=-)"),
 )
+HYPHEN_MARK = "\ufffe"  # PDFium's for a hyphen at the end of a line
 MAX_SIGNS = 20  # of a page, that are measured
 
 # In heights of the type.
@@ -89,6 +90,8 @@ def add_missing_spaces(handle: TextHandle, text: str, placeholders: Placeholders
     for start, end in group_runs(places):
         if end - start <= MAX_SPACED_LETTERS:
             for place in range(start, end):
+                if chars[place] == HYPHEN_MARK:
+                    continue  # it ends the line, and find_words() parts it
                 chars[place] = placeholders.standing_for(f" {chars[place]}")
     return "".join(chars)
 

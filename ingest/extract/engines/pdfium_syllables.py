@@ -60,6 +60,7 @@ class GlyphTexts:
     seen: set[str] = field(default_factory=set)  # texts of glyphs that were used
     # Syllables drawn by one glyph, or with a hook whose glyph has the vowel, too.
     whole: set[str] = field(default_factory=set)
+    leading: set[str] = field(default_factory=set)  # those mapped to a first glyph, a vowel
     known: dict[str, str] = field(default_factory=dict)  # of those mapped to nothing
 
 
@@ -84,6 +85,8 @@ def correct_syllables(
             put_before_syllable(found, match["hook"])
             if cluster.text in texts.whole:
                 found.append(replace(cluster, text=match["rest"]))
+        elif match and cluster.text in texts.leading:
+            found.append(replace(cluster, text=match["vowel"]))
         elif match and match["vowel"] and cluster.text not in texts.whole:
             right = SPLIT_VOWELS.get(match["vowel"], "")[1:]
             found.append(replace(cluster, text=match["letters"] + right + match["rest"]))
@@ -125,10 +128,29 @@ def learn(clusters: Sequence[Cluster], names: Sequence[str], texts: GlyphTexts) 
             left = SPLIT_VOWELS.get(match["vowel"], match["vowel"])[0]
             texts.known.setdefault(names[before], left)
         elif match and match["vowel"] and not match["hook"]:
-            texts.whole.add(cluster.text)
+            after = names[place + 1 : place + 2], clusters[place + 1 : place + 2]
+            learn_leading(match, *after, texts)
     for script, vowels in LEFT_VOWELS:
         if any(ord(cluster.text[0]) in script for cluster in clusters if cluster.text):
             learn_last_vowel(clusters, names, texts, set(vowels))
+
+
+def learn_leading(
+    match: re.Match[str], names: Sequence[str], clusters: Sequence[Cluster], texts: GlyphTexts
+) -> None:
+    """Add a glyph that is first used with no vowel before it, and what follows it.
+
+    LibreOffice gives all of a syllable to its first glyph.
+    """
+    if match["vowel"] in SPLIT_VOWELS or match["rest"]:
+        texts.whole.add(match.string)
+    elif any(names):
+        texts.known.setdefault(names[0], match["letters"])
+        texts.leading.add(match.string)
+    elif [cluster.text for cluster in clusters] == [match["letters"]]:
+        texts.leading.add(match.string)
+    else:
+        texts.whole.add(match.string)
 
 
 def learn_last_vowel(

@@ -35,12 +35,14 @@ MAX_RULES = 2  # rules and other drawn objects of an ordinary page
 MAX_LAYOUT_CHARS = 20_000  # the text of a page with more stays as it is
 
 
-def arrange_page(
+def arrange_page(  # noqa: PLR0913 - what is known of a page and its document
     page: PageHandle,
     handle: TextHandle,
     text: str,
     lines: PageLines | None,
     structure: StructureReader | None = None,
+    *,
+    is_distilled: bool = False,
 ) -> ArrangedPage:
     """Return the text of a page in reading order.
 
@@ -51,6 +53,7 @@ def arrange_page(
         lines: All lines of the page, if they have been measured.
         structure: Reads the structure tree of a tagged page, which comes before positions. It
             costs more than most pages' text, so it is left alone where lines show all.
+        is_distilled: Whether a row of cells may be drawn as one run.
     """
     if LINE_END not in text or len(text) > MAX_LAYOUT_CHARS:
         return ArrangedPage(text)
@@ -63,7 +66,7 @@ def arrange_page(
     )
     is_plain = plain is not None and has_unbroken_lines(page, handle, count + text.count("\ufffe"))
     gapped = None
-    if is_plain and count_items(page) > count + MAX_RULES:
+    if is_distilled and is_plain and count_items(page) > count + MAX_RULES:
         from ingest.extract.layout.gaps import find_gapped_runs
 
         gapped = find_gapped_runs(handle, text)

@@ -12,7 +12,9 @@ MAX_MARKER_CHARS = 7
 # The marker of a list item, which is at some distance from it.
 BULLETS = "•‣▪●○◦∙·"
 DASHES = "-–—−*"
-LIST_MARKER = re.compile(rf"[{BULLETS}*–—−-]|\(?(?:\d{{1,2}}|[a-zA-Z]|[ivx]{{1,4}})[.)]")
+LIST_MARKER = re.compile(
+    rf"[{BULLETS}*–—−-]|\(?(?:\d{{1,2}}|[a-zA-Z]|[ivx]{{1,4}})[.)]|\[\d{{1,3}}\]"
+)
 # A number, an amount, a share, or the dash that stands for none.
 VALUE = re.compile(
     r"[(+±<>≤≥~–—−-]{0,2}\s?(?:[^\W\d_]{1,3}\.?|[$€£¥₹₽₩₺])?\s?[+–−-]?\d[\d.,'’:/\s]*"
@@ -52,7 +54,8 @@ def join_apart_markers(
         if item is None or distance(marker, item) > MAX_MARKER_GAP_HEIGHTS * marker.height:
             continue
         is_apart = abs(item.drawing_index - marker.drawing_index) > 1
-        is_first = all(
+        is_near_bullet = marker.text in BULLETS and distance(marker, item) < marker.height
+        is_first = is_near_bullet or all(
             distance(marker, s) > distance(marker, item) + item.u1 - item.u0
             and not is_value(s.text)
             for s in level

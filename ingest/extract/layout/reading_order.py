@@ -115,7 +115,9 @@ def split_regions(bands: Sequence[Band], min_gap: float) -> Iterator[list[Band]]
             region = region[-1:]
             merged = merge_extents(band_extents([*region[-1], *band]), min_gap)
         elif region and (
-            is_stray or (bridges or len(merged) == 1 if has_columns else has_gap(band, min_gap))
+            is_stray
+            or (bridges or len(merged) == 1 if has_columns else has_gap(band, min_gap))
+            or begins_table(region, spans, band)
         ):
             kept = find_header_start(region, band, min_gap) if bridges else len(region)
             yield from split_off_tail(region[:kept])
@@ -127,6 +129,19 @@ def split_regions(bands: Sequence[Band], min_gap: float) -> Iterator[list[Band]]
         spans = merged
     if region:
         yield from split_off_tail(region)
+
+
+def begins_table(region: Sequence[Band], columns: Sequence[Extent], band: Band) -> bool:
+    """Return whether a band below columns of prose, at a distance, has more pieces than these."""
+    if not len(band) > len(columns) > 1 or len(region) < MIN_DRAWN_COLUMN_LINES:
+        return False
+    if band[0].v0 - max(s.v1 for s in region[-1]) <= band[0].height / 2:
+        return False
+    lines: list[list[TextSegment]] = [[] for _ in columns]
+    for segment in (segment for above in region for segment in above):
+        lines[column_of(segment, columns)].append(segment)
+    shares = map(prose_share, lines, columns)
+    return min(shares) > MIN_PROSE_SHARE
 
 
 def find_header_start(region: Sequence[Band], below: Band, min_gap: float) -> int:

@@ -15,6 +15,7 @@ MIN_RULE_LENGTH_POINTS = 20.0  # anything shorter is part of a letter or a drawi
 SAME_EDGE_POINTS = 3.0  # edges closer than this count as one
 # In heights of the type, from a cell over several columns to the rules between these.
 MAX_CLIP_HEIGHTS = 4
+MAX_TABLE_RULES = 1000  # that run down a page; more are a drawing
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,26 +62,40 @@ def join_rulings(rulings: Sequence[tuple[float, Extent]]) -> list[tuple[float, E
 def clip_spanning_cells(bands: Sequence[Band], rulings: Rulings) -> list[Band]:
     """Return bands whose cells over several columns end where the first of these ends.
 
-    Rules are left and right of such a cell, and rules of the rows next to it end at its own.
+    Rules are on all sides of such a cell, and rules of the rows next to it end at its own.
     """
-    rules = sorted((u, top, bottom) for top, bottom, u in rulings.vertical)
-    if not rules:
+    rules = sorted({(u, top, bottom) for top, bottom, u in rulings.vertical})
+    if not 0 < len(rules) <= MAX_TABLE_RULES:
         return list(bands)
     edges = [u for u, _, _ in rules]
 
     def clip(segment: TextSegment) -> TextSegment:
         near = MAX_CLIP_HEIGHTS * segment.height
-        inner = range(bisect_right(edges, segment.u0 + 1), bisect_right(edges, segment.u1 - 1))
+        left, right = segment.u0 + SAME_EDGE_POINTS, segment.u1 - SAME_EDGE_POINTS
+        inner = range(bisect_right(edges, left), bisect_right(edges, right))
         crossed = (
             u
             for u, top, bottom in (rules[n] for n in inner)
-            if top < segment.v1 + near and bottom > segment.v0 - near
+            if top < segment.v1 + near
+            and bottom > segment.v0 - near
+            and not top < segment.middle < bottom
         )
         first = next(crossed, None)
         if first is None:
             return segment
         beside = [u for u, top, bottom in rules if top < segment.middle < bottom]
-        is_cell = beside and beside[0] < segment.u0 + 1 and beside[-1] > segment.u1 - 1
+        levels = [
+            level - segment.middle
+            for level, (start, end) in rulings.horizontal
+            if start < segment.u0 + 1 and end > segment.u1 - 1
+        ]
+        is_cell = (
+            beside
+            and beside[0] < segment.u0 + 1
+            and beside[-1] > segment.u1 - 1
+            and any(-near < level < 0 for level in levels)
+            and any(0 < level < near for level in levels)
+        )
         return segment._replace(u1=first) if is_cell else segment
 
     return [[clip(segment) for segment in band] for band in bands]

@@ -60,6 +60,8 @@ def find_words(
     spaced = (code_points >= FIRST) & (code_points <= LAST)  # it may begin with a space
     begins[1:] &= blank[:-1] | broken[:-1] | spaced[1:]
     ends[:-1] &= blank[1:] | broken[:-1] | spaced[1:]
+    if broken.any():
+        part_end_dashes(text, begins, ends, np.flatnonzero(broken & ~begins))
     starts, stops = np.flatnonzero(begins), np.flatnonzero(ends)
     number = np.cumsum(broken | (code_points == NEWLINE))
     lines = number[starts] - (broken[starts])  # the mark of a broken word is on the line it ends
@@ -126,6 +128,17 @@ def mark_changes(numbers: Indices) -> NDArray[np.bool_]:
     changes = np.ones(len(numbers), bool)
     np.not_equal(numbers[1:], numbers[:-1], out=changes[1:])
     return changes
+
+
+def part_end_dashes(
+    text: TextHandle, begins: NDArray[np.bool_], ends: NDArray[np.bool_], places: Indices
+) -> None:
+    """Part the hyphens at line ends from the word before if there is a gap: they are dashes."""
+    boxes = read_type_boxes(text, np.concatenate([places - 1, places]).tolist())
+    before, dashes = boxes[: len(places)], boxes[len(places) :]
+    gaps = dashes[:, 0] - before[:, 2] > MIN_SEGMENT_GAP_HEIGHTS * (before[:, 1] - before[:, 3])
+    begins[places[gaps]] = True
+    ends[places[gaps] - 1] = True
 
 
 def mark_interrupted_lines(first: Boxes, last: Boxes, written_boxes: Boxes) -> NDArray[np.bool_]:

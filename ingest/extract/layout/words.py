@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from ingest.extract.engines.pdfium_raw import PageHandle, TextHandle
+from ingest.extract.engines.pdfium_raw import PageHandle, ReorderedText, TextHandle
 from ingest.extract.layout.continued import ArrangedPage
 from ingest.extract.layout.drawing_order import find_better_drawing_order, split_lines
 from ingest.extract.layout.geometry import (
@@ -63,7 +63,8 @@ def arrange_by_words(  # noqa: PLR0913 - what arrange_page() has found
     of its runs of text, if they have been read.
     """
     written = read_text_boxes(handle) if runs is None else runs
-    if plain is not None and not has_holes(written):
+    by_letters = isinstance(handle, ReorderedText)
+    if plain is not None and not has_holes(written, by_letters=by_letters):
         return ArrangedPage(plain)
     drawn = read_drawn_boxes(page)
     words = find_words(handle, code_points(text), written, drawn)
@@ -116,10 +117,11 @@ def order_words(
     )
 
 
-def has_holes(written: Boxes) -> bool:
+def has_holes(written: Boxes, *, by_letters: bool = False) -> bool:
     """Return whether some runs of text are side by side with the next ones, at a distance.
 
-    A hole or two are those of a running head: a table or columns have more.
+    A hole or two are those of a running head: a table or columns have more. A page in a script
+    whose letters change their places may be drawn `by_letters`.
     """
     if len(written) <= MAX_LONE_HOLES:
         return False
@@ -130,10 +132,10 @@ def has_holes(written: Boxes) -> bool:
     if np.count_nonzero(apart) <= MAX_LONE_HOLES:
         return False
     level = (other[:, 3] < one[:, 1]) & (one[:, 3] < other[:, 1])
-    # A list marker is at a distance too, but no wider than its line is high. A page may be drawn
-    # letter by letter.
+    # A list marker is at a distance too, but no wider than its line is high.
     wide = one[:, 2] - one[:, 0] > height
-    wide[1:] |= level[:-1] & ~apart[:-1] & (one[1:, 2] - one[:-1, 0] > height)
+    if by_letters:
+        wide[1:] |= level[:-1] & ~apart[:-1] & (one[1:, 2] - one[:-1, 0] > height)
     holes = apart & level & wide
     return int(np.count_nonzero(holes)) > MAX_LONE_HOLES
 

@@ -10,6 +10,7 @@ from reportlab.pdfgen.canvas import Canvas
 
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.layout.drawing_order import split_lines
+from ingest.extract.layout.pieces import join_markers
 from ingest.extract.layout.segments import TextSegment
 from tests.extract.layout.test_layout import FONT, SIZE, down, drawn, pages, prose
 from tests.hostile.writing import pdf, stream
@@ -416,17 +417,43 @@ def test_columns_are_no_cells_of_a_table_below_them() -> None:
     assert pages(page)[0] == [*left, *right, "Cities", *markdown(CITIES)]
 
 
-@pytest.mark.parametrize("marker", ["1.", "•"])
+def test_a_table_right_below_columns_is_no_part_of_them() -> None:
+    """Columns of text end where a row of more pieces follows at a distance, heading or not."""
+    left, right = prose(1, 220, 9), prose(2, 220, 9)
+
+    def page(canvas: Canvas) -> None:
+        down(canvas, left, 60, 760)
+        down(canvas, right, 300, 760)
+        put(canvas, CITIES, (60, 180, 340, 420), 610)
+        rules(canvas, 622, 606, 550)
+
+    assert pages(page)[0] == [*left, *right, *markdown(CITIES)]
+
+
+def test_bullets_of_lists_side_by_side_stay_with_their_items() -> None:
+    """Bullets that are drawn last are each read with the item right of it, in its own box."""
+    drawn = [
+        (80, 150, "Read the meter"),
+        (300, 370, "Sign the form"),
+        (71, 75, "•"),
+        (291, 295, "•"),
+    ]
+    segments = [TextSegment(u0, 0, u1, 10, text, n, n) for n, (u0, u1, text) in enumerate(drawn)]
+
+    assert [s.text for s in join_markers(segments)] == ["• Read the meter", "• Sign the form"]
+
+
+@pytest.mark.parametrize("marker", ["1.", "[1]", "•"])
 def test_markers_drawn_after_all_items_stay_with_them(marker: str) -> None:
     """Some programs draw the numbers of a list last; each is read with its item."""
     items = ["Read the meter", "Enter the figure", "Sign the form"]
-    markers = [f"{n}." if marker == "1." else marker for n in range(1, 4)]
+    markers = [marker.replace("1", str(n)) for n in range(1, 4)]
 
     def page(canvas: Canvas) -> None:
         down(canvas, items, 80, 700)
         put(canvas, CITIES, FOUR, 600)
         rules(canvas, 612, 596, 540)
-        down(canvas, markers, 68, 700)
+        down(canvas, markers, 64, 700)
 
     found = pages(page)[0]
 
@@ -481,7 +508,9 @@ def test_a_row_drawn_as_one_run_has_cells() -> None:
     )
     rules = "".join(f"60 {714 - 21 * n} m 260 {714 - 21 * n} l S\n" for n in range(5))
     font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Courier >>"
-    found = extract(pdf({4: stream(f"{content}\n{rules}".encode()), 5: font}), ExtractOptions())
+    maker = b"<< /Producer (GPL Ghostscript 10.0) >>"
+    objects = {4: stream(f"{content}\n{rules}".encode()), 5: font, 10: maker}
+    found = extract(pdf(objects, info=b"/Info 10 0 R"), ExtractOptions())
 
     assert found.pages[0].split("\n") == markdown([*rows, ["003", "Candle", "5.25"]])
 
