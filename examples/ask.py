@@ -1,11 +1,13 @@
-"""Search an index and print each answer with its document and page.
+"""Search the index of the environment and print each answer with its document and page.
 
 python examples/ask.py "when must I bring a doctor's note?"
 """
 
+import os
 import sys
 
-from ingest import search
+from ingest import Settings, search
 
-for hit in search(sys.argv[1], top=3):
+settings = Settings.from_environment(os.environ)  # Azure where it is set, else a local index
+for hit in search(sys.argv[1], top=3, settings=settings):
     print(f"{hit.fields['source']}, page {hit.page}: {hit.excerpt}")

@@ -3,12 +3,14 @@
 python examples/outcomes.py docs/
 """
 
+import os
 import sys
 
-from ingest import IngestError, ingest
+from ingest import IngestError, Settings, ingest
 
 try:
-    outcomes = ingest(*sys.argv[1:])
+    # Azure where the environment says so, else a local index.
+    outcomes = ingest(*sys.argv[1:], settings=Settings.from_environment(os.environ))
     for outcome in outcomes:
         print(outcome.outcome, outcome.source, outcome.reason)
 except IngestError as error:

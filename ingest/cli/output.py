@@ -372,6 +372,6 @@ def suggest_search(options: argparse.Namespace) -> str:
 
 
 def describe_index(totals: IndexTotals) -> str:
-    """Describe how much an index holds. A search service tells no size, and counts roughly."""
-    text = f"{pluralize(totals.sources, 'file')}, {pluralize(totals.chunks, 'chunk')}"
-    return f"about {text}" if totals.size < 0 else f"{text}, {format_bytes(totals.size)}"
+    """Describe how much an index holds, with its size if that is known."""
+    size = "" if totals.size < 0 else f", {format_bytes(totals.size)}"
+    return totals.describe() + size

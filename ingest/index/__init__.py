@@ -27,6 +27,7 @@ from ingest.models import (
     StoredChunk,
     Summary,
 )
+from ingest.runtime.formatting import pluralize
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
@@ -44,7 +45,12 @@ class IndexTotals:
 
     sources: int  # with a record, whatever their outcome; 0 from a ChunkStore without records
     chunks: int
-    size: int  # bytes; -1: unknown
+    size: int  # bytes; -1: unknown, as on a search service, which counts approximately
+
+    def describe(self) -> str:
+        """Describe the counts: "2 files, 72 chunks", or "about" so many."""
+        text = f"{pluralize(self.sources, 'file')}, {pluralize(self.chunks, 'chunk')}"
+        return f"about {text}" if self.size < 0 else text
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ from ingest.extract.passwords import read_passwords
 from ingest.extract.sandbox.pool import missing_layers
 from ingest.models import ListingIssue, Source
 from ingest.pipeline.reader.prepare import document_pool
+from ingest.runtime.formatting import pluralize
 from ingest.sources import Root
 
 if TYPE_CHECKING:
@@ -207,4 +208,4 @@ def describe_root(root: Root) -> str:
     unread = ""
     if issues:
         unread = f", {len(issues):,} that cannot be read ({issues[0].name}: {issues[0].reason})"
-    return f"{root.name}: {pdfs:,} PDFs{unread}"
+    return f"{root.name}: {pluralize(pdfs, 'PDF')}{unread}"

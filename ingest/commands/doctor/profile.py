@@ -95,7 +95,7 @@ def describe_foreign_index(
     index.filled_by = (model.model, model.dimensions)
     check_vector_space(index)
     totals = index.totals()
-    parts.append(f"{totals.sources:,} files, {totals.chunks:,} chunks by {index.documents.name}")
+    parts.append(f"{totals.describe()} by {index.documents.name}")
     if totals.chunks and not target.is_trusted():
         parts.append("it lacks some of them: the next run writes them again")
     return "; ".join(parts)

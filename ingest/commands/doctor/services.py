@@ -194,7 +194,7 @@ def check_local_index(context: DoctorContext, model: Embedder) -> str:
     where = index_config.index_location(context.settings)
     if not totals.sources:
         return f"{where}: empty or missing; ingest run fills it"
-    described = f"{where}: {totals.sources:,} files, {totals.chunks:,} chunks"
+    described = f"{where}: {totals.describe()}"
     advice = embedding.suggest_multilingual(languages, context.settings)
     return f"{described}; {advice}" if advice else described
 

@@ -21,12 +21,12 @@ from ingest.index import HYBRID_WEIGHT, MAX_SAVED_RUNS, Flaw, FreeSpace, IndexTo
 from ingest.index.azure.client import SEARCH_API_VERSION, DocumentClient, MissingFieldError
 from ingest.index.azure.epochs import epoch_key
 from ingest.index.azure.lease import Lease
+from ingest.index.azure.listing import MAX_PAGE_DOCUMENTS, find_documents, list_documents
 from ingest.index.azure.manifest import AzureManifest
 from ingest.index.azure.profile import OWN_MAPPING
 from ingest.index.azure.roots import AzureRoots
 from ingest.index.azure.serialize import (
     LISTED_RECORD_FIELDS,
-    batch_ids,
     decode_vector,
     entry_to_values,
     escape_query,
@@ -80,8 +80,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_PAGE_DOCUMENTS = 1000  # in one answer to a search
-MAX_FILTER_IDS = 400  # in one filter
 MAX_BATCH_RECORDS = 100  # in one request
 # Service statistics take a role that may create indexes; writing documents does not.
 NO_STATISTICS_STATUSES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
@@ -259,15 +257,7 @@ class AzureIndex:
             for page in self.recent_pages.list()
             if (page.root, page.source) != record.key
         }
-        last = ""
-        while True:
-            page = self.documents.search_page(
-                search_text="*",
-                filter=f"{which} and id gt {quote_odata(last)}",
-                order_by=["id asc"],
-                select=["id", SUMMARY_FIELD],
-                top=MAX_PAGE_DOCUMENTS,
-            )
+        for page in list_documents(self.documents, which, ["id", SUMMARY_FIELD]):
             unused = []
             for document in page:
                 if document["id"] in moved:
@@ -278,23 +268,10 @@ class AzureIndex:
                 else:
                     unused.append({"id": document["id"]})
             self.documents.raise_if_refused(self.documents.write("delete", unused))
-            if len(page) < MAX_PAGE_DOCUMENTS:
-                return
-            last = str(page[-1]["id"])
 
     def existing_ids(self, ids: Collection[str]) -> set[str]:
-        def ask(some: Sequence[str]) -> set[str]:
-            among = quote_odata(",".join(some))
-            page = self.documents.search_page(
-                search_text="*",
-                filter=f"search.in(id, {among}, ',')",
-                select=["id"],
-                top=MAX_PAGE_DOCUMENTS,
-            )
-            return {str(document["id"]) for document in page}
-
-        parts = self.documents.threads.map(ask, batch_ids(ids, MAX_FILTER_IDS))
-        return self.target.existing_ids(set().union(*parts))
+        found = find_documents(self.documents, ids, ["id"])
+        return self.target.existing_ids({str(document["id"]) for document in found})
 
     def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
         more = self.texts.to_fields
@@ -389,36 +366,15 @@ class AzureIndex:
         which = ["kind eq 'chunk'"]
         which += [f"root eq {quote_odata(root)}"] if root is not None else []
         which += [f"source eq {quote_odata(source)}"] if source is not None else []
-        last = ""
-        while True:
-            page = self.documents.search_page(
-                search_text="*",
-                filter=" and ".join([*which, f"id gt {quote_odata(last)}"]),
-                order_by=["id asc"],
-                select=[name for name in STORED_FIELD_NAMES if text or name != "content"],
-                top=MAX_PAGE_DOCUMENTS,
-            )
+        select = [name for name in STORED_FIELD_NAMES if text or name != "content"]
+        for page in list_documents(self.documents, " and ".join(which), select):
             yield from map(chunk_from_document, page)
-            if len(page) < MAX_PAGE_DOCUMENTS:
-                return
-            last = str(page[-1]["id"])
 
     def vectors(self, ids: Collection[str]) -> dict[str, Vectors]:
-        def ask(some: Sequence[str]) -> dict[str, Vectors]:
-            page = self.documents.search_page(
-                search_text="*",
-                filter=f"search.in(id, {quote_odata(','.join(some))}, ',')",
-                select=["id", VECTOR_FIELD],
-                top=MAX_PAGE_DOCUMENTS,
-            )
-            return {
-                str(d["id"]): decode_vector(vector) for d in page if (vector := d.get(VECTOR_FIELD))
-            }
-
-        found: dict[str, Vectors] = {}
-        for part in self.documents.threads.map(ask, batch_ids(ids, MAX_FILTER_IDS)):
-            found |= part
-        return found
+        found = find_documents(self.documents, ids, ["id", VECTOR_FIELD])
+        return {
+            str(d["id"]): decode_vector(vector) for d in found if (vector := d.get(VECTOR_FIELD))
+        }
 
     def flaws(self, dimensions: int, *, thorough: bool) -> Iterator[Flaw]:
         if thorough or not self.target.is_trusted():
@@ -478,19 +434,8 @@ class AzureIndex:
         )
 
     def cached_page_sources(self) -> Iterator[tuple[str, str]]:
-        last = ""
-        while True:
-            page = self.documents.search_page(
-                search_text="*",
-                filter=f"kind eq 'page' and id gt {quote_odata(last)}",
-                order_by=["id asc"],
-                select=["id", "root", "source"],
-                top=MAX_PAGE_DOCUMENTS,
-            )
+        for page in list_documents(self.documents, "kind eq 'page'", ["id", "root", "source"]):
             yield from ((str(d["root"]), str(d["source"])) for d in page)
-            if len(page) < MAX_PAGE_DOCUMENTS:
-                return
-            last = str(page[-1]["id"])
 
     def cache_page(self, page: CachedPage) -> None:
         self.write_page(page_key(page.key), page)

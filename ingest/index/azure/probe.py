@@ -80,8 +80,7 @@ def describe_azure_index(index: AzureIndex, found: SearchIndex, wanted: SearchIn
 
 def describe_contents(index: AzureIndex) -> str:
     """Describe the contents of an index."""
-    totals = index.totals()
-    return f"{index.documents.name}: {totals.sources:,} files, {totals.chunks:,} chunks"
+    return f"{index.documents.name}: {index.totals().describe()}"
 
 
 def compare_vectors(

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ingest.errors import ServiceError
+from ingest.index.azure.listing import list_documents
 from ingest.index.azure.serialize import quote_odata
 from ingest.index.schema import SUMMARY_FIELD, root_from_json, root_to_json
 from ingest.models import KnownRoot
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from ingest.index.azure.client import DocumentClient
 
 ROOTS_DOCUMENT_KEY = "roots"
-MAX_PAGE_DOCUMENTS = 1000  # in one answer to a search
 RENAME_SETTLE_SECONDS = 120  # until queries show what was renamed, at most
 
 
@@ -63,23 +63,15 @@ class AzureRoots:
 
     def rename_visible(self, old: str, new: str) -> bool:
         """Rename the root in the documents that a query finds; return whether it finds any."""
-        last = ""
-        while True:
-            page = self.documents.search_page(
-                search_text="*",
-                filter=f"root eq {quote_odata(old)} and id gt {quote_odata(last)}",
-                order_by=["id asc"],
-                select=["id", "kind"],
-                top=MAX_PAGE_DOCUMENTS,
-            )
+        found = False
+        for page in list_documents(self.documents, f"root eq {quote_odata(old)}", ["id", "kind"]):
             changes = [
                 {"id": document["id"], "root": new} | without_path(str(document["kind"]), old)
                 for document in page
             ]
             self.documents.raise_if_refused(self.documents.write("merge", changes))
-            if len(page) < MAX_PAGE_DOCUMENTS:
-                return bool(last or page)
-            last = str(page[-1]["id"])
+            found = found or bool(page)
+        return found
 
 
 def without_path(kind: str, root: str) -> dict[str, Any]:

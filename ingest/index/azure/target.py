@@ -12,6 +12,7 @@ import json
 import logging
 import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from azure.search.documents.models import VectorizedQuery
 
 from ingest.index import VECTOR_FLAW, Flaw
 from ingest.index.azure.client import MissingFieldError
+from ingest.index.azure.listing import MAX_FILTER_IDS, MAX_PAGE_DOCUMENTS, list_pages
 from ingest.index.azure.profile import FieldMapping
 from ingest.index.azure.serialize import (
     COPIED_VALUE_NAMES,
@@ -44,9 +46,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MARK_KEY = "target"  # of the document that says which index the records belong to
-MAX_PAGE_DOCUMENTS = 1000  # in one answer to a search
 MAX_COPIES = 200  # with their vectors, in one answer
-MAX_FILTER_IDS = 400  # in one filter
 SAMPLE_CHUNKS, LARGE_SAMPLE_CHUNKS = 16, 400  # looked up; more if the definition has changed
 
 # In an index of our own.
@@ -377,17 +377,7 @@ class ForeignTarget(OwnTarget):
         run replaces them.
         """
         where = "kind eq 'chunk'" + (f" and root eq {quote_odata(root)}" if root else "")
-        last = ""
-        while True:
-            page = self.search_copies(
-                COPIED_VALUE_NAMES,
-                filter=f"{where} and id gt {quote_odata(last)}",
-                order_by=["id asc"],
-                top=MAX_COPIES,
-            )
+        for page in list_pages(partial(self.search_copies, COPIED_VALUE_NAMES), where, MAX_COPIES):
             values = [copy_from_document(document) for document in page]
             if fitting := [v for v in values if self.dimensions in (0, len(v[VECTOR_FIELD]))]:
                 yield fitting
-            if len(page) < MAX_COPIES:
-                return
-            last = str(page[-1]["id"])

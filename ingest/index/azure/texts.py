@@ -16,6 +16,7 @@ from azure.core.exceptions import HttpResponseError
 
 from ingest.azure.roles import INDEX_DATA_CONTRIBUTOR, SEARCH_SERVICE_CONTRIBUTOR
 from ingest.errors import ServiceError
+from ingest.index.azure.listing import MAX_FILTER_IDS, MAX_PAGE_DOCUMENTS
 from ingest.index.azure.serialize import batch_ids, quote_odata
 from ingest.index.schema import TEXT_HASH_FIELD, VECTOR_FIELD
 from ingest.models import IndexEntry
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_FILTER_HASHES = 400  # in one filter
-MAX_PAGE_DOCUMENTS = 1000  # in one answer to a search
 # Until a changed definition is followed by documents and queries, at most.
 SCHEMA_SETTLE_SECONDS = 60
 
@@ -86,7 +85,7 @@ class TextHashes:
         if not hashes or not self.are_supported():
             return {}
         found: dict[str, str] = {}
-        for part in self.documents.threads.map(self.ask, batch_ids(hashes, MAX_FILTER_HASHES)):
+        for part in self.documents.threads.map(self.ask, batch_ids(hashes, MAX_FILTER_IDS)):
             found |= part
         return found
 

@@ -42,7 +42,7 @@ def test_an_application_s_index_is_filled_and_said_to_work(azure: Azure, folder:
     azure.search.settle()
     after = examined(azure, **DEMO)
     assert wrong(after) == {}
-    said = f"1 files, {len(index.latest)} chunks by gptkbindex-ingest"
+    said = f"about 1 file, {len(index.latest)} chunks by gptkbindex-ingest"
     assert said in text(after, "index")
     assert "a passage finds itself (cosine 1.00)" in text(after, "vectors")
     for document in index.latest.values():

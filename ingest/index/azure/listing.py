@@ -1,0 +1,57 @@
+"""Read many documents of an index on Azure AI Search: those of a filter, or those of some keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from ingest.index.azure.serialize import batch_ids, quote_odata
+
+if TYPE_CHECKING:
+    from ingest.index.azure.client import DocumentClient
+
+MAX_PAGE_DOCUMENTS = 1000  # in one answer to a search
+MAX_FILTER_IDS = 400  # in one filter
+
+Documents: TypeAlias = list[dict[str, Any]]
+
+
+def list_pages(
+    read: Callable[..., Documents], where: str, size: int = MAX_PAGE_DOCUMENTS
+) -> Iterator[Documents]:
+    """Yield the pages of all documents that match a filter, in the order of their keys.
+
+    `read` is `search_page` with the fields to select. The next page is read after this one is used.
+    """
+    last = ""
+    while True:
+        page = read(filter=f"{where} and id gt {quote_odata(last)}", order_by=["id asc"], top=size)
+        yield page
+        if len(page) < size:
+            return
+        last = str(page[-1]["id"])
+
+
+def list_documents(
+    documents: DocumentClient, where: str, select: Sequence[str]
+) -> Iterator[Documents]:
+    """Yield the pages of all documents that match a filter, with the selected fields."""
+    return list_pages(partial(documents.search_page, search_text="*", select=list(select)), where)
+
+
+def find_documents(
+    documents: DocumentClient, ids: Collection[str], select: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Yield those documents of the given keys that there are. Queries run in parallel."""
+
+    def ask(some: Sequence[str]) -> Documents:
+        return documents.search_page(
+            search_text="*",
+            filter=f"search.in(id, {quote_odata(','.join(some))}, ',')",
+            select=list(select),
+            top=MAX_PAGE_DOCUMENTS,
+        )
+
+    for page in documents.threads.map(ask, batch_ids(ids, MAX_FILTER_IDS)):
+        yield from page
