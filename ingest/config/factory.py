@@ -49,6 +49,7 @@ from ingest.runtime.budget import Budget
 from ingest.runtime.cancellation import SENDER_THREADS, Cancellation
 from ingest.runtime.prices import FREE_PRICE, Rates, find_price
 from ingest.runtime.rate_limit import RateLimiter
+from ingest.runtime.timing import INDEX_ANSWER
 
 if TYPE_CHECKING:
     from ingest.extract.ocr.document_intelligence import DocumentIntelligence
@@ -147,10 +148,11 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
         with abandon_on_error(stop):
             if write and index.is_new and not settings.engine:
                 warm_up(model, embed_threads, reader)
-            if not shared:
-                begin(services, settings, stop, write=write)
-            if write and embeds and not shared:
-                check_settings(services, settings, take_over=take_over or successor is not None)
+            with times.wait_for(INDEX_ANSWER):
+                if not shared:
+                    begin(services, settings, stop, write=write)
+                if write and embeds and not shared:
+                    check_settings(services, settings, take_over=take_over or successor is not None)
             yield services
             if journal and not stop.is_requested():
                 journal.delete()  # all of it is in the index
