@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from ingest.config.connections import Connections, create_connections
@@ -179,7 +180,8 @@ def open_journal_of_run(
     settings: Settings, model: Embedder, shared: SharedState | None
 ) -> VectorJournal | None:
     """Open the journal of the vectors that a run, or one of its workers, receives."""
-    location = index_location(settings).text
+    found = index_location(settings)
+    location = str(Path(found.text).absolute()) if found.is_local else found.text
     return open_vector_journal(settings, model, location, is_worker=shared is not None)
 
 
