@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 from typing import NoReturn
 
 from ingest.config.connections import Connections, create_connections
@@ -54,7 +55,7 @@ from ingest.runtime.budget import Budget
 from ingest.runtime.cancellation import SENDER_THREADS, Cancellation
 from ingest.runtime.prices import FREE_PRICE, Rates, find_price
 from ingest.runtime.rate_limit import RateLimiter
-from ingest.runtime.timing import Stopwatch
+from ingest.runtime.timing import INDEX_ANSWER, Stopwatch
 
 log = logging.getLogger(__name__)
 
@@ -142,10 +143,11 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
         with abandon_on_error(stop):
             if write and index.is_new and not settings.engine:
                 warm_up(model, embed_threads, reader)
-            if not shared:
-                begin(services, settings, stop, write=write)
-            if write and embeds and not shared:
-                check_settings(services, settings, take_over=take_over or successor is not None)
+            with times.wait_for(INDEX_ANSWER):
+                if not shared:
+                    begin(services, settings, stop, write=write)
+                if write and embeds and not shared:
+                    check_settings(services, settings, take_over=take_over or successor is not None)
             yield services
             if journal and not stop.is_requested():
                 journal.delete()  # all of it is in the index
@@ -172,7 +174,8 @@ def open_journal_of_run(
     settings: Settings, model: Embedder, shared: SharedState | None
 ) -> VectorJournal | None:
     """Open the journal of the vectors that a run, or one of its workers, receives."""
-    location = index_location(settings).text
+    found = index_location(settings)
+    location = str(Path(found.text).absolute()) if found.is_local else found.text
     return open_vector_journal(settings, model, location, is_worker=shared is not None)
 
 

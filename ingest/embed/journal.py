@@ -2,7 +2,8 @@
 
 A run that is killed between a response and its upload has paid for vectors that nobody has. The
 next run on this machine finds them here. Deleting the journal is always safe: it costs money, never
-correctness. Records are a hash of the text and the vector; the last one may be incomplete.
+correctness. Records are a hash of the text, the vector and a checksum; the last one may be
+incomplete.
 
 Workers of a cluster may share a machine. Each writes a file of its own, and reads those of workers
 that have died: their sources are done again at once, by any other worker.
@@ -16,6 +17,7 @@ import logging
 import os
 import threading
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
@@ -71,6 +73,7 @@ class VectorJournal:
         records = np.empty(len(texts), self.record_type)
         records["key"] = [hash_text(text) for text in texts]
         records["vector"] = vectors
+        records["checksum"] = [checksum(record) for record in records]
         try:
             with self.lock, self.path.open("ab") as file:
                 # A record that was cut short would shift all that follow it.
@@ -104,13 +107,15 @@ class VectorJournal:
         return {
             each["key"].tobytes(): each["vector"]
             for place, each in enumerate(records)
-            if place not in flawed
+            if place not in flawed and each["checksum"] == checksum(each)
         }
 
     @property
     def record_type(self) -> np.dtype[np.void]:
         """Layout of a record."""
-        return np.dtype([("key", f"V{HASH_BYTES}"), ("vector", "<f4", (self.dimensions,))])
+        return np.dtype(
+            [("key", f"V{HASH_BYTES}"), ("vector", "<f4", (self.dimensions,)), ("checksum", "<u4")]
+        )
 
 
 @dataclass(slots=True)
@@ -149,6 +154,11 @@ def is_in_use(path: Path) -> bool:
     """
     process = path.name.split(".")[1].partition("-")[0]
     return process == str(os.getpid()) or Path("/proc", process).exists()
+
+
+def checksum(record: np.void) -> int:
+    """Return the checksum of a record's other fields: half a record may look like a vector."""
+    return zlib.crc32(record["vector"].tobytes(), zlib.crc32(record["key"].tobytes()))
 
 
 def hash_text(text: str) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
@@ -39,8 +39,9 @@ class Generations(Protocol):
     # open one to fill: the unfinished newest one if it suits the settings, else a new one
     def resume_or_create(self) -> tuple[str, Index]: ...
 
-    # switch readers to this one; all of them see it when this returns
-    def switch(self, name: str) -> None: ...
+    # switch readers to this one; all of them see it when this returns. `fence` is called right
+    # before, and raises BusyError if the lock of the current one is lost
+    def switch(self, name: str, fence: Callable[[], None] = lambda: None) -> None: ...
 
     # delete one that no reader sees; False if a rebuild did not create it
     def drop(self, name: str) -> bool: ...

@@ -25,7 +25,13 @@ from ingest.pipeline.timeline import TimelineRecorder
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.cancellation import Cancellation
-from ingest.runtime.timing import REQUEST_QUOTA, RETRY_PAUSE, THROTTLED_REQUESTS, TOKEN_QUOTA
+from ingest.runtime.timing import (
+    INDEX_ANSWER,
+    REQUEST_QUOTA,
+    RETRY_PAUSE,
+    THROTTLED_REQUESTS,
+    TOKEN_QUOTA,
+)
 from ingest.sources import Root
 
 Event = TypeVar("Event")
@@ -146,14 +152,17 @@ class RunRecorder:
     def mark_begun(self, roots: Sequence[Root]) -> None:
         """Note in the index that a run of these roots has begun; it must hold the index."""
         names, index = {root.name for root in roots}, self.services.index
-        self.marked = [mark_begun(r, self.run.id) if r.name in names else r for r in index.roots()]
-        if self.marked:
-            index.save_roots(self.marked)
+        with self.services.times.wait_for(INDEX_ANSWER):
+            known = index.roots()
+            self.marked = [mark_begun(r, self.run.id) if r.name in names else r for r in known]
+            if self.marked:
+                index.save_roots(self.marked)
 
     def save(self, summary: Summary) -> None:
         """Save the summary and the end of the run in the index, and give its free room back."""
-        save_run_summary(summary, self.services.index)
-        self.save_marks(summary)
+        with self.services.times.wait_for(INDEX_ANSWER):
+            save_run_summary(summary, self.services.index)
+            self.save_marks(summary)
         if not self.run.stop.is_requested():  # giving room back may take a while
             try:
                 self.services.index.reclaim_space()

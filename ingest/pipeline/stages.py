@@ -363,7 +363,8 @@ def remove_vanished(root: Root, absences: AbsenceTracker, services: Services) ->
         return services.write_threads.submit(partial(remove_source, record, services.index))
 
     removed = map_concurrent(absences.vanished, start, services.max_writes, never_abandon)
-    yield from (call.result() for _, call in removed if call)
+    results = (call.result() for _, call in removed if call)
+    yield from services.times.wait_for_each("documents to be removed", results)
 
 
 def take_until(

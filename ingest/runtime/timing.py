@@ -172,7 +172,10 @@ class Stopwatch:
                 span.add_threads(-1, now)
 
     def wait_for_each(self, name: str, items: Iterable[T]) -> Iterator[T]:
-        """Yield items of one thread, and time the wait for each. No lock: they may be many."""
+        """Yield items of one thread, and time the wait for each by a name that no other has.
+
+        Takes no lock: there may be a million items.
+        """
         span, iterator = self.waits[name], iter(items)
         while True:
             span.quiet_since, span.under_way = self.clock(), 1

@@ -29,6 +29,7 @@ from ingest.index.azure.definition import (
 from ingest.index.azure.foreign import Wanted, ensure_foreign_index, open_foreign_index
 from ingest.index.azure.generations import AzureGenerations
 from ingest.index.azure.index import AzureIndex
+from ingest.index.azure.lease import LEASE_SECONDS
 from ingest.index.composite import CompositeIndex, open_state
 from ingest.index.schema import CHUNK_FIELD_NAMES, FIGURE_FIELD_NAMES
 from ingest.index.sqlite.index import SqliteIndex
@@ -84,6 +85,17 @@ def service(azure: Azure) -> AzureIndex:
     made = opened(azure.search_endpoint, "contract")
     ensure_index(made, defined(made.documents.name))
     return made
+
+
+def test_who_only_looks_judges_a_lease_by_the_service_s_clock(
+    azure: Azure, service: AzureIndex
+) -> None:
+    """My clock is three minutes fast: a run that I watch is not dead for that."""
+    azure.clock.advance(-2 * LEASE_SECONDS)
+    service.hold()
+    with closing(opened(azure.search_endpoint, "contract")) as reader:
+        assert reader.seconds_since_write() == 0
+    service.close()
 
 
 @pytest.fixture

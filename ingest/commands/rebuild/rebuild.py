@@ -11,6 +11,7 @@ import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from ingest.commands.eval.questions import Question
 from ingest.commands.rebuild.verify import (
@@ -72,7 +73,8 @@ def open_rebuild(
     with ExitStack() as opened:
         generations = opened.enter_context(open_generations(settings, connections))
         current = generations.current()
-        earlier = opened.enter_context(hold_generation(generations, current)) if current else None
+        held = hold_generation(generations, current, run.stop.fail)
+        earlier = opened.enter_context(held) if current else None
         if earlier:
             check_format(earlier, index_name(settings))
         known = known_roots(earlier)
@@ -117,10 +119,12 @@ def open_generations(settings: Settings, connections: Connections) -> Iterator[G
 
 
 @contextmanager
-def hold_generation(generations: Generations, name: str) -> Iterator[Index]:
+def hold_generation(
+    generations: Generations, name: str, on_lost: Callable[[BusyError], None] = lambda _: None
+) -> Iterator[Index]:
     """Open the current generation and lock it against other runs."""
     with closing(generations.open(name)) as index:
-        index.hold()
+        index.hold("", on_lost)
         if generations.current() != name:
             raise BusyError("another rebuild has just ended: run again")
         yield index
@@ -162,7 +166,10 @@ def switch_index(
         sources = sum(1 for _ in services.previous_index.records())
         check_losses(lost, sources, prune=run.prune, max_deletes=run.max_deletes)
     scores = compare_answers(services, questions) if questions else None
-    work.generations.switch(work.name)
+    earlier = services.previous_index
+    # Another run may have taken over what readers see, and changed it since this one copied it.
+    fence = partial(earlier.join, earlier.holder) if earlier else lambda: None
+    work.generations.switch(work.name, fence)
     return SwitchResult(work.name, work.previous, drop_old_generations(work, keep), scores)
 
 
@@ -193,6 +200,9 @@ def switch_back(settings: Settings, connections: Connections) -> tuple[SwitchRes
                 f"there is no index before that of {index_name(settings)} to switch back to: "
                 "ingest rebuild --list shows what is kept"
             )
-        with hold_generation(generations, name), closing(generations.open(before[-1])) as index:
-            generations.switch(before[-1])
+        with (
+            hold_generation(generations, name) as held,
+            closing(generations.open(before[-1])) as index,
+        ):
+            generations.switch(before[-1], partial(held.join, held.holder))
             return SwitchResult(before[-1], name, []), index.totals()

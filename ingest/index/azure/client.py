@@ -18,7 +18,8 @@ from typing import Any, TypeVar
 
 from azure.core.credentials import AzureKeyCredential
 from azure.core.exceptions import HttpResponseError
-from azure.core.rest import HttpRequest
+from azure.core.pipeline import PipelineResponse
+from azure.core.rest import HttpRequest, HttpResponse
 from azure.search.documents import SearchClient
 
 from ingest.azure.client import classify_azure_error, create_transport, sdk_options
@@ -194,7 +195,7 @@ class DocumentClient:
         """Look up one document by its key; None if there is none. It may lag behind writes."""
 
         def ask() -> dict[str, Any] | None:
-            return dict(self.client.get_document(key))
+            return dict(self.client.get_document(key, raw_response_hook=self.read_clock))
 
         return self.call_or_default(ask, None)
 
@@ -345,8 +346,7 @@ class DocumentClient:
             content=request_body(action, documents),
         )
         response = self.client.send_request(request)
-        if sent := response.headers.get("Date"):
-            self.clock_offset = parsedate_to_datetime(sent).timestamp() - time.time()
+        self.set_clock(response)
         if response.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             raise RequestTooLargeError(self.endpoint)
         if HTTPStatus.MULTIPLE_CHOICES <= response.status_code < HTTPStatus.BAD_REQUEST:
@@ -354,6 +354,15 @@ class DocumentClient:
         response.raise_for_status()
         results: list[dict[str, Any]] = response.json()["value"]
         return results
+
+    def read_clock(self, answered: PipelineResponse[HttpRequest, HttpResponse]) -> None:
+        """Read the service's clock, from an answer in the SDK's pipeline."""
+        self.set_clock(answered.http_response)
+
+    def set_clock(self, response: HttpResponse) -> None:
+        """Read the service's clock from the date of a response."""
+        if sent := response.headers.get("Date"):
+            self.clock_offset = parsedate_to_datetime(sent).timestamp() - time.time()
 
     def now(self) -> datetime:
         """Return the time by the service's clock, as far as it has told it."""

@@ -196,13 +196,18 @@ class AzureGenerations:
     def sleep(self, seconds: float) -> None:
         self.alias_index.documents.retry_policy.sleep(seconds)
 
-    def switch(self, name: str) -> None:
-        self.point_alias(self.name, name)
+    def switch(self, name: str, fence: Callable[[], None] = lambda: None) -> None:
+        self.point_alias(self.name, name, fence)
 
-    def point_alias(self, alias: str, name: str) -> None:
+    def point_alias(self, alias: str, name: str, fence: Callable[[], None] = lambda: None) -> None:
         """Point an alias at an index, and wait until every replica of the service follows."""
         made = SearchAlias(name=alias, indexes=[name])
-        self.call_with_retry(lambda: self.alias_index.indexes.create_or_update_alias(made))
+
+        def point() -> None:
+            fence()
+            self.alias_index.indexes.create_or_update_alias(made)
+
+        self.call_with_retry(point)
         log.warning(
             "waiting %.0f s until every replica of %s follows the alias",
             ALIAS_PROPAGATION_SECONDS,

@@ -21,7 +21,7 @@ from ingest.runtime.private_file import create_private_file, create_private_fold
 FORMAT_WITHOUT_CODES = 1  # the first one; format 3 differs from 2 in the manifest only
 APPLICATION_ID = 0x696E6765  # "inge": distinguishes our files from others
 INCREMENTAL_VACUUM = 2  # a value of PRAGMA auto_vacuum: free pages are given back when asked to
-BUSY_TIMEOUT_SECONDS = 10.0  # for writes of other connections
+BUSY_TIMEOUT_SECONDS = 60.0  # for writes of other programs, such as one that makes a backup
 
 # Tables that were added later are not here: the first write to one creates it in every index.
 STATE_SCHEMA = """

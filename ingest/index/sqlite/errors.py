@@ -36,6 +36,10 @@ def translate_errors(folder: Path) -> Iterator[None]:
             raise ConfigError(f"{folder} {NOT_AN_INDEX_MESSAGE}") from error
         if code == sqlite3.SQLITE_CORRUPT:
             raise ConfigError(f"{where} is damaged: delete it and run again") from error
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise ServiceError(
+                f"{where}: another program has locked it ({reason}); close that and run again"
+            ) from error
         if code in ACCESS_DENIED_CODES or number is not None:
             raise ConfigError(
                 f"{where} cannot be used ({reason}): check its permissions, "

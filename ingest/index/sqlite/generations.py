@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -76,7 +77,8 @@ class SqliteGenerations:
         index = SqliteIndex(self.folder, self.model, self.dimensions, create=True, generation=name)
         return name, self.share_lock(index)
 
-    def switch(self, name: str) -> None:
+    def switch(self, name: str, fence: Callable[[], None] = lambda: None) -> None:
+        fence()
         with translate_errors(self.folder):
             write_pointer(self.folder, name)
 

@@ -58,9 +58,9 @@ class MortalFolder(SqliteGenerations):
         if not self.left:
             raise Crash
 
-    def switch(self, name: str) -> None:
+    def switch(self, name: str, fence: Callable[[], None] = lambda: None) -> None:
         go = super().switch
-        self._change(lambda: go(name))
+        self._change(lambda: go(name, fence))
 
     def drop(self, name: str) -> bool:
         go = super().drop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -26,6 +27,7 @@ from ingest.config.index import open_index
 from ingest.config.settings import Settings
 from ingest.errors import BusyError, ConfigError, IngestError, RoleError
 from ingest.index.azure.generations import ALIAS_PROPAGATION_SECONDS, AzureGenerations
+from ingest.index.azure.index import AzureIndex
 from ingest.models import SourceResult
 from ingest.pipeline.context import Run
 from ingest.pipeline.stages import ingest_root
@@ -283,6 +285,22 @@ def test_runs_are_held_off_meanwhile(bare: Settings, folder: Path) -> None:
         connected(bare),
     ):
         pass
+
+
+def test_a_rebuild_that_was_paused_does_not_hide_what_a_run_wrote_since(
+    azure: Azure, bare: Settings, folder: Path
+) -> None:
+    """A run took over the index that readers see: they would go back to before it."""
+    before = azure.search.aliases.copy()
+    with open_rebuild(bare, [str(folder)], Run("r"), time_(bare)) as work:
+        earlier = work.services.previous_index
+        assert isinstance(earlier, AzureIndex)
+        for epoch in (earlier.lease.epoch + 1, earlier.lease.epoch + 2):
+            assert earlier.lease.epochs.begin(epoch, earlier.lease.stamp_now())
+        earlier.lease.checked = (-math.inf, -math.inf)
+        with pytest.raises(BusyError, match="taken over"):
+            switch_index(work, RebuildProgress(frozenset()), Run("r"), (), 1)
+    assert azure.search.aliases == before
 
 
 def test_an_index_with_a_name_of_its_own_needs_an_alias(azure: Azure, bare: Settings) -> None:
