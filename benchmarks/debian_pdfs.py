@@ -6,7 +6,8 @@ folder that INGEST_BENCHMARKS names. Of each package the first PDFs by name are 
 MAX_PAGES pages, so that no maker drowns the others.
 
 Numerators: `extract()`, and `prepare()`, which chunks too. Denominator: PDFium loading each page
-and giving its text. CPU seconds in this process, in turn, after a first call, medians.
+and giving its text. CPU seconds in this process, in turn, after a first call, medians. Garbage is
+collected as rarely as in a reader.
 
 Then one more pass under a profiler says how many pages were read word by word, and in which
 functions the time goes. A profiler makes short Python functions look dearer than they are.
@@ -34,6 +35,7 @@ from extract import bare, prepared, task
 from measure import ROOT, cpu, taken_in_turn, tell, typical
 
 from ingest.extract.document import ExtractOptions, extract
+from ingest.extract.sandbox.child import collect_garbage_rarely
 from ingest.pipeline.reader.prepare import Task
 
 CACHE = Path(os.environ.get("INGEST_BENCHMARKS", ROOT / ".benchmarks"))
@@ -71,6 +73,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--packages", nargs="*", default=PACKAGES.read_text().split())
     options = parser.parse_args()
+    collect_garbage_rarely()
     files = [file for name in options.packages for file in select_pdfs(unpack(name))]
     timed = [time_document(file, options.repetitions) for file in files]
     print_makers(timed)

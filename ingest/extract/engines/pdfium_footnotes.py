@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 # of a footnote. After a figure and a full stop, where it may be a decimal, PDFium must end the line
 # at it, as it does at a raised number.
 NUMBER_AFTER_WORD = re.compile(
-    r"[0-9](?:(?<=[^\W\d_]{3}[0-9])|(?<=[^\W\d_][.,:;!?][0-9])|(?<=[)\]”’»\"][0-9])"
+    r"[0-9](?<=[^\s\d][0-9])"  # saves time: most digits follow a digit or a space
+    r"(?:(?<=[^\W\d_]{3}[0-9])|(?<=[^\W\d_][.,:;!?][0-9])|(?<=[)\]”’»\"][0-9])"
     r"|(?<=[0-9][.,:;!?][0-9])(?=[0-9]{0,2}\r\n ))"
     r"[0-9]{0,2}(?![^\W_])"
 )
