@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,12 +13,10 @@ from reportlab.pdfgen.canvas import Canvas
 
 from ingest.cli.plan import format_estimate
 from ingest.commands.plan import PlanTotals, estimate
-from ingest.config.connections import create_connections
-from ingest.config.factory import open_services
 from ingest.config.settings import Settings, build_settings
 from ingest.errors import ServiceError
-from ingest.models import IndexEntry, Mode, Refusal, RunEvent, SourceResult
-from ingest.pipeline.context import Run, Services
+from ingest.models import IndexEntry, Mode, Refusal, SourceResult
+from ingest.pipeline.context import Run
 from ingest.pipeline.dry_run import dry_run
 from ingest.pipeline.stages import ingest_root
 from ingest.runtime.cancellation import Cancellation
@@ -29,9 +25,8 @@ from tests.conftest import settled
 from tests.emulator.emulator import FIGURES, Azure
 from tests.emulator.faults import broken, lost, too_many
 from tests.pdfs import aged
+from tests.runs import connected, run
 from tests.scans import squares
-
-SPEED = 20.0  # waits are that much shorter than real ones
 
 
 def with_figures(*codes: str, words: str = "Typed above.") -> bytes:
@@ -65,26 +60,6 @@ def client(azure: Azure, tmp_path: Path, **more: str) -> Settings:
         "INGEST_WORKERS": "1",
     }
     return build_settings(azure.environment | named | more, {})
-
-
-@contextmanager
-def connected(chosen: Settings, stop: Cancellation, *, write: bool = True) -> Iterator[Services]:
-    to = create_connections(
-        chosen,
-        stop,
-        clock=lambda: time.monotonic() * SPEED,
-        sleep=lambda seconds: time.sleep(seconds / SPEED),
-    )
-    with open_services(chosen, stop, write=write, connections=to, take_over=True) as all_:
-        yield all_
-
-
-def run(folder: Path, chosen: Settings) -> list[RunEvent]:
-    """One run over a folder, in this process; its events."""
-    (root,) = parse_folder_roots([str(folder)])
-    stop = Cancellation()
-    with connected(chosen, stop) as all_:
-        return list(ingest_root(root, all_, Run("r", max_deletes=99, stop=stop)))
 
 
 def test_a_figure_is_described_and_found(azure: Azure, folder: Path, tmp_path: Path) -> None:

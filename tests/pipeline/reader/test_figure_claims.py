@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from PIL import Image
 
-from ingest.embed.openai_chat import ChatAnswer, ChatQuestion
+from ingest.embed.chat import ChatAnswer, ChatQuestion
 from ingest.extract.figures.describe import InvalidDescriptionError, parse_description
 from ingest.extract.sandbox.pool import SandboxLimits
 from ingest.models import Figure, PreparedDocument, Recipe, Source
