@@ -50,8 +50,9 @@ from tests.conftest import DIMENSIONS, MODEL, Bench
 from tests.emulator.emulator import Azure
 from tests.index.test_contract import A, B, defined, opened
 from tests.pdfs import write
-from tests.pipeline.reader.test_describing_figures import client, run, with_figures
+from tests.pipeline.reader.test_describing_figures import client, with_figures
 from tests.pipeline.reader.test_describing_figures import write as write_pdf
+from tests.runs import run
 
 if TYPE_CHECKING:
     from ingest.embed.openai_chat import ChatModel

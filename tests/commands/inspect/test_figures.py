@@ -11,13 +11,8 @@ from ingest.config.connections import create_connections
 from ingest.runtime.cancellation import Cancellation
 from tests.commands.report.reports import report
 from tests.emulator.emulator import Azure
-from tests.pipeline.reader.test_describing_figures import (
-    client,
-    connected,
-    run,
-    with_figures,
-    write,
-)
+from tests.pipeline.reader.test_describing_figures import client, with_figures, write
+from tests.runs import connected, run
 
 
 def test_each_figure_is_shown_with_its_outcome(azure: Azure, folder: Path, tmp_path: Path) -> None:

@@ -20,10 +20,9 @@ from reportlab.pdfgen.canvas import Canvas
 
 from ingest.config.settings import Settings, build_settings
 from ingest.errors import RoleError, ServiceError
-from ingest.models import Mode, RunEvent
+from ingest.models import Mode
 from ingest.pipeline.context import Run
 from ingest.pipeline.dry_run import dry_run
-from ingest.pipeline.stages import ingest_root
 from ingest.sources.folder import parse_folder_roots
 from tests.conftest import environment, outcomes, settled
 from tests.emulator import faults
@@ -32,8 +31,8 @@ from tests.emulator.identity import COGNITIVE_USER
 from tests.fork_server import running_ingest
 from tests.pdfs import pdf, prose
 from tests.pdfs import write as write_typed
-from tests.pipeline.test_runs_on_azure import connected
 from tests.processes import wait_until
+from tests.runs import connected, run
 from tests.scans import scan, squares, write
 
 
@@ -53,13 +52,6 @@ def client(azure: Azure, **more: str) -> Settings:
     """The settings of a client with remote recognition."""
     named = {"INGEST_WORKERS": "1"}
     return build_settings(azure.environment | named | {"INGEST_OCR": azure.ocr_endpoint} | more, {})
-
-
-def run(folder: Path, chosen: Settings) -> list[RunEvent]:
-    """One run over a folder, in this process; its events."""
-    (root,) = parse_folder_roots([str(folder)])
-    with connected(chosen, take_over=True) as all_:
-        return list(ingest_root(root, all_, Run("r", max_deletes=99)))
 
 
 def found(azure: Azure, question: str) -> list[str]:

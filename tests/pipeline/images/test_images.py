@@ -29,7 +29,8 @@ from ingest.runtime.retry import RetryPolicy
 from ingest.sources.folder import parse_folder_roots
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import BLOB_CONTRIBUTOR
-from tests.pipeline.reader.test_describing_figures import client, connected, with_figures, write
+from tests.pipeline.reader.test_describing_figures import client, with_figures, write
+from tests.runs import connected
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n...", b"\xff\xd8\xff..."
 

@@ -15,7 +15,7 @@ from ingest.cli.plan import format_estimate
 from ingest.commands.plan import PlanTotals, estimate
 from ingest.config.settings import Settings, build_settings
 from ingest.errors import ServiceError
-from ingest.models import IndexEntry, Mode, Refusal, RunEvent, SourceResult
+from ingest.models import IndexEntry, Mode, Refusal, SourceResult
 from ingest.pipeline.context import Run
 from ingest.pipeline.dry_run import dry_run
 from ingest.pipeline.stages import ingest_root
@@ -25,7 +25,7 @@ from tests.conftest import settled
 from tests.emulator.emulator import FIGURES, Azure
 from tests.emulator.faults import broken, lost, too_many
 from tests.pdfs import aged
-from tests.pipeline.test_runs_on_azure import connected
+from tests.runs import connected, run
 from tests.scans import squares
 
 
@@ -60,14 +60,6 @@ def client(azure: Azure, tmp_path: Path, **more: str) -> Settings:
         "INGEST_WORKERS": "1",
     }
     return build_settings(azure.environment | named | more, {})
-
-
-def run(folder: Path, chosen: Settings) -> list[RunEvent]:
-    """One run over a folder, in this process; its events."""
-    (root,) = parse_folder_roots([str(folder)])
-    stop = Cancellation()
-    with connected(chosen, stop, take_over=True) as all_:
-        return list(ingest_root(root, all_, Run("r", max_deletes=99, stop=stop)))
 
 
 def test_a_figure_is_described_and_found(azure: Azure, folder: Path, tmp_path: Path) -> None:
