@@ -245,7 +245,7 @@ def test_a_run_that_dies_before_the_upload_pays_nothing_twice(
     stop = Cancellation()
     with (
         pytest.raises(ServiceError, match="killed"),
-        connected(chosen, stop, take_over=True) as all_,
+        connected(chosen, stop) as all_,
     ):
         upload = all_.index.upload
         all_.index.upload = die  # type: ignore[method-assign]
