@@ -26,6 +26,7 @@ WORDS = re.compile(r"[^\W\d_]+")
 COMPOUND_HYPHEN = re.compile(r"[-\u2010\u2011](?<=[^\W\d_].)(?=[^\W\d_])")
 COUNT = re.compile(r"(?<![.,\w])[^\W_]*\d\Z")
 NUMBER_PARTS = re.compile(r"[^\W_][-\u2010][^\W_]*\d\Z")  # of telephone numbers, ISBNs, codes
+SPACE = re.compile(r"\s")
 LETTERS_AND_FIGURES = re.compile(r"[^\W\d_]+\d+")
 UNSPACED_LETTER = re.compile("[\u3001-\u30ff\u3400-\u9fff\uff01-\uff60]")
 MAX_WORD_CHARS = 64  # looked at on either side of a hyphen
@@ -185,7 +186,7 @@ def join_line_end(vocabulary: Vocabulary, match: re.Match[str]) -> str:
     before, after = spaced_end(word_before(text, start)), text[end : end + 1]
     if COUNT.search(text, max(0, start - MAX_WORD_CHARS), start) and after.islower():
         return hyphen  # "5-year", "A4711-b"
-    token = spaced_end("".join(text[max(0, start - MAX_WORD_CHARS) : start].split()[-1:]))
+    token = spaced_end(SPACE.split(text[max(0, start - MAX_WORD_CHARS) : start])[-1])
     if after.isalpha() and LETTERS_AND_FIGURES.fullmatch(token):
         return hyphen  # "CO2-Ausstoß"
     if not before and after.isalnum() and NUMBER_PARTS.search(token):

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import re
 
-# The vowel signs of the scripts of India, Burmese and Khmer that are drawn before their syllable.
-LEFT_VOWEL = (
-    "\u093f\u09bf\u09c7\u09c8\u0a3f\u0abf\u0b47\u0bc6-\u0bc8\u0d46-\u0d48\u0dd9\u0ddb\u1031"
-    "\u17c1-\u17c3"
-)
+# The vowel signs of the scripts of India that are drawn before their syllable.
+LEFT_VOWEL = "\u093f\u09bf\u09c7\u09c8\u0a3f\u0abf\u0b47\u0bc6-\u0bc8\u0d46-\u0d48\u0dd9\u0ddb"
 CONSONANT = (
     "(?:[\u0915-\u0939\u0958-\u095f\u0995-\u09b9\u09dc-\u09df\u0a15-\u0a39\u0a59-\u0a5e"
     "\u0a95-\u0ab9\u0b15-\u0b39\u0b5c-\u0b5f\u0b95-\u0bb9\u0d15-\u0d39\u0d9a-\u0dc6"
-    "\u1000-\u1021\u1780-\u17a2][\u093c\u09bc\u0a3c\u0abc\u0b3c]?)"
+    "][\u093c\u09bc\u0a3c\u0abc\u0b3c]?)"
 )
-JOINER = "[\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0d4d\u0dca\u1039\u17d2]"  # virama
+JOINER = "[\u094d\u09cd\u0a4d\u0acd\u0b4d\u0bcd\u0d4d\u0dca]"  # virama
 CONSONANTS = f"(?:{CONSONANT}{JOINER})*{CONSONANT}"
-LETTER = "\u0900-\u0dff\u1000-\u109f\u1780-\u17ff\u200c\u200d"
+LETTER = "\u0900-\u0dff\u200c\u200d"
 
 # Next to a letter of these scripts, no character of any text.
 MIXED_BYTES = re.compile("[\u0900-\u0dff][\u0e80-\u1fff\u2800-\ud7ff]")

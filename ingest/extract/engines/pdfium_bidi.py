@@ -40,7 +40,7 @@ from ingest.extract.engines.pdfium_syllables import (
     GlyphTexts,
     correct_syllables,
     drop_repeated,
-    name_unmapped,
+    list_unmapped,
 )
 from ingest.extract.indic import LEFT_VOWELS, MIXED_BYTES, order_vowels, restore_letters
 from ingest.extract.thai import correct_am, correct_unmapped
@@ -119,7 +119,7 @@ def reorder_page(
             for cluster in clusters
         ]
     if any(map(LEFT_VOWELS.search, (cluster.text for cluster in clusters))):
-        unmapped = [name_unmapped(handle, raw, cluster) for cluster in clusters]
+        unmapped = list_unmapped(handle, raw, clusters)
         clusters = correct_syllables(clusters, unmapped, texts)
     if not clusters:
         return handle, drawn

@@ -11,10 +11,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress
 
 from ingest.extract.engines.pdfium_clusters import UNKNOWN, Cluster, has_mark
 from ingest.extract.engines.pdfium_raw import TextHandle, has_map_error
-from ingest.extract.indic import CONSONANTS, LEFT_VOWEL
+from ingest.extract.indic import CONSONANTS, LEFT_VOWEL, SCRIPTS
 
 # The vowels with a part on either side of the consonant, and these parts.
 SPLIT_VOWELS = {
@@ -46,6 +47,7 @@ SYLLABLE = re.compile(
     re.DOTALL,
 )
 CONSONANT = re.compile(CONSONANTS)
+MAX_UNMAPPED = 2  # glyphs in a row that are mapped to nothing
 
 # In heights of the type.
 MAX_MARK_SHIFT = 0.15  # from the base line of a letter to that of a mark on it
@@ -97,15 +99,23 @@ def correct_syllables(
     return found
 
 
-def name_unmapped(handle: TextHandle, drawn: str, cluster: Cluster) -> str:
-    """Return the character that PDFium has for a glyph which is mapped to nothing; "" for others.
+def list_unmapped(handle: TextHandle, drawn: str, clusters: Sequence[Cluster]) -> list[str]:
+    """List the characters that PDFium has for glyphs mapped to nothing, and "" for other clusters.
 
-    That is the number of the glyph.
+    They are the numbers of the glyphs. Only those next to letters of India's scripts count.
     """
-    is_unmapped = (
-        cluster.place >= 0 and not cluster.is_exact and has_map_error(handle, cluster.place)
-    )
-    return drawn[cluster.place] if is_unmapped == 1 else ""
+    names = [
+        drawn[cluster.place]
+        if cluster.place >= 0 and not cluster.is_exact and has_map_error(handle, cluster.place) == 1
+        else ""
+        for cluster in clusters
+    ]
+    indic = [bool(cluster.text) and ord(cluster.text[0]) in SCRIPTS for cluster in clusters]
+    for place in compress(range(len(names)), names):
+        around = range(max(0, place - MAX_UNMAPPED), min(len(names), place + MAX_UNMAPPED + 1))
+        if not any(indic[near] for near in around):
+            names[place] = ""
+    return names
 
 
 def learn(clusters: Sequence[Cluster], names: Sequence[str], texts: GlyphTexts) -> None:

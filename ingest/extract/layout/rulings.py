@@ -70,32 +70,32 @@ def clip_spanning_cells(bands: Sequence[Band], rulings: Rulings) -> list[Band]:
     edges = [u for u, _, _ in rules]
 
     def clip(segment: TextSegment) -> TextSegment:
-        near = MAX_CLIP_HEIGHTS * segment.height
+        near, middle = MAX_CLIP_HEIGHTS * segment.height, segment.middle
         left, right = segment.u0 + SAME_EDGE_POINTS, segment.u1 - SAME_EDGE_POINTS
-        inner = range(bisect_right(edges, left), bisect_right(edges, right))
-        crossed = (
-            u
-            for u, top, bottom in (rules[n] for n in inner)
-            if top < segment.v1 + near
-            and bottom > segment.v0 - near
-            and not top < segment.middle < bottom
-        )
-        first = next(crossed, None)
-        if first is None:
+        crossed = rules[bisect_right(edges, left) : bisect_right(edges, right)]
+        if not crossed:
             return segment
-        beside = [u for u, top, bottom in rules if top < segment.middle < bottom]
         levels = [
-            level - segment.middle
+            level
             for level, (start, end) in rulings.horizontal
-            if start < segment.u0 + 1 and end > segment.u1 - 1
+            if start < left and end > right and abs(level - middle) < near
         ]
+        ends = (
+            u
+            for u, top, bottom in crossed
+            for end in (top, bottom)
+            if not top < middle < bottom
+            and any(abs(end - level) <= SAME_EDGE_POINTS for level in levels)
+        )
+        first = next(ends, None)
+        beside = [u for u, top, bottom in rules if top < middle < bottom]
         is_cell = (
             beside
-            and beside[0] < segment.u0 + 1
-            and beside[-1] > segment.u1 - 1
-            and any(-near < level < 0 for level in levels)
-            and any(0 < level < near for level in levels)
+            and beside[0] < left
+            and beside[-1] > right
+            and any(level < middle for level in levels)
+            and any(level > middle for level in levels)
         )
-        return segment._replace(u1=first) if is_cell else segment
+        return segment._replace(u1=first) if is_cell and first is not None else segment
 
     return [[clip(segment) for segment in band] for band in bands]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -43,6 +44,8 @@ MAX_LONE_HOLES = 2  # of a page without a table
 PARAGRAPH_GAP_HEIGHTS = 0.9  # a larger gap separates paragraphs
 MIN_WIDER_GAP_HEIGHTS = 0.3  # more than the usual gap of a page with wide line spacing
 
+# Scripts without spaces between words: Thai, Lao, Burmese, Khmer.
+UNSPACED_SCRIPT = re.compile("[\u0e01-\u0e3a\u0e40-\u0eff\u1000-\u109f\u1780-\u17ff]")
 LONG_LINE_SHARE = 0.75  # of the width of the longest line
 MIN_LINE_GAPS = 2  # after long lines, to know the usual one
 
@@ -63,7 +66,8 @@ def arrange_by_words(  # noqa: PLR0913 - what arrange_page() has found
     of its runs of text, if they have been read.
     """
     written = read_text_boxes(handle) if runs is None else runs
-    by_letters = isinstance(handle, ReorderedText)
+    # Lines of Thai are joined, which line by line is simpler.
+    by_letters = isinstance(handle, ReorderedText) and not UNSPACED_SCRIPT.search(text)
     if plain is not None and not has_holes(written, by_letters=by_letters):
         return ArrangedPage(plain)
     drawn = read_drawn_boxes(page)
