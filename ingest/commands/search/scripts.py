@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
+from ingest.embed import LOCAL_PREFIX
 from ingest.embed.minilm import MODEL_NAME
 from ingest.models import Mode
 
@@ -16,7 +17,7 @@ def uses_vector(mode: Mode, question: str, model: str) -> bool:
     """
     if mode is not Mode.HYBRID:
         return mode is Mode.VECTOR
-    return not model.endswith(MODEL_NAME) or is_mostly_latin(question)
+    return model != f"{LOCAL_PREFIX}{MODEL_NAME}" or is_mostly_latin(question)
 
 
 def is_mostly_latin(text: str) -> bool:

@@ -35,8 +35,14 @@ if TYPE_CHECKING:
 # Of one request; the documented limits are 1,000 and 16 MB.
 MAX_BATCH_ACTIONS, MAX_BATCH_BYTES = 1000, 15_000_000
 COMPONENT_BYTES = 14  # of one component of a vector in JSON, with its comma
-OFFSET_BYTES = 8  # of an offset in a chunk, with its comma; or of the marks of a section's heading
-OFFSET_FIELD_NAMES = ("page_offsets", "sentence_offsets", "section_offsets", "sections")
+OFFSET_BYTES = 8  # of an offset in a chunk, with its comma; or of the marks of a heading or label
+OFFSET_FIELD_NAMES = (
+    "page_offsets",
+    "sentence_offsets",
+    "section_offsets",
+    "sections",
+    "page_labels",
+)
 # Values of a chunk's copy in the records' index; those that only its profile knows are in one.
 OWN_VALUES_NAME = "own"  # JSON
 COPIED_VALUE_NAMES = (
@@ -179,8 +185,10 @@ def estimate_bytes(document: dict[str, Any]) -> int:
     strings = (len(value) for value in document.values() if isinstance(value, str))
     ids = 45 * sum(len(document.get(name, ())) for name in ("committed", "pending"))
     offsets = OFFSET_BYTES * sum(len(document.get(name, ())) for name in OFFSET_FIELD_NAMES)
-    sections = sum(map(len, document.get("sections", ())))
-    texts = MAX_CHARACTER_BYTES * (sum(strings) + sections)
+    inside = sum(
+        len(text) for name in ("sections", "page_labels") for text in document.get(name, ())
+    )
+    texts = MAX_CHARACTER_BYTES * (sum(strings) + inside)
     inner = (part for value in document.values() if isinstance(value, list) for part in value)
     parts = (part.values() for part in inner if isinstance(part, dict))
     texts += MAX_CHARACTER_BYTES * sum(len(str(value)) for values in parts for value in values)

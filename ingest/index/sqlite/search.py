@@ -29,6 +29,7 @@ BM25_K1 = 1.2  # of FTS5
 GOOD_SHARE = 0.5  # of the highest possible score: see min_max_fusion
 MIN_QUERY_WORDS = 2
 MAX_DOCUMENT_FREQUENCY = 0.5  # share of chunks; BM25 scores a more frequent word 0
+MIN_FUNCTION_WORDS = 2  # of a question, to tell its language
 MIN_LANGUAGE_SHARE = 0.15  # of chunks with a common word, for documents of its language
 MAX_ROWS_READ = 20_000  # by one query, in some 20 ms; beyond, frequent words are left out
 
@@ -101,7 +102,9 @@ class SqliteSearcher:
         list, in the languages of the documents.
         """
         words = query_terms(text)
-        counts = self.count_each(self.drop_foreign(words, text)) or self.count_each(words)
+        counts = self.count_each(words)
+        foreign = self.foreign_function_words(text, words, counts)
+        counts = {word: n for word, n in counts.items() if word not in foreign} or counts
         most = MAX_DOCUMENT_FREQUENCY * self.count_all()
         rare = {
             word: count
@@ -110,17 +113,22 @@ class SqliteSearcher:
         }
         return rare or dict(list(counts.items())[:MIN_QUERY_WORDS])
 
-    def drop_foreign(self, words: Sequence[str], text: str) -> list[str]:
-        """Drop the function words of a text if it is in a language of few chunks.
+    def foreign_function_words(
+        self, text: str, words: Sequence[str], counts: Mapping[str, int]
+    ) -> set[str]:
+        """Return the function words of a question in a language of few chunks; else none.
 
-        They would be as rare as names there.
+        They are as rare as names there. `counts` has the number of chunks with each word.
         """
-        folded = list(map(fold_case, words))
-        language = guess_language(folded)
-        if self.count_chunks(COMMON_WORDS[language]) >= MIN_LANGUAGE_SHARE * self.count_all():
-            return list(words)
-        dropped = FUNCTION_WORDS[language].difference(map(fold_case, find_names(text)))
-        return [word for word, key in zip(words, folded, strict=True) if key not in dropped]
+        folded = {word: fold_case(word) for word in words}
+        language = guess_language(list(folded.values()))
+        names = set(map(fold_case, find_names(text)))
+        found = {w for w, key in folded.items() if key in FUNCTION_WORDS[language] - names}
+        if len(found) < MIN_FUNCTION_WORDS:  # perhaps words of another language
+            return set()
+        common = COMMON_WORDS[language]
+        chunks = counts[common] if common in counts else self.count_chunks(common)
+        return set() if chunks >= MIN_LANGUAGE_SHARE * self.count_all() else found
 
     def count_each(self, words: Sequence[str]) -> dict[str, int]:
         """Return the number of chunks with each word that any has, rarest first."""
