@@ -59,7 +59,7 @@ MIN_WINDOW_REQUESTS = 5  # in a window that reveals a limit
 COMPARABLE_SHARE = 0.8  # of the learnt limit: if less than this got through, others used the rest
 # After a 429 without Retry-After, the ends of such windows are tested.
 USUAL_WINDOWS = (SLICE_SECONDS, HALF_SECONDS, QUOTA_WINDOW_SECONDS)
-MAX_TESTS = 4  # consecutive refusals after which the limit is not what it was
+MAX_TESTS = 6  # consecutive refusals after which the limit is not what it was
 MAX_REFUSED_SHARE = 0.01  # of the requests: as far as this, a learnt limit is tested
 UNTESTED_SHARE, TEST_AGAIN_SECONDS = 0.05, 120.0  # of the limit: less is not worth a refusal
 
@@ -88,6 +88,7 @@ class DeploymentLimiter:
     checks: int = 0  # single requests in this window, to see other clients
     checked_level: float = math.nan  # of the last of them
     checked_at: float = -math.inf
+    is_testing: bool = False  # whether room is tested for, one request at a time
     is_revealing: bool = False  # whether the window that was used up last reveals the limit
     sent: int = 0  # requests
     refused: int = 0  # of these
@@ -113,7 +114,9 @@ class DeploymentLimiter:
         share = self.allowed_tokens(now) / min(target, self.allowed_requests(now))
         if self.allowed_requests(now) >= target:
             share = min(share, MAX_REQUEST_TOKENS)
-        share = share if known else min(share, UNLIMITED_QUOTA_REQUEST_TOKENS)
+        if not known:
+            is_scarce = self.allowed_requests(now) < TARGET_SMALL_REQUESTS_PER_MINUTE
+            share = min(share, MAX_REQUEST_TOKENS if is_scarce else UNLIMITED_QUOTA_REQUEST_TOKENS)
         return int(min(share, self.burst_tokens(share, now)) if self.is_alone(now) else share)
 
     def burst_tokens(self, tokens: float, now: float) -> float:
@@ -133,7 +136,7 @@ class DeploymentLimiter:
             return now + MAX_LATE_SECONDS, FIRST_ANSWER  # which may report the limit
         requests = self.requests_due_at + QUOTA_WINDOW_SECONDS / self.allowed_requests(now)
         quota = self.burst_at(tokens, now) if self.is_alone(now) else self.spread_at(tokens, now)
-        if self.refusals and self.is_alone(now):  # one request tests whether there is room again
+        if self.is_testing and self.is_alone(now):  # one request at a time, until there is room
             is_soon = quota - max(now, self.held_until) < MIN_TESTED_WAIT_SECONDS
             quota = now + MAX_LATE_SECONDS if self.under_way else quota if is_soon else now
         return max(
@@ -151,8 +154,7 @@ class DeploymentLimiter:
 
     def window_capacity(self) -> float:
         """Return the tokens that fit a window, as far as is known."""
-        learnt = self.token_limit.best * self.window.seconds / QUOTA_WINDOW_SECONDS
-        return min(learnt, self.told_capacity())
+        return min(self.window.capacity, self.told_capacity())
 
     def told_capacity(self) -> float:
         """Return the tokens that fit a window, as the settings or the service say."""
@@ -177,13 +179,13 @@ class DeploymentLimiter:
 
     def may_test_limit(self, now: float) -> bool:
         """Return whether a request beyond the learnt limit may be refused."""
-        limit = self.token_limit
+        window = self.window
         is_worthwhile = (
-            limit.untested > UNTESTED_SHARE * limit.best
-            or now > self.window.exhausted_at + TEST_AGAIN_SECONDS
+            window.untested > UNTESTED_SHARE * window.capacity
+            or now > window.exhausted_at + TEST_AGAIN_SECONDS
         )
         is_affordable = self.refused + 1 <= MAX_REFUSED_SHARE * self.sent
-        return limit.best < limit.limit and is_worthwhile and is_affordable
+        return window.capacity < self.told_capacity() and is_worthwhile and is_affordable
 
     def probe_at(self, now: float) -> float:
         """Return when a request may be sent, as the limit is not known or only learnt."""
@@ -274,13 +276,14 @@ class DeploymentLimiter:
         is_first = not self.has_answered
         arrived = now if is_first else request.sent_at
         self.has_answered = True
-        if not self.is_alone(now):
-            self.refusals = 0
-        elif self.refusals and request.sent_at >= self.held_until:
-            self.refusals = 0
+        is_reopened = self.is_testing and request.sent_at >= self.held_until
+        if is_reopened and self.is_alone(now):
             self.record_reopened(request)
-        elif request.is_test and self.token_limit.best < math.inf:
-            self.token_limit.raise_best(self.per_minute(self.window.tokens))
+        if is_reopened or not (self.is_testing and self.is_alone(now)):
+            self.refusals, self.is_testing = 0, False
+        elif request.is_test and self.window.capacity < self.window.tokens:
+            self.window.untested -= self.window.tokens - self.window.capacity
+            self.window.capacity = self.window.tokens
         self.token_limit.reported = read_rate_limit_header(headers, "limit-tokens") or math.inf
         self.request_limit.reported = read_rate_limit_header(headers, "limit-requests") or math.inf
         left = read_rate_limit_header(headers, "remaining-tokens")
@@ -351,85 +354,78 @@ class DeploymentLimiter:
         else:
             self.refusals += 1
             self.hold_reason = TOKEN_QUOTA if TOKEN_QUOTA in limits else REQUEST_QUOTA
-            self.held_until = now + (retry_after or self.seconds_to_test(now))
+            self.held_until = now + (retry_after or self.seconds_to_test(request, now))
             if REQUEST_QUOTA in limits:
-                rate = self.window.throughput(now, retry_after, of_requests=True)
+                rate = self.window.throughput(now, of_requests=True)
                 self.request_limit.record_throttled(rate, self.held_until, self.refusals)
-            if TOKEN_QUOTA in limits and not self.is_at_end(request, retry_after, now):
-                self.learn_from_refusal(retry_after, now, is_unexpected=is_unexpected)
+            if TOKEN_QUOTA in limits:
+                self.is_testing = self.is_alone(now) and self.is_at_end(request, now)
+                if not self.is_testing:
+                    self.learn_from_refusal(retry_after, now, is_unexpected=is_unexpected)
         if TOKEN_QUOTA in limits and self.remaining.is_reported:
             self.remaining.record_exhausted(self.total_tokens, self.held_until)
 
-    def seconds_to_test(self, now: float) -> float:
+    def seconds_to_test(self, request: SentRequest, now: float) -> float:
         """Return the seconds after a 429 without Retry-After until a request tests for room."""
-        if self.refusals > 1 and self.is_alone(now) and self.window.requests:
-            oldest = self.window.requests[0].sent_at
-            for seconds in USUAL_WINDOWS:
-                if oldest + seconds > now:
-                    return oldest + seconds + WINDOW_RESET_DELAY_SECONDS - now
-        return hold_seconds(self.refusals)
+        room_at = self.window.room_at(request.tokens, self.window_capacity(), now)
+        oldest = self.window.requests[0].sent_at if self.window.requests else -math.inf
+        tests = [oldest + seconds + WINDOW_RESET_DELAY_SECONDS for seconds in USUAL_WINDOWS]
+        if self.refusals == 1:  # a window of known capacity is taken for a rolling one
+            tests = [room_at]
+        later = [at for at in tests if at > now and self.is_alone(now)]
+        return later[0] - now if later else hold_seconds(self.refusals)
 
-    def is_at_end(self, request: SentRequest, retry_after: float, now: float) -> bool:
+    def is_at_end(self, request: SentRequest, now: float) -> bool:
         """Return whether a refusal shows only that the window is used up, or not begun yet."""
-        window, limit = self.window, self.token_limit
-        if not self.is_alone(now) or self.refusals > MAX_TESTS:
-            return False
+        window = self.window
         window.expire(now)
         if self.refusals > 1:
-            return True
+            return self.refusals <= MAX_TESTS
         is_early = window.begins(request)
         is_expected = window.tokens + request.tokens > self.window_capacity()
         # A refusal after a few requests says more of others than of the limit.
         self.is_revealing = (
             not (is_early or is_expected or self.remaining.is_reported)
             and len(window.requests) >= MIN_WINDOW_REQUESTS
-            and (
-                limit.best == math.inf
-                or self.per_minute(window.tokens) > COMPARABLE_SHARE * limit.best
-            )
+            and not window.tokens < COMPARABLE_SHARE * window.capacity < math.inf
         )
         if is_expected:
-            limit.untested = self.per_minute(request.tokens)
-            self.refusals = 1 if retry_after else 0  # nobody tells the end: that of a rolling one
-        if self.is_revealing:
-            found = self.per_minute(window.tokens)  # until the window's end is known
-            limit.record_window(found, self.per_minute(request.tokens), now)
-        elif not is_early and not is_expected:
-            return False
+            window.untested = request.tokens
+        elif self.is_revealing:
+            window.capacity, window.untested = window.tokens, request.tokens
         window.record_exhausted(now)
-        return True
+        return is_early or is_expected or self.is_revealing
 
     def learn_from_refusal(self, retry_after: float, now: float, *, is_unexpected: bool) -> None:
         """Learn a rate, and that another client uses the quota."""
         is_others = self.remaining.is_reported and len(self.window.requests) < MIN_WINDOW_REQUESTS
-        if is_others or not is_unexpected:
+        # A further 429 without Retry-After says that the wait was short, and not that it is less.
+        is_further = self.refusals > 1 and not retry_after
+        if is_others or is_further or not is_unexpected:
             return
         if self.is_alone(now) and self.window_capacity() < math.inf:
             self.shared_until = now + SHARED_PERIOD_SECONDS
-        rate = self.window.throughput(now, retry_after)
-        if not retry_after:
-            rate = min(rate, self.per_minute(self.window.tokens))  # a burst says nothing of a rate
-        self.token_limit.record_throttled(rate, self.held_until, self.refusals)
+        self.learn_rate(now, self.refusals)
 
-    def per_minute(self, tokens: float) -> float:
-        """Return the limit per minute that corresponds to this many tokens in a window."""
-        return tokens * QUOTA_WINDOW_SECONDS / self.window.seconds
+    def learn_rate(self, now: float, refusals: int) -> None:
+        """Learn from a 429 at a rate, which says nothing of the capacity of a window."""
+        self.window.capacity = math.inf
+        self.token_limit.record_throttled(self.window.throughput(now), self.held_until, refusals)
 
     def record_reopened(self, request: SentRequest) -> None:
         """Learn the window's length, capacity and kind, as a request is accepted after a refusal.
 
         When it was accepted is a fact, whatever the refusal said.
         """
-        window, limit, seconds = self.window, self.token_limit, self.window.seconds
-        if limit.reported == math.inf or not self.remaining.is_reported:
-            window.learn_length(request.sent_at, limit.limit)
+        window = self.window
+        if self.token_limit.reported == math.inf or not self.remaining.is_reported:
+            window.learn_length(request.sent_at, self.token_limit.limit)
             self.remaining.window_seconds = window.seconds
-        found = self.per_minute(window.counted(request.sent_at))
-        if not self.is_revealing:
-            limit.best *= seconds / window.seconds  # a window has the capacity that it had
-        elif window.exceeded_rate(request.sent_at):
-            rate = window.throughput(window.exhausted_at, 0)
-            limit.record_throttled(rate, self.held_until, 1)
-        else:
-            limit.record_window(found, self.per_minute(request.tokens), request.sent_at)
-        window.record_reopened(request)
+        if self.is_revealing:
+            window.learn_capacity(request.sent_at)
+            if window.capacity == math.inf:
+                self.learn_rate(window.exhausted_at, 1)
+        if window.capacity < math.inf:
+            found = window.capacity * QUOTA_WINDOW_SECONDS / window.seconds
+            self.token_limit.record_window(found, request.sent_at)
+        window.learn_kind(request)
