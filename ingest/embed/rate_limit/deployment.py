@@ -14,6 +14,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ingest.embed.rate_limit.others import CHECK_SECONDS, OtherClients
 from ingest.embed.rate_limit.quota import (
     QUOTA_WINDOW_SECONDS,
     RESET_JUMP_SHARE,
@@ -24,7 +25,12 @@ from ingest.embed.rate_limit.quota import (
     read_rate_limit_header,
     throttled_limits,
 )
-from ingest.embed.rate_limit.window import HALF_SECONDS, SLICE_SECONDS, TokenWindow
+from ingest.embed.rate_limit.window import (
+    HALF_SECONDS,
+    MIN_WINDOW_REQUESTS,
+    SLICE_SECONDS,
+    TokenWindow,
+)
 from ingest.runtime.retry import parse_retry_after
 from ingest.runtime.timing import FIRST_ANSWER, REQUEST_QUOTA, TOKEN_QUOTA
 
@@ -44,10 +50,7 @@ TARGET_SMALL_REQUESTS_PER_MINUTE = 150
 MAX_REQUEST_TOKENS = 16_000  # the answer to a larger request takes too long
 
 BURST_PERIOD_SECONDS = 360.0  # from the first request on; later, a burst gains nothing
-SHARED_PERIOD_SECONDS = 600.0  # for which another client that was seen is considered
-CHECKS_PER_WINDOW, CHECK_SECONDS = 2, 1.0  # single requests before a burst, and between them
-OTHERS_SHARE = 0.1  # of the limit: others that use less need no share
-COUNTING_TOLERANCE = 0.2  # of a request: the service may count its tokens differently
+LENGTH_TOLERANCE = 0.05  # of the limit, if a share of it tells the length of the windows
 MIN_TESTED_WAIT_SECONDS = 5.0  # shorter waits for the end of a window are not tested
 # While no limit is reported: slowly enough that a refusal is back before the next request, and only
 # one request finds a window used up. It doubles after a while, as there may be no limit.
@@ -55,13 +58,10 @@ UNKNOWN_LIMIT_TOKENS_PER_SECOND, UNKNOWN_LIMIT_DOUBLING_SECONDS = 50_000.0, 4.0
 STEADY_SECONDS, MAX_DOUBLINGS = 8.0, 30
 FAST_TOKENS = 192_000.0  # the first ones, at twice this rate: few quotas are smaller
 LEARNT_BURST_SECONDS = 7.0  # in which a learnt limit is spent, if it is larger
-MIN_WINDOW_REQUESTS = 5  # in a window that reveals a limit
-COMPARABLE_SHARE = 0.8  # of the learnt limit: if less than this got through, others used the rest
 # After a 429 without Retry-After, the ends of such windows are tested.
 USUAL_WINDOWS = (SLICE_SECONDS, HALF_SECONDS, QUOTA_WINDOW_SECONDS)
 MAX_TESTS = 6  # consecutive refusals after which the limit is not what it was
 MAX_REFUSED_SHARE = 0.01  # of the requests: as far as this, a learnt limit is tested
-UNTESTED_SHARE, TEST_AGAIN_SECONDS = 0.05, 120.0  # of the limit: less is not worth a refusal
 
 
 @dataclass(slots=True)
@@ -84,12 +84,8 @@ class DeploymentLimiter:
     window: TokenWindow = field(default_factory=TokenWindow)
     first_sent_at: float = math.inf
     last_sent_at: float = -math.inf
-    shared_until: float = -math.inf  # another client was seen shortly before
-    checks: int = 0  # single requests in this window, to see other clients
-    checked_level: float = math.nan  # of the last of them
-    checked_at: float = -math.inf
+    others: OtherClients = field(default_factory=OtherClients)
     is_testing: bool = False  # whether room is tested for, one request at a time
-    is_revealing: bool = False  # whether the window that was used up last reveals the limit
     sent: int = 0  # requests
     refused: int = 0  # of these
 
@@ -109,7 +105,7 @@ class DeploymentLimiter:
             or self.token_limit.configured < math.inf
         )
         target = TARGET_REQUESTS_PER_MINUTE
-        if self.window.seconds == SLICE_SECONDS or now < self.shared_until:
+        if self.window.seconds == SLICE_SECONDS or now < self.others.seen_until:
             target = TARGET_SMALL_REQUESTS_PER_MINUTE
         share = self.allowed_tokens(now) / min(target, self.allowed_requests(now))
         if self.allowed_requests(now) >= target:
@@ -121,13 +117,12 @@ class DeploymentLimiter:
 
     def burst_tokens(self, tokens: float, now: float) -> float:
         """Return the size of a request of a burst: smaller if others wait for its answer."""
-        is_checking = self.remaining.is_reported and self.checks < CHECKS_PER_WINDOW
-        if is_checking:
+        if self.remaining.is_reported and not self.others.are_checked:
             return SINGLE_REQUEST_TOKENS
         self.window.expire(now)
         left = self.window_capacity() - self.window.tokens
         if left < SINGLE_REQUEST_TOKENS:
-            return SINGLE_REQUEST_TOKENS if self.may_test_limit(now) else tokens
+            return SINGLE_REQUEST_TOKENS if self.may_test_limit() else tokens
         return left  # so that a window is used up
 
     def ready_at(self, tokens: float, now: float) -> tuple[float, str]:
@@ -147,7 +142,7 @@ class DeploymentLimiter:
         """Return whether the quota may be spent at once."""
         return (
             (self.has_answered or self.token_limit.limit == math.inf)
-            and now >= self.shared_until
+            and now >= self.others.seen_until
             and now < self.first_sent_at + BURST_PERIOD_SECONDS
             and (self.window_capacity() < math.inf or self.token_limit.peak == math.inf)
         )
@@ -168,24 +163,22 @@ class DeploymentLimiter:
         when = self.room_at(tokens, now)
         if self.token_limit.limit == math.inf and not self.remaining.is_reported:
             when = max(when, self.probe_at(now))
-        if self.remaining.is_reported and self.checks < CHECKS_PER_WINDOW:
+        if self.remaining.is_reported and not self.others.are_checked:
             if self.under_way:
                 return now + MAX_LATE_SECONDS
-            return max(when, self.checked_at + CHECK_SECONDS if self.checks else when)
-        is_tested = self.window.is_tested and not self.may_test_limit(now)
+            return max(when, self.others.checked_at + CHECK_SECONDS if self.others.checks else when)
+        is_tested = self.window.is_tested and not self.may_test_limit()
         if is_tested or when - now < MIN_TESTED_WAIT_SECONDS:
             return when
         return now + MAX_LATE_SECONDS if self.under_way else now
 
-    def may_test_limit(self, now: float) -> bool:
-        """Return whether a request beyond the learnt limit may be refused."""
-        window = self.window
-        is_worthwhile = (
-            window.untested > UNTESTED_SHARE * window.capacity
-            or now > window.exhausted_at + TEST_AGAIN_SECONDS
+    def may_test_limit(self) -> bool:
+        """Return whether a small request beyond the learnt limit may be refused."""
+        return (
+            self.window.capacity < self.told_capacity()
+            and self.window.untested > SINGLE_REQUEST_TOKENS
+            and self.refused + 1 <= MAX_REFUSED_SHARE * self.sent
         )
-        is_affordable = self.refused + 1 <= MAX_REFUSED_SHARE * self.sent
-        return window.capacity < self.told_capacity() and is_worthwhile and is_affordable
 
     def probe_at(self, now: float) -> float:
         """Return when a request may be sent, as the limit is not known or only learnt."""
@@ -264,7 +257,7 @@ class DeploymentLimiter:
         is_single = self.under_way == 1
         request = SentRequest(now, tokens, self.total_tokens, is_single=is_single, is_test=is_test)
         if self.window.add(request):
-            self.checks = 0
+            self.others.checks = 0
         return request
 
     def record_success(self, request: SentRequest, headers: Mapping[str, str], now: float) -> None:
@@ -297,20 +290,7 @@ class DeploymentLimiter:
             # An early end shows that the window is fixed, and not yet how long it is.
             if self.token_limit.limit == math.inf and self.window.exhausted_at == -math.inf:
                 self.window.is_tested = False
-        if request.is_single and self.checks < CHECKS_PER_WINDOW:
-            self.check_for_others(request, now)
-
-    def check_for_others(self, request: SentRequest, now: float) -> None:
-        """Compare what is left after two single requests: the difference is what others sent."""
-        others = self.checked_level - self.remaining.level
-        tolerated = max(
-            COUNTING_TOLERANCE * request.tokens,
-            OTHERS_SHARE * self.remaining.highest * CHECK_SECONDS / self.window.seconds,
-        )
-        if self.checks and others > tolerated:
-            self.shared_until = now + SHARED_PERIOD_SECONDS
-        self.checks += 1
-        self.checked_level, self.checked_at = self.remaining.level, request.sent_at
+        self.others.check(request, self.remaining, now)
 
     def record_first_remainder(self, left: float, now: float) -> None:
         """Learn from what was left before the first request: of a slice, or beside others."""
@@ -318,11 +298,11 @@ class DeploymentLimiter:
         if limit == math.inf:
             return
         for seconds in SLICE_SECONDS, HALF_SECONDS:
-            if abs(left * QUOTA_WINDOW_SECONDS / seconds / limit - 1) < COUNTING_TOLERANCE / 4:
+            if abs(left * QUOTA_WINDOW_SECONDS / seconds / limit - 1) < LENGTH_TOLERANCE:
                 self.window.seconds = self.remaining.window_seconds = seconds
                 return
         if left < (1 - RESET_JUMP_SHARE) * limit:
-            self.shared_until = now + SHARED_PERIOD_SECONDS
+            self.others.record_seen(now)
 
     def record_failure(self, until: float) -> None:
         """Record a failed request, and prefer other deployments until a time.
@@ -359,7 +339,7 @@ class DeploymentLimiter:
                 rate = self.window.throughput(now, of_requests=True)
                 self.request_limit.record_throttled(rate, self.held_until, self.refusals)
             if TOKEN_QUOTA in limits:
-                self.is_testing = self.is_alone(now) and self.is_at_end(request, now)
+                self.is_testing = self.is_alone(now) and self.is_at_end(request)
                 if not self.is_testing:
                     self.learn_from_refusal(retry_after, now, is_unexpected=is_unexpected)
         if TOKEN_QUOTA in limits and self.remaining.is_reported:
@@ -375,26 +355,13 @@ class DeploymentLimiter:
         later = [at for at in tests if at > now and self.is_alone(now)]
         return later[0] - now if later else hold_seconds(self.refusals)
 
-    def is_at_end(self, request: SentRequest, now: float) -> bool:
+    def is_at_end(self, request: SentRequest) -> bool:
         """Return whether a refusal shows only that the window is used up, or not begun yet."""
-        window = self.window
-        window.expire(now)
         if self.refusals > 1:
             return self.refusals <= MAX_TESTS
-        is_early = window.begins(request)
-        is_expected = window.tokens + request.tokens > self.window_capacity()
-        # A refusal after a few requests says more of others than of the limit.
-        self.is_revealing = (
-            not (is_early or is_expected or self.remaining.is_reported)
-            and len(window.requests) >= MIN_WINDOW_REQUESTS
-            and not window.tokens < COMPARABLE_SHARE * window.capacity < math.inf
-        )
-        if is_expected:
-            window.untested = request.tokens
-        elif self.is_revealing:
-            window.capacity, window.untested = window.tokens, request.tokens
-        window.record_exhausted(now)
-        return is_early or is_expected or self.is_revealing
+        capacity = self.window_capacity()
+        is_told = self.remaining.is_reported
+        return self.window.record_exhausted(request, capacity, is_told=is_told)
 
     def learn_from_refusal(self, retry_after: float, now: float, *, is_unexpected: bool) -> None:
         """Learn a rate, and that another client uses the quota."""
@@ -404,7 +371,7 @@ class DeploymentLimiter:
         if is_others or is_further or not is_unexpected:
             return
         if self.is_alone(now) and self.window_capacity() < math.inf:
-            self.shared_until = now + SHARED_PERIOD_SECONDS
+            self.others.record_seen(now)
         self.learn_rate(now, self.refusals)
 
     def learn_rate(self, now: float, refusals: int) -> None:
@@ -413,19 +380,13 @@ class DeploymentLimiter:
         self.token_limit.record_throttled(self.window.throughput(now), self.held_until, refusals)
 
     def record_reopened(self, request: SentRequest) -> None:
-        """Learn the window's length, capacity and kind, as a request is accepted after a refusal.
-
-        When it was accepted is a fact, whatever the refusal said.
-        """
-        window = self.window
-        if self.token_limit.reported == math.inf or not self.remaining.is_reported:
-            window.learn_length(request.sent_at, self.token_limit.limit)
-            self.remaining.window_seconds = window.seconds
-        if self.is_revealing:
-            window.learn_capacity(request.sent_at)
-            if window.capacity == math.inf:
-                self.learn_rate(window.exhausted_at, 1)
-        if window.capacity < math.inf:
+        """Learn the window's kind, length and capacity: a request is accepted after a refusal."""
+        window, limit = self.window, self.token_limit
+        is_told = limit.reported < math.inf and self.remaining.is_reported
+        window.record_reopened(request, limit.limit, is_told=is_told)
+        self.remaining.window_seconds = window.seconds
+        if window.is_revealing and window.capacity == math.inf:
+            self.learn_rate(window.exhausted_at, 1)
+        elif window.capacity < math.inf:
             found = window.capacity * QUOTA_WINDOW_SECONDS / window.seconds
-            self.token_limit.record_window(found, request.sent_at)
-        window.learn_kind(request)
+            limit.record_window(found, request.sent_at)

@@ -24,6 +24,8 @@ SLICE_TOLERANCE = 1.3  # a window that let through more than so many slices is n
 WINDOW_SKEW_SECONDS = 0.3
 SHORT_WAIT_SECONDS = 2.0  # below: a rate may have been exceeded; from here on: a minute's total
 WINDOW_ROUNDING_SECONDS = 1.25  # by which a Retry-After in whole seconds may be late
+MIN_WINDOW_REQUESTS = 5  # in a window that reveals its capacity
+COMPARABLE_SHARE = 0.8  # of the capacity: if less than this got through, others used the rest
 RATE_WINDOW_SECONDS = 10.0  # over which throughput is measured
 ROUNDING_SECONDS = 2.0  # by which a Retry-After in whole seconds may mislead about an end
 
@@ -41,6 +43,7 @@ class TokenWindow:
     ends_at: float = -math.inf
     exhausted_at: float = -math.inf  # when a window was last used up
     exhausted_by: list[SentRequest] = field(default_factory=list)  # by these requests
+    is_revealing: bool = False  # whether these reveal the capacity
     requests: deque[SentRequest] = field(default_factory=deque)  # that it counts, oldest first
     tokens: float = 0.0  # of these
 
@@ -54,10 +57,6 @@ class TokenWindow:
         self.requests.append(request)
         self.tokens += request.tokens
         return is_first
-
-    def begins(self, request: SentRequest) -> bool:
-        """Return whether a request was among the first of a fixed window."""
-        return self.is_fixed and 0 <= request.sent_at - self.started_at < WINDOW_SKEW_SECONDS
 
     def remove(self, request: SentRequest) -> None:
         """Forget a throttled request, which the service did not count."""
@@ -92,15 +91,42 @@ class TokenWindow:
                 break
         return request.sent_at + self.seconds + WINDOW_SKEW_SECONDS
 
-    def record_exhausted(self, now: float) -> None:
-        """Record that the window is used up by the requests that it counts."""
+    def record_exhausted(self, request: SentRequest, capacity: float, *, is_told: bool) -> bool:
+        """Record a refusal; return whether it shows only that the window is used up.
+
+        Or that it did not begin yet. `is_told`: the service reports the capacity.
+        """
+        now = request.sent_at
+        self.expire(now)
+        is_early = self.is_fixed and 0 <= now - self.started_at < WINDOW_SKEW_SECONDS
+        is_expected = self.tokens + request.tokens > capacity
+        # A refusal after a few requests says more of others than of the capacity.
+        self.is_revealing = (
+            not (is_early or is_expected or is_told)
+            and len(self.requests) >= MIN_WINDOW_REQUESTS
+            and not self.tokens < COMPARABLE_SHARE * self.capacity < math.inf
+        )
+        if self.is_revealing:
+            self.capacity = self.tokens  # until the window's end is known
+        if self.is_revealing or is_expected:
+            self.untested = request.tokens
         self.is_tested, self.exhausted_at, self.exhausted_by = True, now, list(self.requests)
+        return is_early or is_expected or self.is_revealing
+
+    def record_reopened(self, request: SentRequest, limit: float, *, is_told: bool) -> None:
+        """Learn from the first request that is accepted after a refusal.
+
+        When it was accepted is a fact, whatever the refusal said. `limit` is per minute, infinite
+        if it is not known; `is_told`: the service told the window's length.
+        """
+        if not is_told:
+            self.learn_length(request.sent_at, limit)
+        if self.is_revealing:
+            self.learn_capacity(request.sent_at)
+        self.learn_kind(request)
 
     def learn_length(self, reopened_at: float, limit: float) -> None:
-        """Learn the window's length, as it had room again at a time.
-
-        `limit` is per minute, infinite if it is not known.
-        """
+        """Learn the window's length, as it had room again at a time."""
         oldest = self.exhausted_by[0].sent_at if self.exhausted_by else -math.inf
         total = sum(each.tokens for each in self.exhausted_by)
         of_slice = limit * SLICE_SECONDS / QUOTA_WINDOW_SECONDS
@@ -129,7 +155,7 @@ class TokenWindow:
             self.capacity = math.inf
 
     def learn_kind(self, request: SentRequest) -> None:
-        """Learn the window's kind from the first request that is accepted after a refusal.
+        """Learn whether the window is fixed.
 
         A rolling window has room again when its oldest request leaves it; one that has room
         earlier is fixed, and began anew.
