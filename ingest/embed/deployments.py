@@ -20,6 +20,7 @@ from ingest.embed.account import Account
 from ingest.embed.parts import EmbeddedPart, PartwiseEmbedder, collect_parts
 from ingest.embed.rate_limit.deployment import DeploymentLimiter
 from ingest.embed.rate_limit.limiter import EmbeddingRateLimiter, Gate, LocalRateLimiter
+from ingest.embed.rate_limit.others import OtherClients
 from ingest.embed.rate_limit.quota import LearntLimit
 from ingest.runtime.retry import RetryPolicy
 from ingest.runtime.timing import RETRY_PAUSE, Stopwatch
@@ -72,11 +73,13 @@ def create_rate_limiter(
 
     With `is_shared`, no quota is spent at once, as others may have begun to use it before.
     """
-    shared_until = math.inf if is_shared else -math.inf
+    seen_until = math.inf if is_shared else -math.inf
     return LocalRateLimiter(
         [
             DeploymentLimiter(
-                LearntLimit(each.tpm), LearntLimit(each.rpm), shared_until=shared_until
+                LearntLimit(each.tpm),
+                LearntLimit(each.rpm),
+                others=OtherClients(seen_until),
             )
             for each in endpoints
         ],

@@ -14,6 +14,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ingest.embed.rate_limit.others import CHECK_SECONDS, OtherClients
 from ingest.embed.rate_limit.quota import (
     QUOTA_WINDOW_SECONDS,
     RESET_JUMP_SHARE,
@@ -24,7 +25,12 @@ from ingest.embed.rate_limit.quota import (
     read_rate_limit_header,
     throttled_limits,
 )
-from ingest.embed.rate_limit.window import HALF_SECONDS, SLICE_SECONDS, TokenWindow
+from ingest.embed.rate_limit.window import (
+    HALF_SECONDS,
+    MIN_WINDOW_REQUESTS,
+    SLICE_SECONDS,
+    TokenWindow,
+)
 from ingest.runtime.retry import parse_retry_after
 from ingest.runtime.timing import FIRST_ANSWER, REQUEST_QUOTA, TOKEN_QUOTA
 
@@ -44,10 +50,7 @@ TARGET_SMALL_REQUESTS_PER_MINUTE = 150
 MAX_REQUEST_TOKENS = 16_000  # the answer to a larger request takes too long
 
 BURST_PERIOD_SECONDS = 360.0  # from the first request on; later, a burst gains nothing
-SHARED_PERIOD_SECONDS = 600.0  # for which another client that was seen is considered
-CHECKS_PER_WINDOW, CHECK_SECONDS = 2, 1.0  # single requests before a burst, and between them
-OTHERS_SHARE = 0.1  # of the limit: others that use less need no share
-COUNTING_TOLERANCE = 0.2  # of a request: the service may count its tokens differently
+LENGTH_TOLERANCE = 0.05  # of the limit, if a share of it tells the length of the windows
 MIN_TESTED_WAIT_SECONDS = 5.0  # shorter waits for the end of a window are not tested
 # While no limit is reported: slowly enough that a refusal is back before the next request, and only
 # one request finds a window used up. It doubles after a while, as there may be no limit.
@@ -55,13 +58,10 @@ UNKNOWN_LIMIT_TOKENS_PER_SECOND, UNKNOWN_LIMIT_DOUBLING_SECONDS = 50_000.0, 4.0
 STEADY_SECONDS, MAX_DOUBLINGS = 8.0, 30
 FAST_TOKENS = 192_000.0  # the first ones, at twice this rate: few quotas are smaller
 LEARNT_BURST_SECONDS = 7.0  # in which a learnt limit is spent, if it is larger
-MIN_WINDOW_REQUESTS = 5  # in a window that reveals a limit
-COMPARABLE_SHARE = 0.8  # of the learnt limit: if less than this got through, others used the rest
 # After a 429 without Retry-After, the ends of such windows are tested.
 USUAL_WINDOWS = (SLICE_SECONDS, HALF_SECONDS, QUOTA_WINDOW_SECONDS)
-MAX_TESTS = 4  # consecutive refusals after which the limit is not what it was
+MAX_TESTS = 6  # consecutive refusals after which the limit is not what it was
 MAX_REFUSED_SHARE = 0.01  # of the requests: as far as this, a learnt limit is tested
-UNTESTED_SHARE, TEST_AGAIN_SECONDS = 0.05, 120.0  # of the limit: less is not worth a refusal
 
 
 @dataclass(slots=True)
@@ -84,11 +84,8 @@ class DeploymentLimiter:
     window: TokenWindow = field(default_factory=TokenWindow)
     first_sent_at: float = math.inf
     last_sent_at: float = -math.inf
-    shared_until: float = -math.inf  # another client was seen shortly before
-    checks: int = 0  # single requests in this window, to see other clients
-    checked_level: float = math.nan  # of the last of them
-    checked_at: float = -math.inf
-    is_revealing: bool = False  # whether the window that was used up last reveals the limit
+    others: OtherClients = field(default_factory=OtherClients)
+    is_testing: bool = False  # whether room is tested for, one request at a time
     sent: int = 0  # requests
     refused: int = 0  # of these
 
@@ -108,23 +105,24 @@ class DeploymentLimiter:
             or self.token_limit.configured < math.inf
         )
         target = TARGET_REQUESTS_PER_MINUTE
-        if self.window.seconds == SLICE_SECONDS or now < self.shared_until:
+        if self.window.seconds == SLICE_SECONDS or now < self.others.seen_until:
             target = TARGET_SMALL_REQUESTS_PER_MINUTE
         share = self.allowed_tokens(now) / min(target, self.allowed_requests(now))
         if self.allowed_requests(now) >= target:
             share = min(share, MAX_REQUEST_TOKENS)
-        share = share if known else min(share, UNLIMITED_QUOTA_REQUEST_TOKENS)
+        if not known:
+            is_scarce = self.allowed_requests(now) < TARGET_SMALL_REQUESTS_PER_MINUTE
+            share = min(share, MAX_REQUEST_TOKENS if is_scarce else UNLIMITED_QUOTA_REQUEST_TOKENS)
         return int(min(share, self.burst_tokens(share, now)) if self.is_alone(now) else share)
 
     def burst_tokens(self, tokens: float, now: float) -> float:
         """Return the size of a request of a burst: smaller if others wait for its answer."""
-        is_checking = self.remaining.is_reported and self.checks < CHECKS_PER_WINDOW
-        if is_checking:
+        if self.remaining.is_reported and not self.others.are_checked:
             return SINGLE_REQUEST_TOKENS
         self.window.expire(now)
         left = self.window_capacity() - self.window.tokens
         if left < SINGLE_REQUEST_TOKENS:
-            return SINGLE_REQUEST_TOKENS if self.may_test_limit(now) else tokens
+            return SINGLE_REQUEST_TOKENS if self.may_test_limit() else tokens
         return left  # so that a window is used up
 
     def ready_at(self, tokens: float, now: float) -> tuple[float, str]:
@@ -133,7 +131,7 @@ class DeploymentLimiter:
             return now + MAX_LATE_SECONDS, FIRST_ANSWER  # which may report the limit
         requests = self.requests_due_at + QUOTA_WINDOW_SECONDS / self.allowed_requests(now)
         quota = self.burst_at(tokens, now) if self.is_alone(now) else self.spread_at(tokens, now)
-        if self.refusals and self.is_alone(now):  # one request tests whether there is room again
+        if self.is_testing and self.is_alone(now):  # one request at a time, until there is room
             is_soon = quota - max(now, self.held_until) < MIN_TESTED_WAIT_SECONDS
             quota = now + MAX_LATE_SECONDS if self.under_way else quota if is_soon else now
         return max(
@@ -144,15 +142,14 @@ class DeploymentLimiter:
         """Return whether the quota may be spent at once."""
         return (
             (self.has_answered or self.token_limit.limit == math.inf)
-            and now >= self.shared_until
+            and now >= self.others.seen_until
             and now < self.first_sent_at + BURST_PERIOD_SECONDS
             and (self.window_capacity() < math.inf or self.token_limit.peak == math.inf)
         )
 
     def window_capacity(self) -> float:
         """Return the tokens that fit a window, as far as is known."""
-        learnt = self.token_limit.best * self.window.seconds / QUOTA_WINDOW_SECONDS
-        return min(learnt, self.told_capacity())
+        return min(self.window.capacity, self.told_capacity())
 
     def told_capacity(self) -> float:
         """Return the tokens that fit a window, as the settings or the service say."""
@@ -166,24 +163,22 @@ class DeploymentLimiter:
         when = self.room_at(tokens, now)
         if self.token_limit.limit == math.inf and not self.remaining.is_reported:
             when = max(when, self.probe_at(now))
-        if self.remaining.is_reported and self.checks < CHECKS_PER_WINDOW:
+        if self.remaining.is_reported and not self.others.are_checked:
             if self.under_way:
                 return now + MAX_LATE_SECONDS
-            return max(when, self.checked_at + CHECK_SECONDS if self.checks else when)
-        is_tested = self.window.is_tested and not self.may_test_limit(now)
+            return max(when, self.others.checked_at + CHECK_SECONDS if self.others.checks else when)
+        is_tested = self.window.is_tested and not self.may_test_limit()
         if is_tested or when - now < MIN_TESTED_WAIT_SECONDS:
             return when
         return now + MAX_LATE_SECONDS if self.under_way else now
 
-    def may_test_limit(self, now: float) -> bool:
-        """Return whether a request beyond the learnt limit may be refused."""
-        limit = self.token_limit
-        is_worthwhile = (
-            limit.untested > UNTESTED_SHARE * limit.best
-            or now > self.window.exhausted_at + TEST_AGAIN_SECONDS
+    def may_test_limit(self) -> bool:
+        """Return whether a small request beyond the learnt limit may be refused."""
+        return (
+            self.window.capacity < self.told_capacity()
+            and self.window.untested > SINGLE_REQUEST_TOKENS
+            and self.refused + 1 <= MAX_REFUSED_SHARE * self.sent
         )
-        is_affordable = self.refused + 1 <= MAX_REFUSED_SHARE * self.sent
-        return limit.best < limit.limit and is_worthwhile and is_affordable
 
     def probe_at(self, now: float) -> float:
         """Return when a request may be sent, as the limit is not known or only learnt."""
@@ -262,7 +257,7 @@ class DeploymentLimiter:
         is_single = self.under_way == 1
         request = SentRequest(now, tokens, self.total_tokens, is_single=is_single, is_test=is_test)
         if self.window.add(request):
-            self.checks = 0
+            self.others.checks = 0
         return request
 
     def record_success(self, request: SentRequest, headers: Mapping[str, str], now: float) -> None:
@@ -274,13 +269,14 @@ class DeploymentLimiter:
         is_first = not self.has_answered
         arrived = now if is_first else request.sent_at
         self.has_answered = True
-        if not self.is_alone(now):
-            self.refusals = 0
-        elif self.refusals and request.sent_at >= self.held_until:
-            self.refusals = 0
+        is_reopened = self.is_testing and request.sent_at >= self.held_until
+        if is_reopened and self.is_alone(now):
             self.record_reopened(request)
-        elif request.is_test and self.token_limit.best < math.inf:
-            self.token_limit.raise_best(self.per_minute(self.window.tokens))
+        if is_reopened or not (self.is_testing and self.is_alone(now)):
+            self.refusals, self.is_testing = 0, False
+        elif request.is_test and self.window.capacity < self.window.tokens:
+            self.window.untested -= self.window.tokens - self.window.capacity
+            self.window.capacity = self.window.tokens
         self.token_limit.reported = read_rate_limit_header(headers, "limit-tokens") or math.inf
         self.request_limit.reported = read_rate_limit_header(headers, "limit-requests") or math.inf
         left = read_rate_limit_header(headers, "remaining-tokens")
@@ -294,20 +290,7 @@ class DeploymentLimiter:
             # An early end shows that the window is fixed, and not yet how long it is.
             if self.token_limit.limit == math.inf and self.window.exhausted_at == -math.inf:
                 self.window.is_tested = False
-        if request.is_single and self.checks < CHECKS_PER_WINDOW:
-            self.check_for_others(request, now)
-
-    def check_for_others(self, request: SentRequest, now: float) -> None:
-        """Compare what is left after two single requests: the difference is what others sent."""
-        others = self.checked_level - self.remaining.level
-        tolerated = max(
-            COUNTING_TOLERANCE * request.tokens,
-            OTHERS_SHARE * self.remaining.highest * CHECK_SECONDS / self.window.seconds,
-        )
-        if self.checks and others > tolerated:
-            self.shared_until = now + SHARED_PERIOD_SECONDS
-        self.checks += 1
-        self.checked_level, self.checked_at = self.remaining.level, request.sent_at
+        self.others.check(request, self.remaining, now)
 
     def record_first_remainder(self, left: float, now: float) -> None:
         """Learn from what was left before the first request: of a slice, or beside others."""
@@ -315,11 +298,11 @@ class DeploymentLimiter:
         if limit == math.inf:
             return
         for seconds in SLICE_SECONDS, HALF_SECONDS:
-            if abs(left * QUOTA_WINDOW_SECONDS / seconds / limit - 1) < COUNTING_TOLERANCE / 4:
+            if abs(left * QUOTA_WINDOW_SECONDS / seconds / limit - 1) < LENGTH_TOLERANCE:
                 self.window.seconds = self.remaining.window_seconds = seconds
                 return
         if left < (1 - RESET_JUMP_SHARE) * limit:
-            self.shared_until = now + SHARED_PERIOD_SECONDS
+            self.others.record_seen(now)
 
     def record_failure(self, until: float) -> None:
         """Record a failed request, and prefer other deployments until a time.
@@ -351,85 +334,59 @@ class DeploymentLimiter:
         else:
             self.refusals += 1
             self.hold_reason = TOKEN_QUOTA if TOKEN_QUOTA in limits else REQUEST_QUOTA
-            self.held_until = now + (retry_after or self.seconds_to_test(now))
+            self.held_until = now + (retry_after or self.seconds_to_test(request, now))
             if REQUEST_QUOTA in limits:
-                rate = self.window.throughput(now, retry_after, of_requests=True)
+                rate = self.window.throughput(now, of_requests=True)
                 self.request_limit.record_throttled(rate, self.held_until, self.refusals)
-            if TOKEN_QUOTA in limits and not self.is_at_end(request, retry_after, now):
-                self.learn_from_refusal(retry_after, now, is_unexpected=is_unexpected)
+            if TOKEN_QUOTA in limits:
+                self.is_testing = self.is_alone(now) and self.is_at_end(request)
+                if not self.is_testing:
+                    self.learn_from_refusal(retry_after, now, is_unexpected=is_unexpected)
         if TOKEN_QUOTA in limits and self.remaining.is_reported:
             self.remaining.record_exhausted(self.total_tokens, self.held_until)
 
-    def seconds_to_test(self, now: float) -> float:
+    def seconds_to_test(self, request: SentRequest, now: float) -> float:
         """Return the seconds after a 429 without Retry-After until a request tests for room."""
-        if self.refusals > 1 and self.is_alone(now) and self.window.requests:
-            oldest = self.window.requests[0].sent_at
-            for seconds in USUAL_WINDOWS:
-                if oldest + seconds > now:
-                    return oldest + seconds + WINDOW_RESET_DELAY_SECONDS - now
-        return hold_seconds(self.refusals)
+        room_at = self.window.room_at(request.tokens, self.window_capacity(), now)
+        oldest = self.window.requests[0].sent_at if self.window.requests else -math.inf
+        tests = [oldest + seconds + WINDOW_RESET_DELAY_SECONDS for seconds in USUAL_WINDOWS]
+        if self.refusals == 1:  # a window of known capacity is taken for a rolling one
+            tests = [room_at]
+        later = [at for at in tests if at > now and self.is_alone(now)]
+        return later[0] - now if later else hold_seconds(self.refusals)
 
-    def is_at_end(self, request: SentRequest, retry_after: float, now: float) -> bool:
+    def is_at_end(self, request: SentRequest) -> bool:
         """Return whether a refusal shows only that the window is used up, or not begun yet."""
-        window, limit = self.window, self.token_limit
-        if not self.is_alone(now) or self.refusals > MAX_TESTS:
-            return False
-        window.expire(now)
         if self.refusals > 1:
-            return True
-        is_early = window.begins(request)
-        is_expected = window.tokens + request.tokens > self.window_capacity()
-        # A refusal after a few requests says more of others than of the limit.
-        self.is_revealing = (
-            not (is_early or is_expected or self.remaining.is_reported)
-            and len(window.requests) >= MIN_WINDOW_REQUESTS
-            and (
-                limit.best == math.inf
-                or self.per_minute(window.tokens) > COMPARABLE_SHARE * limit.best
-            )
-        )
-        if is_expected:
-            limit.untested = self.per_minute(request.tokens)
-            self.refusals = 1 if retry_after else 0  # nobody tells the end: that of a rolling one
-        if self.is_revealing:
-            found = self.per_minute(window.tokens)  # until the window's end is known
-            limit.record_window(found, self.per_minute(request.tokens), now)
-        elif not is_early and not is_expected:
-            return False
-        window.record_exhausted(now)
-        return True
+            return self.refusals <= MAX_TESTS
+        capacity = self.window_capacity()
+        is_told = self.remaining.is_reported
+        return self.window.record_exhausted(request, capacity, is_told=is_told)
 
     def learn_from_refusal(self, retry_after: float, now: float, *, is_unexpected: bool) -> None:
         """Learn a rate, and that another client uses the quota."""
         is_others = self.remaining.is_reported and len(self.window.requests) < MIN_WINDOW_REQUESTS
-        if is_others or not is_unexpected:
+        # A further 429 without Retry-After says that the wait was short, and not that it is less.
+        is_further = self.refusals > 1 and not retry_after
+        if is_others or is_further or not is_unexpected:
             return
         if self.is_alone(now) and self.window_capacity() < math.inf:
-            self.shared_until = now + SHARED_PERIOD_SECONDS
-        rate = self.window.throughput(now, retry_after)
-        if not retry_after:
-            rate = min(rate, self.per_minute(self.window.tokens))  # a burst says nothing of a rate
-        self.token_limit.record_throttled(rate, self.held_until, self.refusals)
+            self.others.record_seen(now)
+        self.learn_rate(now, self.refusals)
 
-    def per_minute(self, tokens: float) -> float:
-        """Return the limit per minute that corresponds to this many tokens in a window."""
-        return tokens * QUOTA_WINDOW_SECONDS / self.window.seconds
+    def learn_rate(self, now: float, refusals: int) -> None:
+        """Learn from a 429 at a rate, which says nothing of the capacity of a window."""
+        self.window.capacity = math.inf
+        self.token_limit.record_throttled(self.window.throughput(now), self.held_until, refusals)
 
     def record_reopened(self, request: SentRequest) -> None:
-        """Learn the window's length, capacity and kind, as a request is accepted after a refusal.
-
-        When it was accepted is a fact, whatever the refusal said.
-        """
-        window, limit, seconds = self.window, self.token_limit, self.window.seconds
-        if limit.reported == math.inf or not self.remaining.is_reported:
-            window.learn_length(request.sent_at, limit.limit)
-            self.remaining.window_seconds = window.seconds
-        found = self.per_minute(window.counted(request.sent_at))
-        if not self.is_revealing:
-            limit.best *= seconds / window.seconds  # a window has the capacity that it had
-        elif window.exceeded_rate(request.sent_at):
-            rate = window.throughput(window.exhausted_at, 0)
-            limit.record_throttled(rate, self.held_until, 1)
-        else:
-            limit.record_window(found, self.per_minute(request.tokens), request.sent_at)
-        window.record_reopened(request)
+        """Learn the window's kind, length and capacity: a request is accepted after a refusal."""
+        window, limit = self.window, self.token_limit
+        is_told = limit.reported < math.inf and self.remaining.is_reported
+        window.record_reopened(request, limit.limit, is_told=is_told)
+        self.remaining.window_seconds = window.seconds
+        if window.is_revealing and window.capacity == math.inf:
+            self.learn_rate(window.exhausted_at, 1)
+        elif window.capacity < math.inf:
+            found = window.capacity * QUOTA_WINDOW_SECONDS / window.seconds
+            limit.record_window(found, request.sent_at)

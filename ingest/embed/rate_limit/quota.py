@@ -62,9 +62,7 @@ class LearntLimit:
     reported: float = math.inf  # by the service
     peak: float = math.inf  # throughput at the last 429
     throttled_until: float = 0.0  # end of the hold after it
-    best: float = math.inf  # what a whole window let through until a 429
-    untested: float = 0.0  # as far as this, the limit may be higher: the request was refused
-    settled_until: float = -math.inf  # `best` is kept until then
+    settled_until: float = -math.inf  # `peak` is kept until then, as a whole window revealed it
 
     @property
     def limit(self) -> float:
@@ -74,7 +72,7 @@ class LearntLimit:
     def estimate(self, now: float) -> float:
         """Return the limit to keep now, from the settings and past 429s."""
         if self.peak == math.inf or now < self.settled_until:
-            return min(self.configured, self.best)
+            return min(self.configured, self.peak)
         back = GROWTH_SECONDS * math.cbrt(1 - DECREASE_FACTOR)
         grown = 1 + ((now - self.throttled_until - back) / GROWTH_SECONDS) ** 3
         return min(self.configured, self.peak * max(DECREASE_FACTOR, grown))
@@ -94,19 +92,12 @@ class LearntLimit:
         elif throughput:
             self.peak = min(throughput, self.limit)
         self.throttled_until = until
-        self.best, self.settled_until = math.inf, -math.inf
+        self.settled_until = -math.inf
 
-    def record_window(self, tokens: float, refused: float, now: float) -> None:
+    def record_window(self, tokens: float, now: float) -> None:
         """Learn the limit per minute from a window that is used up; keep it for a while."""
-        self.best = self.peak = min(tokens, self.limit)
-        self.untested = refused
+        self.peak = min(tokens, self.limit)
         self.settled_until = self.throttled_until = now + SETTLED_SECONDS
-
-    def raise_best(self, tokens: float) -> None:
-        """Raise a learnt limit, as a window let through so many tokens a minute."""
-        raised = max(self.best, min(tokens, self.limit))
-        self.untested = max(0.0, self.untested - (raised - self.best))
-        self.best = self.peak = raised
 
 
 @dataclass(slots=True)

@@ -22,8 +22,10 @@ UNKNOWN_SLICE_TOKENS = 167_000.0
 SLICE_TOLERANCE = 1.3  # a window that let through more than so many slices is none
 # Added to the length of a window, for the clock and for the varying time to the service.
 WINDOW_SKEW_SECONDS = 0.3
-SHORT_RETRY_AFTER_SECONDS = 2.0  # below: a rate was exceeded; from here on: a minute's total
+SHORT_WAIT_SECONDS = 2.0  # below: a rate may have been exceeded; from here on: a minute's total
 WINDOW_ROUNDING_SECONDS = 1.25  # by which a Retry-After in whole seconds may be late
+MIN_WINDOW_REQUESTS = 5  # in a window that reveals its capacity
+COMPARABLE_SHARE = 0.8  # of the capacity: if less than this got through, others used the rest
 RATE_WINDOW_SECONDS = 10.0  # over which throughput is measured
 ROUNDING_SECONDS = 2.0  # by which a Retry-After in whole seconds may mislead about an end
 
@@ -33,12 +35,15 @@ class TokenWindow:
     """The service's window, with the requests that it counts."""
 
     seconds: float = QUOTA_WINDOW_SECONDS
+    capacity: float = math.inf  # tokens that a window let through until a 429
+    untested: float = 0.0  # tokens by which it may be more: those of the request that was refused
     is_fixed: bool = False  # False: rolling, or not known
     is_tested: bool = False  # whether an early request has tested where the window ends
     started_at: float = -math.inf  # when the current window began, if it is fixed
     ends_at: float = -math.inf
     exhausted_at: float = -math.inf  # when a window was last used up
     exhausted_by: list[SentRequest] = field(default_factory=list)  # by these requests
+    is_revealing: bool = False  # whether these reveal the capacity
     requests: deque[SentRequest] = field(default_factory=deque)  # that it counts, oldest first
     tokens: float = 0.0  # of these
 
@@ -52,10 +57,6 @@ class TokenWindow:
         self.requests.append(request)
         self.tokens += request.tokens
         return is_first
-
-    def begins(self, request: SentRequest) -> bool:
-        """Return whether a request was among the first of a fixed window."""
-        return self.is_fixed and 0 <= request.sent_at - self.started_at < WINDOW_SKEW_SECONDS
 
     def remove(self, request: SentRequest) -> None:
         """Forget a throttled request, which the service did not count."""
@@ -90,35 +91,76 @@ class TokenWindow:
                 break
         return request.sent_at + self.seconds + WINDOW_SKEW_SECONDS
 
-    def record_exhausted(self, now: float) -> None:
-        """Record that the window is used up by the requests that it counts."""
+    def record_exhausted(self, request: SentRequest, capacity: float, *, is_told: bool) -> bool:
+        """Record a refusal; return whether it shows only that the window is used up.
+
+        Or that it did not begin yet. `is_told`: the service reports the capacity.
+        """
+        now = request.sent_at
+        self.expire(now)
+        is_early = self.is_fixed and 0 <= now - self.started_at < WINDOW_SKEW_SECONDS
+        is_expected = self.tokens + request.tokens > capacity
+        # A refusal after a few requests says more of others than of the capacity.
+        self.is_revealing = (
+            not (is_early or is_expected or is_told)
+            and len(self.requests) >= MIN_WINDOW_REQUESTS
+            and not self.tokens < COMPARABLE_SHARE * self.capacity < math.inf
+        )
+        if self.is_revealing:
+            self.capacity = self.tokens  # until the window's end is known
+        if self.is_revealing or is_expected:
+            self.untested = request.tokens
         self.is_tested, self.exhausted_at, self.exhausted_by = True, now, list(self.requests)
+        return is_early or is_expected or self.is_revealing
+
+    def record_reopened(self, request: SentRequest, limit: float, *, is_told: bool) -> None:
+        """Learn from the first request that is accepted after a refusal.
+
+        When it was accepted is a fact, whatever the refusal said. `limit` is per minute, infinite
+        if it is not known; `is_told`: the service told the window's length.
+        """
+        if not is_told:
+            self.learn_length(request.sent_at, limit)
+        if self.is_revealing:
+            self.learn_capacity(request.sent_at)
+        self.learn_kind(request)
 
     def learn_length(self, reopened_at: float, limit: float) -> None:
-        """Learn the window's length, as it had room again at a time.
-
-        `limit` is per minute, infinite if it is not known.
-        """
+        """Learn the window's length, as it had room again at a time."""
         oldest = self.exhausted_by[0].sent_at if self.exhausted_by else -math.inf
+        total = sum(each.tokens for each in self.exhausted_by)
         of_slice = limit * SLICE_SECONDS / QUOTA_WINDOW_SECONDS
         if limit == math.inf:
             of_slice = UNKNOWN_SLICE_TOKENS
         if reopened_at - self.exhausted_at > SLICE_SECONDS + ROUNDING_SECONDS:
-            is_half = 0 <= reopened_at - oldest - HALF_SECONDS < ROUNDING_SECONDS
-            self.seconds = HALF_SECONDS if is_half else QUOTA_WINDOW_SECONDS
+            self.seconds = QUOTA_WINDOW_SECONDS
         elif (
             reopened_at - oldest <= SLICE_SECONDS + ROUNDING_SECONDS
-            and sum(each.tokens for each in self.exhausted_by) <= SLICE_TOLERANCE * of_slice
+            and total <= SLICE_TOLERANCE * of_slice
         ):
             self.seconds = SLICE_SECONDS
 
-    def record_reopened(self, request: SentRequest) -> None:
-        """Learn the window's kind from the first request that is accepted after a refusal.
+    def learn_capacity(self, reopened_at: float) -> None:
+        """Learn the capacity from the tokens that used up the window that ended at a time.
+
+        If more had got through before that window's start, it was another: all tokens count. If
+        room was back at once after a few, a rate was exceeded, which says nothing of a window.
+        """
+        start = reopened_at - self.seconds - WINDOW_ROUNDING_SECONDS
+        total = sum(each.tokens for each in self.exhausted_by)
+        since = sum(each.tokens for each in self.exhausted_by if each.sent_at >= start)
+        self.capacity = since if since >= total - since else total
+        is_soon = reopened_at - self.exhausted_at < SHORT_WAIT_SECONDS
+        if is_soon and self.seconds > SLICE_SECONDS and total < UNKNOWN_SLICE_TOKENS:
+            self.capacity = math.inf
+
+    def learn_kind(self, request: SentRequest) -> None:
+        """Learn whether the window is fixed.
 
         A rolling window has room again when its oldest request leaves it; one that has room
         earlier is fixed, and began anew.
         """
-        oldest = self.requests[0].sent_at if self.requests else request.sent_at
+        oldest = self.requests[0].sent_at if self.requests else math.inf
         if oldest < request.sent_at < oldest + self.seconds - ROUNDING_SECONDS:
             self.is_fixed = True
         if self.is_fixed:
@@ -149,33 +191,12 @@ class TokenWindow:
                 used -= each.tokens
         self.ends_at = self.started_at + self.seconds
 
-    def counted(self, reopened_at: float) -> float:
-        """Return the tokens that used up the window that ended at a time.
-
-        If more had got through before that window's start, it was another: all tokens count.
-        """
-        start = reopened_at - self.seconds - WINDOW_ROUNDING_SECONDS
-        total = sum(each.tokens for each in self.exhausted_by)
-        since = sum(each.tokens for each in self.exhausted_by if each.sent_at >= start)
-        return since if since >= total - since else total
-
-    def exceeded_rate(self, reopened_at: float) -> bool:
-        """Return whether a rate was exceeded, and no window used up, as room is back so soon."""
-        is_soon = reopened_at - self.exhausted_at < SHORT_RETRY_AFTER_SECONDS
-        total = sum(each.tokens for each in self.exhausted_by)
-        return is_soon and self.seconds > SLICE_SECONDS and total < UNKNOWN_SLICE_TOKENS
-
-    def throughput(self, now: float, retry_after: float, *, of_requests: bool = False) -> float:
-        """Return the tokens (or requests) per minute that got through before a 429.
-
-        Tokens are counted from the start of the service's window if `retry_after` reveals it;
-        otherwise, and for requests, the rate of the last seconds counts.
-        """
-        if retry_after >= SHORT_RETRY_AFTER_SECONDS and not of_requests:
-            start = now + retry_after - self.seconds - WINDOW_ROUNDING_SECONDS
-            total = sum(sent.tokens for sent in self.requests if sent.sent_at >= start)
-            return total * QUOTA_WINDOW_SECONDS / self.seconds
+    def throughput(self, now: float, *, of_requests: bool = False) -> float:
+        """Return the tokens (or requests) per minute that got through before a 429, of late."""
         latest = [sent for sent in self.requests if sent.sent_at >= now - RATE_WINDOW_SECONDS]
         seconds = max(1.0, now - latest[0].sent_at) if latest else 1.0
         total = sum(1.0 if of_requests else sent.tokens for sent in latest)
-        return total * QUOTA_WINDOW_SECONDS / seconds
+        rate = total * QUOTA_WINDOW_SECONDS / seconds
+        if of_requests:
+            return rate
+        return min(rate, self.tokens * QUOTA_WINDOW_SECONDS / self.seconds)  # it may be a burst

@@ -12,6 +12,7 @@ import pytest
 
 from ingest.embed.rate_limit.deployment import DeploymentLimiter
 from ingest.embed.rate_limit.limiter import AVOID_FAILED_SECONDS, Gate, LocalRateLimiter
+from ingest.embed.rate_limit.others import OtherClients
 from ingest.embed.rate_limit.quota import LearntLimit
 from ingest.errors import ServiceError
 from ingest.runtime.retry import RetryPolicy
@@ -24,7 +25,7 @@ SIZE = 500.0  # tokens of a request
 
 def shared(tpm: float = math.inf) -> DeploymentLimiter:
     """A pace that another client has been seen beside, so that nothing is spent at once."""
-    return DeploymentLimiter(LearntLimit(tpm), shared_until=math.inf)
+    return DeploymentLimiter(LearntLimit(tpm), others=OtherClients(seen_until=math.inf))
 
 
 def alone(paces: Sequence[DeploymentLimiter]) -> tuple[Gate, Slept]:

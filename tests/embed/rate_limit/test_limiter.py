@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ingest.embed.rate_limit.deployment import DeploymentLimiter
 from ingest.embed.rate_limit.limiter import QUEUE_TIMEOUT_SECONDS, LocalRateLimiter
+from ingest.embed.rate_limit.others import OtherClients
 from ingest.embed.rate_limit.quota import LearntLimit
 from ingest.runtime.rate_limit import Permit, Wait
 
@@ -24,7 +25,8 @@ class Clock:
 
 
 def line(clock: Clock, tpm: float = TPM) -> LocalRateLimiter:
-    return LocalRateLimiter([DeploymentLimiter(LearntLimit(tpm), shared_until=math.inf)], clock)
+    seen = OtherClients(seen_until=math.inf)
+    return LocalRateLimiter([DeploymentLimiter(LearntLimit(tpm), others=seen)], clock)
 
 
 def turn(paces: LocalRateLimiter, who: str = "", tokens: float = SIZE) -> Permit:
