@@ -16,7 +16,7 @@ from pypdf.generic import DictionaryObject, NameObject
 
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.engines.pdfium import Pdfium
-from ingest.extract.engines.pdfium_bidi import ReadCluster, reorder_page
+from ingest.extract.engines.pdfium_bidi import ReadCluster, read_row, reorder_page
 from ingest.extract.engines.pdfium_clusters import Cluster, order_at_one_place, order_lam_alef
 from ingest.extract.engines.pdfium_footnotes import part_clusters
 from ingest.extract.engines.pdfium_positions import find_text_positions
@@ -174,6 +174,12 @@ def test_the_number_of_a_footnote_is_parted_from_its_word() -> None:
     assert part(*word, ("1", 0, 10)) == "דוח1"
     assert part(("1", 4, 6), *word) == "1 דוח"
     assert part(("מ", 0, 10), ("2", 4, 6)) == "מ2"
+
+    seen = [("1", 4.0, 6.0), (".", 0.0, 10.0), *((figure, 0.0, 10.0) for figure in "1994")]
+    piece = [
+        Cluster(text, n, n + 1, base, size, -1, 0, n) for n, (text, base, size) in enumerate(seen)
+    ]
+    assert "".join(found.text for found in read_row([piece], usual=True)) == "1994.1"
 
 
 def test_paragraphs_of_thai_are_not_joined() -> None:

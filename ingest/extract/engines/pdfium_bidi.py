@@ -28,7 +28,7 @@ from ingest.extract.engines.pdfium_clusters import (
     order_lam_alef,
     read_clusters,
 )
-from ingest.extract.engines.pdfium_footnotes import part_clusters
+from ingest.extract.engines.pdfium_footnotes import MAX_MARK_HEIGHTS, part_clusters
 from ingest.extract.engines.pdfium_raw import (
     PageHandle,
     ReorderedText,
@@ -222,9 +222,27 @@ def read_row(row: Sequence[Sequence[Cluster]], *, usual: bool) -> list[ReadClust
             found.append(ReadCluster(found[-1].cluster, " ", leftward=False))
         found += [
             ReadCluster(piece[index], texts[index], leftward)
-            for index, leftward in read_order(texts, right_to_left=from_right)
+            for index, leftward in read_order(part_numbers(piece), right_to_left=from_right)
         ]
     return found
+
+
+def part_numbers(piece: Sequence[Cluster]) -> list[str]:
+    """Return the texts of clusters, with a neutral one between a footnote and a larger number.
+
+    From right to left the full stop of "1994.1" would make them one number.
+    """
+    texts = [cluster.text for cluster in piece]
+    for place in range(1, len(piece) - 1):
+        mark, number = piece[place - 1], piece[place + 1]
+        if (
+            texts[place] in (".", ",")
+            and mark.text.isdecimal()
+            and number.text.isdecimal()
+            and mark.size <= MAX_MARK_HEIGHTS * number.size
+        ):
+            texts[place] = "|"
+    return texts
 
 
 def read_as_drawn(row: Sequence[Sequence[Cluster]]) -> list[ReadCluster]:
