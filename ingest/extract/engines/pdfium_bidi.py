@@ -111,7 +111,8 @@ def reorder_page(
     raw = LINE_END.join(map(unmirror, drawn.split(LINE_END)))
     raw = correct_unmapped(raw, partial(hangs_over, handle))
     clusters = read_clusters(page, handle, raw)
-    if MIXED_BYTES.search(raw):
+    is_distilled = MIXED_BYTES.search(raw) is not None
+    if is_distilled:
         clusters = [
             cluster
             if len(cluster.text) == 1
@@ -120,7 +121,7 @@ def reorder_page(
         ]
     if any(map(LEFT_VOWELS.search, (cluster.text for cluster in clusters))):
         unmapped = list_unmapped(handle, raw, clusters)
-        clusters = correct_syllables(clusters, unmapped, texts)
+        clusters = correct_syllables(clusters, unmapped, texts, is_distilled=is_distilled)
     if not clusters:
         return handle, drawn
     rows = [split_line(sort_line(line)) for line in group_lines(drop_repeated(clusters))]
