@@ -57,7 +57,7 @@ SAME_PLACE = 0.1  # of two clusters drawn twice, to look bold
 
 @dataclass(slots=True)
 class GlyphTexts:
-    """What the glyphs of a document stand for, as far as its pages have shown."""
+    """Texts of the glyphs of a document, as far as its pages have shown them."""
 
     seen: set[str] = field(default_factory=set)  # texts of glyphs that were used
     # Syllables drawn by one glyph, or with a hook whose glyph has the vowel, too.
