@@ -26,6 +26,7 @@ WORDS = re.compile(r"[^\W\d_]+")
 COMPOUND_HYPHEN = re.compile(r"[-\u2010\u2011](?<=[^\W\d_].)(?=[^\W\d_])")
 COUNT = re.compile(r"(?<![.,\w])[^\W_]*\d\Z")
 NUMBER_PARTS = re.compile(r"[^\W_][-\u2010][^\W_]*\d\Z")  # of telephone numbers, ISBNs, codes
+UNSPACED_SCRIPT = re.compile("[\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u9fff]")
 SPACE = re.compile(r"\s")
 LETTERS_AND_FIGURES = re.compile(r"[^\W\d_]+\d+")
 UNSPACED_LETTER = re.compile("[\u3001-\u30ff\u3400-\u9fff\uff01-\uff60]")
@@ -189,7 +190,12 @@ def join_line_end(vocabulary: Vocabulary, match: re.Match[str]) -> str:
     token = spaced_end(SPACE.split(text[max(0, start - MAX_WORD_CHARS) : start])[-1])
     if after.isalpha() and LETTERS_AND_FIGURES.fullmatch(token):
         return hyphen  # "CO2-Ausstoß"
-    if not before and after.isalnum() and NUMBER_PARTS.search(token):
+    if (
+        not before
+        and after.isalnum()
+        and NUMBER_PARTS.search(token)
+        and (text.isascii() or not UNSPACED_SCRIPT.search(text))  # whose lines' lengths count
+    ):
         return hyphen  # "020-7946-0123", "AX-77-B5"
     if not (before and after.isalnum()):
         # Not within a word: a minus, a range of numbers, a dash.

@@ -16,7 +16,7 @@ from pypdf.generic import DictionaryObject, NameObject
 
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.engines.pdfium import Pdfium
-from ingest.extract.engines.pdfium_bidi import ReadCluster, reorder_page
+from ingest.extract.engines.pdfium_bidi import ReadCluster, read_row, reorder_page
 from ingest.extract.engines.pdfium_clusters import Cluster, order_at_one_place, order_lam_alef
 from ingest.extract.engines.pdfium_footnotes import part_clusters
 from ingest.extract.engines.pdfium_positions import find_text_positions
@@ -175,6 +175,12 @@ def test_the_number_of_a_footnote_is_parted_from_its_word() -> None:
     assert part(("1", 4, 6), *word) == "1 דוח"
     assert part(("מ", 0, 10), ("2", 4, 6)) == "מ2"
 
+    seen = [("1", 4.0, 6.0), (".", 0.0, 10.0), *((figure, 0.0, 10.0) for figure in "1994")]
+    piece = [
+        Cluster(text, n, n + 1, base, size, -1, 0, n) for n, (text, base, size) in enumerate(seen)
+    ]
+    assert "".join(found.text for found in read_row([piece], usual=True)) == "1994.1"
+
 
 def test_paragraphs_of_thai_are_not_joined() -> None:
     """The lines of a paragraph are one; the next one begins further down, on a line of its own."""
@@ -210,7 +216,7 @@ def test_glyphs_mapped_to_the_syllable_of_their_first_use_are_read() -> None:
             Cluster(text.replace("_", " "), n, n + 1, base=0, size=12, place=-1, item=0, key=n)
             for n, text in enumerate(drawn.split())
         ]
-        found = correct_syllables(clusters, names, GlyphTexts())
+        found = correct_syllables(clusters, names, GlyphTexts(), is_distilled=True)
         text = order_vowels("".join(cluster.text for cluster in found))
         return unicodedata.normalize("NFC", text)
 
@@ -218,6 +224,7 @@ def test_glyphs_mapped_to_the_syllable_of_their_first_use_are_read() -> None:
     assert read_glyphs("?1 ரே _ ?2 லை _ ?1 லை ரே _ ?3 ப _ பு") == "ரே லை லேர பெ பு"
     assert read_glyphs("?1 যে _ ?1 ক ো _ টি") == "যে কো টি"
     assert read_glyphs("लि ल _ नि ?1 _ ?1 ा _ लि क") == "लि नि ना कि"  # LibreOffice, its first
+    assert read_glyphs("नि न _ नि क") == "नि कि"
     assert read_glyphs("ध ा _ ?1 ?2 र्षि _ ?2 ा _ थ र्थी") == "धा र्षि षा र्थी"
 
 

@@ -28,7 +28,7 @@ from ingest.extract.engines.pdfium_clusters import (
     order_lam_alef,
     read_clusters,
 )
-from ingest.extract.engines.pdfium_footnotes import part_clusters
+from ingest.extract.engines.pdfium_footnotes import MAX_MARK_HEIGHTS, part_clusters
 from ingest.extract.engines.pdfium_raw import (
     PageHandle,
     ReorderedText,
@@ -111,7 +111,8 @@ def reorder_page(
     raw = LINE_END.join(map(unmirror, drawn.split(LINE_END)))
     raw = correct_unmapped(raw, partial(hangs_over, handle))
     clusters = read_clusters(page, handle, raw)
-    if MIXED_BYTES.search(raw):
+    is_distilled = MIXED_BYTES.search(raw) is not None
+    if is_distilled:
         clusters = [
             cluster
             if len(cluster.text) == 1
@@ -120,7 +121,7 @@ def reorder_page(
         ]
     if any(map(LEFT_VOWELS.search, (cluster.text for cluster in clusters))):
         unmapped = list_unmapped(handle, raw, clusters)
-        clusters = correct_syllables(clusters, unmapped, texts)
+        clusters = correct_syllables(clusters, unmapped, texts, is_distilled=is_distilled)
     if not clusters:
         return handle, drawn
     rows = [split_line(sort_line(line)) for line in group_lines(drop_repeated(clusters))]
@@ -222,9 +223,27 @@ def read_row(row: Sequence[Sequence[Cluster]], *, usual: bool) -> list[ReadClust
             found.append(ReadCluster(found[-1].cluster, " ", leftward=False))
         found += [
             ReadCluster(piece[index], texts[index], leftward)
-            for index, leftward in read_order(texts, right_to_left=from_right)
+            for index, leftward in read_order(part_numbers(piece), right_to_left=from_right)
         ]
     return found
+
+
+def part_numbers(piece: Sequence[Cluster]) -> list[str]:
+    """Return the texts of clusters, with a neutral one between a footnote and a larger number.
+
+    From right to left the full stop of "1994.1" would make them one number.
+    """
+    texts = [cluster.text for cluster in piece]
+    for place in range(1, len(piece) - 1):
+        mark, number = piece[place - 1], piece[place + 1]
+        if (
+            texts[place] in (".", ",")
+            and mark.text.isdecimal()
+            and number.text.isdecimal()
+            and mark.size <= MAX_MARK_HEIGHTS * number.size
+        ):
+            texts[place] = "|"
+    return texts
 
 
 def read_as_drawn(row: Sequence[Sequence[Cluster]]) -> list[ReadCluster]:

@@ -57,7 +57,7 @@ SAME_PLACE = 0.1  # of two clusters drawn twice, to look bold
 
 @dataclass(slots=True)
 class GlyphTexts:
-    """What the glyphs of a document stand for, as far as its pages have shown."""
+    """Texts of the glyphs of a document, as far as its pages have shown them."""
 
     seen: set[str] = field(default_factory=set)  # texts of glyphs that were used
     # Syllables drawn by one glyph, or with a hook whose glyph has the vowel, too.
@@ -67,16 +67,17 @@ class GlyphTexts:
 
 
 def correct_syllables(
-    clusters: list[Cluster], names: Sequence[str], texts: GlyphTexts
+    clusters: list[Cluster], names: Sequence[str], texts: GlyphTexts, *, is_distilled: bool = False
 ) -> list[Cluster]:
     """Return the clusters of a page, in drawing order, with each glyph's own text.
 
-    `names` has the character of each glyph that is mapped to nothing, and "" for others.
+    `names` has the character of each glyph that is mapped to nothing, and "" for others. A document
+    of LibreOffice that was distilled may have none of those.
     """
-    if not any(names):
+    if not (is_distilled or any(names)):
         return clusters
     learn(clusters, names, texts)
-    if not texts.known:
+    if not (texts.known or texts.leading):
         return clusters
     found: list[Cluster] = []
     for cluster, name in zip(clusters, names, strict=True):
