@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 
 from ingest.extract.layout.segments import TextSegment, merge_segments
 
@@ -28,7 +27,6 @@ MAX_MARKER_GAP_HEIGHTS = 3.5  # from a marker to its item
 MAX_INNER_MARKER_GAP_HEIGHTS = 2.0  # the same, if something else is to the left of the marker
 
 
-@lru_cache(maxsize=4096)  # each cell of a table is asked about several times
 def is_value(text: str) -> bool:
     """Return whether a text is a number, an amount, or a dash for none."""
     return len(text) <= MAX_VALUE_CHARS and VALUE.fullmatch(text) is not None

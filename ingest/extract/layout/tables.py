@@ -128,10 +128,11 @@ def find_bottom_of_frames(band: Band, rulings: Rulings) -> float:
     Each has edges of its own, with white space between: these are boxes of text and no cells.
     """
     for left, right in pairwise(band):
+        start, end, middle = left.u1 - 1, right.u0 + 1, left.middle
         edges = sorted(
             (u, top, bottom)
             for top, bottom, u in rulings.vertical
-            if top < left.middle < bottom and left.u1 - 1 < u < right.u0 + 1
+            if start < u < end and top < middle < bottom
         )
         for (one, top, bottom), (other, _, _) in pairwise(edges):
             if other - one < MIN_FRAME_GAP_POINTS:
