@@ -55,7 +55,7 @@ def quota_too_small(response: ErrorResponse, request: RequestContext) -> Excepti
     )
 
 
-def denied(response: ErrorResponse, request: RequestContext) -> Exception | None:
+def classify_denial(response: ErrorResponse, request: RequestContext) -> Exception | None:
     """Report a 403 that names no role: of a firewall, or of a filter that dislikes a text."""
     error = classify_response(response, AI_SERVICES_ERRORS, request)
     return error if isinstance(error, RoleError) else SplitRequired(str(error), SplitCause.DENIAL)
@@ -78,7 +78,7 @@ EMBEDDING_ERRORS: ErrorTable = (
     ({429}, ANY, quota_too_small),
     ({429}, ANY, retry("the quota of {where}", waits_itself=True)),
     (ANY, {"AuthenticationTypeDisabled"}, KEYS_DISABLED),
-    ({403}, ANY, denied),
+    ({403}, ANY, classify_denial),
     *AI_SERVICES_ERRORS,
     ({401}, ANY, rejected_token()),
     ({404}, ANY, NO_DEPLOYMENT),

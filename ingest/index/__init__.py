@@ -215,6 +215,14 @@ class Lock(Protocol):
     def seconds_since_write(self) -> float: ...
 
 
+def confirm_lock(index: Index) -> None:
+    """Raise BusyError if another run has taken the lock of an index that this one held.
+
+    To be called right before a write that is not one of the index, which asks itself.
+    """
+    index.join(index.holder)
+
+
 class RunHistory(Protocol):
     """Summaries of the last MAX_SAVED_RUNS runs."""
 

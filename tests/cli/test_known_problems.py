@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from ingest.cli import logs, output
@@ -91,10 +92,13 @@ def test_the_report_marks_what_is_new() -> None:
     assert (trouble.news, [record.source for record in trouble.records]) == (1, ["b.pdf", "a.pdf"])
 
 
-def test_check_says_that_old_text_stays() -> None:
-    """A file that broke since: the check names it, and that searches find its earlier text."""
+def test_a_replaced_file_that_is_damaged_says_that_old_text_stays() -> None:
+    """Run and check name the file that broke since, and that searches find its earlier text."""
     broken = Untaken("docs", "a.pdf", "failed", "no PDF engine opens it", "damaged", 3)
     never = Untaken("docs", "b.pdf", "failed", "no PDF engine opens it", "damaged", 0)
     first, second = format_untaken([broken, never], None)
     assert first.endswith("its earlier version stays searchable")
     assert second.endswith("[damaged]")
+    for chunks, end in ((3, "its earlier version stays searchable"), (0, "[damaged]")):
+        event = replace(locked("a.pdf", since=0), code=Code.DAMAGED, chunks=chunks)
+        assert output.format_outcome(replace(event, harmless=True)).endswith(end)

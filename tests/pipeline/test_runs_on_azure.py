@@ -32,7 +32,7 @@ from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.retry import RetryPolicy
 from ingest.runtime.timing import CHARGED_TOKENS, THROTTLED_REQUESTS
 from ingest.sources.folder import parse_folder_roots
-from tests.conftest import ROOT, environment, ingested, outcomes, settled, timeless
+from tests.conftest import ROOT, Command, environment, ingested, outcomes, settled, timeless
 from tests.embed.rate_limit.simulation import Hurried
 from tests.emulator import faults
 from tests.emulator.emulator import Azure, emulator
@@ -718,3 +718,22 @@ def test_no_sdk_is_patched() -> None:
         for word in ("mock" + ".patch", "monkeypatch.set" + "attr", "unittest" + ".mock"):
             assert word not in text, path
     assert os.environ.get("PYTHONSTARTUP") is None
+
+
+def test_a_run_that_fails_says_what_was_paid_and_not_written(
+    azure: Azure, folder: Path, command: Command
+) -> None:
+    """The index refuses chunks that were embedded: I read how much, and what becomes of it."""
+    write(folder / "a.pdf", prose("lathes", 8))
+
+    def refuse(request: Request, service: Service) -> Response:
+        return Response(403) if b'"content":' in request.body else service(request)
+
+    azure.faults.add(faults.Fault("403", refuse), "search", "POST", "docs/search.index")
+    failed = command("run", str(folder), **azure.environment)
+    assert failed.returncode == ConfigError.exit_code
+    lost = r"[1-9]\d* tokens were paid for and not written: the next run on this machine takes"
+    assert re.search(lost, failed.stderr), failed.stderr
+    azure.faults.quiet()
+    assert command("run", str(folder), **azure.environment).returncode == 0
+    assert azure.openai.repeated == {}

@@ -32,7 +32,7 @@ from ingest.config.roots import open_known_root, resolve_roots
 from ingest.config.settings import Settings
 from ingest.config.sources import open_roots
 from ingest.errors import BusyError, ConfigError
-from ingest.index import Index, IndexTotals, RecordStore
+from ingest.index import Index, IndexTotals, RecordStore, confirm_lock
 from ingest.index.generations import Generations, Successor, older_names
 from ingest.models import parent_name
 from ingest.pipeline.context import Run, Services
@@ -168,7 +168,7 @@ def switch_index(
     scores = compare_answers(services, questions) if questions else None
     earlier = services.previous_index
     # Another run may have taken over what readers see, and changed it since this one copied it.
-    fence = partial(earlier.join, earlier.holder) if earlier else lambda: None
+    fence = partial(confirm_lock, earlier) if earlier else lambda: None
     work.generations.switch(work.name, fence)
     return SwitchResult(work.name, work.previous, drop_old_generations(work, keep), scores)
 
@@ -204,5 +204,5 @@ def switch_back(settings: Settings, connections: Connections) -> tuple[SwitchRes
             hold_generation(generations, name) as held,
             closing(generations.open(before[-1])) as index,
         ):
-            generations.switch(before[-1], partial(held.join, held.holder))
+            generations.switch(before[-1], partial(confirm_lock, held))
             return SwitchResult(before[-1], name, []), index.totals()

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import logging
 
-from ingest.index import RecordStore
+from ingest.index import RecordStore, confirm_lock
 from ingest.models import Outcome, SourceResult
 from ingest.pipeline.context import Services
 
 log = logging.getLogger(__name__)
 
+DELETED_AT_ONCE = 100  # images
 KEEPING_OUTCOMES = (Outcome.UNCHANGED, Outcome.FAILED, Outcome.NEW)
 
 
@@ -36,7 +37,12 @@ def delete_unused(services: Services) -> int:
     unused = stored - used_images(index)
     if services.previous_index:
         unused -= used_images(services.previous_index)
-    store.delete(unused)
+    left = sorted(unused)
+    while left:
+        for each in filter(None, (index, services.previous_index)):
+            confirm_lock(each)  # another run may show an image again that is stored already
+        store.delete(left[:DELETED_AT_ONCE])
+        left = left[DELETED_AT_ONCE:]
     if unused:
         log.info("deleted %d images of figures that no document shows any more", len(unused))
     return len(unused)

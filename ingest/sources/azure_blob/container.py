@@ -11,6 +11,7 @@ import ipaddress
 import itertools
 import json
 import logging
+import math
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -26,7 +27,7 @@ from azure.core.exceptions import AzureError
 from ingest.azure.credential import STORAGE_SCOPE
 from ingest.azure.roles import BLOB_OWNER, BLOB_READER
 from ingest.azure.token_hosts import is_token_host
-from ingest.errors import ConfigError, DocumentError
+from ingest.errors import ConfigError, DocumentError, ServiceError
 from ingest.models import Code, ListingIssue, Source, Unread, hash_fields, is_document_name
 from ingest.runtime.retry import RetryableError
 from ingest.sources import check_size, require_source
@@ -160,6 +161,7 @@ class Container:
         self.needs_tags = any(field.tag for field in blob_fields)
         self.permission_fields = permission_names(blob_fields)
         self.reads_acl = reads_acl
+        self.downloaded_at = -math.inf  # when any blob last was, by the clock of the retries
 
     @property
     def name(self) -> str:
@@ -274,12 +276,30 @@ class Container:
         Raises DocumentError if it vanished, cannot be read, or changes again meanwhile.
         """
         with temporary_file() as file:
-            try:
-                etag, _, _ = source.modified.partition(" ")
-                self.download(source.location, etag, source.size, file)
-            except BlobChangedError:
-                self.download_current(source.location, file)
+            self.fetch(source, file)
             yield file
+
+    def fetch(self, source: Source, file: BinaryIO) -> None:
+        """Download a blob into a file.
+
+        Raises DocumentError if the service fails on this blob until retries are exhausted, while
+        it sends another one; ServiceError if it does not.
+        """
+        clock = self.storage.retry_policy.clock
+        began = clock()
+        try:
+            etag, _, _ = source.modified.partition(" ")
+            self.download(source.location, etag, source.size, file)
+        except BlobChangedError:
+            self.download_current(source.location, file)
+        except ServiceError as error:
+            if not isinstance(error.__cause__, RetryableError):  # a full disk, or a stop
+                raise
+            if self.downloaded_at > (began + clock()) / 2:
+                reason = f"cannot be read, though others can: {error}"
+                raise DocumentError(reason, Code.UNREADABLE) from error
+            raise ServiceError(f"{source.name} cannot be downloaded: {error}") from error.__cause__
+        self.downloaded_at = clock()
 
     def download_current(self, url: str, file: BinaryIO) -> None:
         """Download the current version of a blob into a file. Raises DocumentError."""

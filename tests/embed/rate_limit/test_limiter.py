@@ -11,6 +11,7 @@ from ingest.embed.rate_limit.limiter import QUEUE_TIMEOUT_SECONDS, LocalRateLimi
 from ingest.embed.rate_limit.others import OtherClients
 from ingest.embed.rate_limit.quota import LearntLimit
 from ingest.runtime.rate_limit import Permit, Wait
+from ingest.runtime.timing import OPEN_REQUESTS
 
 TPM = 60_000
 SIZE = 500.0  # tokens of a request: 120 a minute
@@ -68,6 +69,22 @@ def test_who_is_told_to_wait_is_told_for_how_long_and_why() -> None:
     seconds = [wait.seconds for wait in waits if isinstance(wait, Wait)]
     assert seconds == sorted(seconds)
     assert seconds[0] < seconds[-1] <= QUEUE_TIMEOUT_SECONDS
+
+
+def test_a_kill_loses_no_more_than_64k_tokens() -> None:
+    """Answers that have not come are paid twice: whatever the quota allows, few are under way."""
+    clock = Clock()
+    paces = line(clock, tpm=1_000_000)
+    first = turn(paces, tokens=30_000)
+    clock.now += 5
+    second = turn(paces, tokens=30_000)
+    clock.now += 5
+    waits = paces.ask(30_000)
+    assert isinstance(waits, Wait)
+    assert waits.reason == OPEN_REQUESTS
+    for answered in (first, second):
+        paces.report_success(answered, {})
+    turn(paces, tokens=30_000)
 
 
 def test_what_was_granted_to_one_that_is_gone_comes_back() -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -17,10 +19,11 @@ from ingest.commands.check.scope import CheckContext
 from ingest.config.connections import create_connections
 from ingest.config.images import open_images
 from ingest.config.settings import Settings
-from ingest.errors import ConfigError, RoleError
+from ingest.errors import BusyError, ConfigError, RoleError
 from ingest.models import Mode, Record, RunEvent
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.images import OWNER_FILE_NAME, ImageStore
+from ingest.pipeline.images.unused import delete_unused
 from ingest.pipeline.run import run_on_roots
 from ingest.pipeline.stages import ingest_root
 from ingest.pipeline.totals import RunTotals
@@ -182,6 +185,24 @@ def test_an_image_stays_as_long_as_a_document_shows_it(
         assert not list(store.names())
         assert not list(services.index.cached_page_sources())
     assert len(azure.openai.chat.asked) == 1
+
+
+@pytest.mark.parametrize("chosen", ["folder"], indirect=True)
+def test_a_run_that_lost_its_index_deletes_no_image(chosen: Settings) -> None:
+    """It was paused after it had compared; the run that took over shows the image again."""
+
+    def refuse(holder: str) -> None:
+        raise BusyError(f"the lease of {holder} is over")
+
+    lost = SimpleNamespace(
+        records=list, wait_until_listed=lambda: None, holder="1 host", join=refuse
+    )
+    with images(chosen) as store:
+        name = store.keep(PNG)
+        services = SimpleNamespace(images=store, index=lost, previous_index=None)
+        with pytest.raises(BusyError, match="of 1 host is over"):
+            delete_unused(cast("Any", services))
+        assert list(store.names()) == [name]
 
 
 def unread(services: Services) -> Record:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import resource
 from collections.abc import Callable
 from contextlib import closing
@@ -434,6 +435,29 @@ def test_the_services_word_is_a_floor(azure: Azure) -> None:
     with closing(storage(url, RetryPolicy(60, sleep=sleep, clock=lambda: now[0]))) as requests:
         assert len(list(container(url, requests).list())) == 1
     assert sum(waited) >= 7
+
+
+@pytest.mark.parametrize("others_can", [True, False])
+def test_a_blob_that_cannot_be_downloaded_costs_itself(azure: Azure, *, others_can: bool) -> None:
+    """One blob on a broken disk of the service ended every run; an outage is none of its doing."""
+    azure.blob.put("docs", "a.pdf", b"%PDF-a")
+    azure.blob.put("docs", "b.pdf", b"%PDF-b")
+    now = [0.0]
+
+    def sleep(seconds: float) -> None:
+        now[0] += seconds
+        if others_can and now[0] > 30:
+            with root.open(b):
+                pass
+
+    url = f"{azure.blob_endpoint}/docs"
+    with closing(storage(url, RetryPolicy(60, sleep=sleep, clock=lambda: now[0]))) as requests:
+        root = container(url, requests)
+        a, b = (item for item in root.list() if isinstance(item, Source))
+        azure.faults.add(faults.broken(500), "blob", "GET", "a.pdf")
+        with pytest.raises(DocumentError if others_can else ServiceError) as caught, root.open(a):
+            pass
+    assert re.search("though others can" if others_can else "^a.pdf cannot be", str(caught.value))
 
 
 @pytest.mark.parametrize("seed", range(1, 6))
