@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
-from array import array
 from collections.abc import Iterator
 from functools import partial
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from ingest.extract.engines.pdfium_captions import Turn
 from ingest.extract.engines.pdfium_objects import (
@@ -30,7 +29,6 @@ from ingest.extract.engines.pdfium_raw import (
     TextHandle,
     draw_mode_of,
     fill_of,
-    point_of,
     read_utf16,
     text_of_item,
 )
@@ -38,8 +36,8 @@ from ingest.extract.engines.pdfium_shapes import (
     apply,
     count_segments,
     identify_image,
-    segment_at,
-    segment_kind,
+    read_colour,
+    read_segments,
     stroke_of,
 )
 from ingest.extract.figures.shapes import Box, grow, has_middle
@@ -47,8 +45,6 @@ from ingest.extract.figures.shapes import Box, grow, has_middle
 MAX_HASHED_OBJECTS = 20_000  # of a figure
 MAX_HASHED_SEGMENTS = 100_000  # of the paths of a page
 MAX_HASHED_TEXTS = 3000  # of a page
-
-Colour: TypeAlias = tuple[int, ...]
 
 
 class Drawn(NamedTuple):
@@ -123,27 +119,14 @@ def place_in(box: Box, figure: Box) -> tuple[int, ...]:
     return tuple(round(edge - figure[n % 2]) for n, edge in enumerate(box))
 
 
-def read_colour(item: Item, colour_of: object) -> Colour:
-    """Return a colour of an object, and its opacity; of a pattern, nothing that is its own."""
-    parts = (ctypes.c_uint * 4)()
-    start = ctypes.addressof(parts)
-    colour_of(item, *range(start, start + 16, 4))  # type: ignore[operator]  # a bound function
-    return tuple(parts)
-
-
 def read_points(item: Item, count: int) -> list[tuple[int, int, int]]:
     """Return the segments of a path: kind and end of each, in whole points from the first end."""
-    segments = [segment_at(item, n) for n in range(count)]
-    points = array("f", bytes(8 * count))
-    start, _ = points.buffer_info()
-    for n, segment in enumerate(segments):
-        point_of(segment, start + 8 * n, start + 8 * n + 4)
+    kinds, across, along = read_segments(item, count)
     matrix = read_matrix(item)
-    across, along = points[0::2].tolist(), points[1::2].tolist()
     if matrix != IDENTITY:
         across, along = apply(matrix, across, along)
     left, bottom = (across[0], along[0]) if across else (0.0, 0.0)
     return [
-        (segment_kind(segment), round(x - left), round(y - bottom))
-        for segment, x, y in zip(segments, across, along, strict=True)
+        (kind, round(x - left), round(y - bottom))
+        for kind, x, y in zip(kinds, across, along, strict=True)
     ]

@@ -166,10 +166,16 @@ def read_path(item: Item, box: Box) -> Iterator[Shape]:
 
 def is_inked(item: Item, colour_of: object) -> bool:
     """Return whether a colour of a path differs from paper; a pattern counts as ink."""
+    colour = read_colour(item, colour_of)
+    return colour[:3] != PAPER[:3] and colour[3] > FAINT
+
+
+def read_colour(item: Item, colour_of: object) -> tuple[int, ...]:
+    """Return a colour of an object, and its opacity; black of a pattern."""
     parts = (ctypes.c_uint * 4)(0, 0, 0, 255)
     start = ctypes.addressof(parts)
     colour_of(item, *range(start, start + 16, 4))  # type: ignore[operator]  # a bound function
-    return tuple(parts[:3]) != PAPER[:3] and parts[3] > FAINT
+    return tuple(parts)
 
 
 def is_plain_box(item: Item) -> bool:
@@ -177,14 +183,8 @@ def is_plain_box(item: Item) -> bool:
     count = count_segments(item)
     if count > MAX_SEGMENTS:
         return False
-    segments = [segment_at(item, n) for n in range(count)]
-    kinds = [segment_kind(segment) for segment in segments]
-    points = array("f", bytes(8 * count))
-    start, _ = points.buffer_info()
-    for n, segment in enumerate(segments):
-        point_of(segment, start + 8 * n, start + 8 * n + 4)
+    kinds, across, along = read_segments(item, count)
     matrix = read_matrix(item)
-    across, along = points[0::2].tolist(), points[1::2].tolist()
     is_level = not (matrix[1] or matrix[2]) or not (matrix[0] or matrix[3])
     if is_level and raw.FPDF_SEGMENT_BEZIERTO not in kinds and is_rectangle(across, along):
         return True  # most are: the rest is for those with rounded corners
@@ -209,6 +209,16 @@ def is_plain_box(item: Item) -> bool:
         for x in (left, right)
         for y in (bottom, top)
     )
+
+
+def read_segments(item: Item, count: int) -> tuple[list[int], list[float], list[float]]:
+    """Return the kinds and the ends of a path's segments, not transformed."""
+    segments = [segment_at(item, n) for n in range(count)]
+    points = array("f", bytes(8 * count))
+    start, _ = points.buffer_info()
+    for n, segment in enumerate(segments):
+        point_of(segment, start + 8 * n, start + 8 * n + 4)
+    return list(map(segment_kind, segments)), points[0::2].tolist(), points[1::2].tolist()
 
 
 def is_rectangle(across: Sequence[float], along: Sequence[float]) -> bool:
