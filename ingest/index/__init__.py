@@ -141,8 +141,9 @@ class RecordStore(Protocol):
     # insert or overwrite; durable once the future is done
     def save(self, record: Record) -> Future[None]: ...
 
-    # delete a record and the cached pages of its source, not its chunks
-    def forget(self, record: Record) -> None: ...
+    # delete a record and the cached pages of its source, not its chunks; with `keeps_pages`, the
+    # record alone, as the source is to be read again
+    def forget(self, record: Record, *, keeps_pages: bool = False) -> None: ...
 
 
 class TextLookup(Protocol):

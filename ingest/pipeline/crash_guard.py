@@ -135,7 +135,8 @@ class CrashGuard:
                 if stale.record:
                     self.index.save(stale.record).result()
                 else:
-                    self.index.forget(Record(stale.source.root, stale.source.name))
+                    source = Record(stale.source.root, stale.source.name)
+                    self.index.forget(source, keeps_pages=True)
 
 
 def known_cause(record: Record) -> str:

@@ -234,7 +234,7 @@ def remove_source(record: Record, index: Index) -> SourceResult:
     )
     deleted = count_stored(ids, whole, index) if whole else len(ids)
     delete_chunks(ids, index)
-    index.forget(record)
+    index.forget(whole or record)
     return SourceResult(record.root, record.source, Outcome.REMOVED, deleted=deleted)
 
 

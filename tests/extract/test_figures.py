@@ -13,8 +13,14 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from ingest.extract.document import ExtractOptions, extract
-from ingest.extract.figures.captions import Caption, NumberedLines, find_caption_lines
+from ingest.extract.figures.captions import (
+    Caption,
+    NumberedLines,
+    assign_captions,
+    find_caption_lines,
+)
 from ingest.extract.figures.document import find_figures
+from ingest.extract.figures.shapes import Box
 from ingest.extract.pdf import EngineChain
 from ingest.models import Document, OcrResult
 from tests.pdfs import objects_pdf, stream
@@ -268,3 +274,22 @@ def test_an_ocr_is_spared_what_has_no_words_or_text_of_its_own(
     data = draw_report(draw)
     document, calls = read_figures(data, OcrResult("Open the red valve", 0.9))
     assert (document.pages, calls) == (read(data).pages, 0)
+
+
+@pytest.mark.parametrize(
+    ("caption", "belongs"),
+    [
+        ((300, 400, 380, 410), True),  # in the margin
+        ((300, 350, 310, 480), True),  # turned, as its figure is
+        ((300, 400, 540, 410), False),  # in the next column
+        ((340, 400, 380, 410), False),  # too far
+        ((300, 80, 380, 90), False),  # further down
+    ],
+)
+def test_a_caption_may_stand_at_the_side(caption: Box, belongs: bool) -> None:
+    """Where no caption is above or below, that in the margin is the figure's."""
+    line = Caption(0, "Figure 1. Valves", caption)
+    figure: Box = (50, 300, 290, 500)
+    assert assign_captions([line], [figure]) == ({0: line} if belongs else {})
+    below = Caption(0, "Figure 2. Pumps", (60, 285, 200, 295))
+    assert assign_captions([line, below], [figure]) == {0: below}

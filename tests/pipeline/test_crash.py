@@ -62,9 +62,9 @@ class Mortal(SqliteIndex):
         result: Future[None] = self._write(lambda: put(record), lambda: None)
         return result
 
-    def forget(self, record: Record) -> None:
+    def forget(self, record: Record, *, keeps_pages: bool = False) -> None:
         drop = super().forget
-        self._write(lambda: drop(record), lambda: None)
+        self._write(lambda: drop(record, keeps_pages=keeps_pages), lambda: None)
 
 
 def before(folder: Path) -> None:

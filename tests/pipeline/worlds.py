@@ -197,9 +197,9 @@ class Folder(SqliteIndex):
         saved: Future[None] = self.process.step(lambda: put(record))
         return saved
 
-    def forget(self, record: Record) -> None:
+    def forget(self, record: Record, *, keeps_pages: bool = False) -> None:
         drop = super().forget
-        self.process.step(lambda: drop(record))
+        self.process.step(lambda: drop(record, keeps_pages=keeps_pages))
 
     def existing_ids(self, ids: Collection[str]) -> set[str]:
         ask = super().existing_ids

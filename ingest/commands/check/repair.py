@@ -27,7 +27,6 @@ from ingest.index import Index, RecordStore
 from ingest.models import (
     ATTACHMENT_SEPARATOR,
     DeletionsWithheld,
-    Details,
     LeftOut,
     ListingIssue,
     Outcome,
@@ -105,7 +104,7 @@ def prepare_repair(
         if ids:
             new = Record(case.root, case.source, pending=ids)
             return Pending(new, case) if case.root in open_roots else done
-        index.forget(Record(case.root, case.source, details=Details(scanned=(1,))))
+        index.forget(Record(case.root, case.source))
         return done
     if is_rereadable(case, record, scope, open_roots):
         # The pipeline deletes the chunks that the document does not have.
@@ -264,7 +263,7 @@ def forget_root(scope: CheckContext, root: str) -> Iterator[SourceResult]:
             yield SourceResult(root, source, Outcome.REMOVED, deleted=count)
     for source in sorted({source for name, source in index.cached_page_sources() if name == root}):
         known = True
-        index.forget(Record(root, source, details=Details(scanned=(1,))))
+        index.forget(Record(root, source))
     if len(others) < len(roots):
         index.save_roots(others)  # last, since the keys of its records depend on it
     if not known:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Sequence
+from math import inf
 from typing import NamedTuple
 
 from ingest.extract.figures.shapes import Box, height_of, width_of
@@ -32,6 +33,8 @@ MAX_CAPTIONS = 8  # of a page; if more lines have their form, they are entries o
 REACH_HEIGHTS = 2.5  # of a caption's line, from it to its figure
 MIN_REACH_POINTS = 20.0
 MIN_ACROSS_SHARE = 0.4  # of the narrower of both, that they have in common
+SIDE_REACH_POINTS = 40.0  # to a caption at the side of a figure
+MAX_SIDE_SHARE = 0.6  # of a figure's width, that a caption at its side has at most
 MAX_INSIDE_POINTS = 4.0  # that a caption may reach into its figure
 MIN_RUNNING_PAGES = 2  # before a page, with the same line at the same height
 MAX_KEY_CHARS = 80  # of such a line
@@ -109,18 +112,32 @@ def gaps(caption: Box, figure: Box) -> tuple[float, float]:
     return figure[1] - caption[3], caption[1] - figure[3]
 
 
+def distance(caption: Box, figure: Box) -> float:
+    """Return how far a line is from a figure, less below it than above; infinite if too far.
+
+    At its side, it counts as further than any line above or below.
+    """
+    if is_beside(caption, figure):
+        below, above = gaps(caption, figure)
+        return min(
+            below if below >= -MAX_INSIDE_POINTS else 1e6, 1.5 * above if above >= 0 else 1e6
+        )
+    gap = max(caption[0] - figure[2], figure[0] - caption[2])
+    level = min(caption[3], figure[3]) - max(caption[1], figure[1])
+    is_level = level >= MIN_ACROSS_SHARE * min(height_of(caption), height_of(figure))
+    # In the margin it is narrow, and so it is if it is turned, as its figure is.
+    is_narrow = width_of(caption) <= MAX_SIDE_SHARE * width_of(figure)
+    is_near = -MAX_INSIDE_POINTS <= gap <= SIDE_REACH_POINTS
+    return 1e7 + gap if is_level and is_narrow and is_near else inf
+
+
 def assign_captions(captions: Sequence[Caption], figures: Sequence[Box]) -> dict[int, Caption]:
     """Return the caption of each figure that has one, by its index: the nearest, below first."""
     pairs = sorted(
-        (
-            min(below if below >= -MAX_INSIDE_POINTS else 1e6, 1.5 * above if above >= 0 else 1e6),
-            n,
-            m,
-        )
+        (apart, n, m)
         for n, figure in enumerate(figures)
         for m, caption in enumerate(captions)
-        if is_beside(caption.box, figure)
-        for below, above in [gaps(caption.box, figure)]
+        if (apart := distance(caption.box, figure)) < inf
     )
     assigned: dict[int, Caption] = {}
     taken: set[int] = set()

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -238,14 +239,19 @@ class AzureIndex:
         for record in records:
             self.recent_records.add(record_key(key_of(record.root), record.source), record)
 
-    def forget(self, record: Record) -> None:
+    def forget(self, record: Record, *, keeps_pages: bool = False) -> None:
         key = record_key(self.known_roots.key_of(record.root), record.source)
         self.documents.raise_if_refused(self.documents.write("delete", [{"id": key}]))
         self.recent_records.add(key, None)
-        details = record.details
-        if details.scanned or details.figures or details.figure_outcomes:
+        if not keeps_pages and self.has_cached_pages:
             self.delete_cached_pages(record)
             self.recent_pages.clear()
+
+    @cached_property
+    def has_cached_pages(self) -> bool:
+        """Return whether any page was cached."""
+        query = {"search_text": "*", "filter": "kind eq 'page'", "select": ["id"], "top": 1}
+        return bool(self.documents.search_page(**query))
 
     def delete_cached_pages(self, record: Record) -> None:
         """Delete the cached pages of a source, but for those that another known source has too."""
@@ -438,6 +444,7 @@ class AzureIndex:
             yield from ((str(d["root"]), str(d["source"])) for d in page)
 
     def cache_page(self, page: CachedPage) -> None:
+        self.has_cached_pages = True
         self.write_page(page_key(page.key), page)
         self.recent_pages.add(page.key, page)
 

@@ -76,7 +76,7 @@ class SqliteRecords(Tables):
         done.set_result(None)
         return done
 
-    def forget(self, record: Record) -> None:
+    def forget(self, record: Record, *, keeps_pages: bool = False) -> None:  # noqa: ARG002 - none here
         with self.database.transaction():
             self.db.execute(
                 "DELETE FROM records WHERE root = ? AND source = ?", (record.root, record.source)

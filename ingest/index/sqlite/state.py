@@ -21,10 +21,9 @@ class SqliteState(SqliteRecords, SqliteRoots, SqliteManifest, SqliteRunHistory, 
         super().__init__(database)
         self.page_cache = SqlitePageCache(database.path)
 
-    def forget(self, record: Record) -> None:
+    def forget(self, record: Record, *, keeps_pages: bool = False) -> None:
         super().forget(record)
-        details = record.details
-        if details.scanned or details.figures or details.figure_outcomes:
+        if not keeps_pages:
             with self.database.translate_errors():
                 self.page_cache.forget(record, self.record)
 

@@ -7,6 +7,7 @@ within the time limit of the whole document.
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,8 @@ from ingest.extract.ocr.local import ENGINE_NAME
 from ingest.extract.sandbox.pool import ProcessDied, SandboxLimits, TimedOut
 from ingest.models import Code, PreparedDocument
 from ingest.pipeline.reader.prepare import Task
+
+log = logging.getLogger(__name__)
 
 OCR_TIME_FACTOR = 4  # times the time limits, if the sandbox runs OCR
 # A page adds to the time limit only if the file has this many bytes for it, as any file can claim
@@ -51,9 +54,11 @@ def read_with_recovery(
         hold = lock.shared if death.code is Code.TOO_SLOW else lock.exclusive
         try:
             with hold():
-                return skip_hanging_pages(read, retry, file, limits)
+                found = skip_hanging_pages(read, retry, file, limits)
         except DocumentError:
             raise death from None
+        log.warning("%s: read once more, by %s: %s", task.source.name, retry.extractor, death)
+        return found
 
 
 def fallback_task(task: Task, death: ProcessDied) -> Task | None:

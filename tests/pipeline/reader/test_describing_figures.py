@@ -24,7 +24,7 @@ from ingest.sources.folder import parse_folder_roots
 from tests.conftest import settled
 from tests.emulator.emulator import FIGURES, Azure
 from tests.emulator.faults import broken, lost, too_many
-from tests.pdfs import aged
+from tests.pdfs import aged, pdf, prose
 from tests.runs import connected, run
 from tests.scans import squares
 
@@ -131,8 +131,10 @@ def test_rerun_rename_copy_and_edit_cost_nothing(
     run(folder, chosen)
     paid = {"blue valves": 1, "red pumps": 1, "green taps": 1, "old taps": 1}
     assert azure.openai.chat.codes == paid
-    (folder / "b.pdf").unlink()
+    write(folder / "b.pdf", pdf(prose("taps")))  # it has no figures any more
     write(folder / "blank.pdf", with_figures())
+    run(folder, chosen)
+    (folder / "b.pdf").unlink()
     run(folder, chosen)
     with connected(chosen, Cancellation(), write=False) as all_:
         assert list(all_.index.cached_page_sources()) == []
