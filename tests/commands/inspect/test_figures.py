@@ -8,15 +8,16 @@ from ingest.commands.inspect.view import FigureView
 from ingest.commands.inspect.viewer import IndexAccess, inspect_sources
 from ingest.commands.report.page import render_report
 from ingest.config.connections import create_connections
+from ingest.runtime.cancellation import Cancellation
 from tests.commands.report.reports import report
 from tests.emulator.emulator import Azure
 from tests.pipeline.reader.test_describing_figures import (
     client,
+    connected,
     run,
     with_figures,
     write,
 )
-from tests.pipeline.test_runs_on_azure import connected
 
 
 def test_each_figure_is_shown_with_its_outcome(azure: Azure, folder: Path, tmp_path: Path) -> None:
@@ -31,7 +32,7 @@ def test_each_figure_is_shown_with_its_outcome(azure: Azure, folder: Path, tmp_p
     run(folder, chosen)
     asked = len(azure.openai.chat.asked)
 
-    with connected(chosen, write=False) as services:
+    with connected(chosen, Cancellation(), write=False) as services:
         access = IndexAccess(chosen, create_connections(chosen), services.index, services.recipe)
         (one,) = inspect_sources(list(services.index.records()), ["a.pdf"], access)
 

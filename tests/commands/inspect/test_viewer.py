@@ -19,10 +19,9 @@ from ingest.models import Recipe, StoredChunk
 from tests.conftest import Bench
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import COGNITIVE_USER
-from tests.extract.ocr.test_document_intelligence_runs import client, run
+from tests.extract.ocr.test_document_intelligence_runs import client, connected, run
 from tests.pdfs import pdf, prose, write
 from tests.pipeline.reader.test_attachments import portfolio
-from tests.pipeline.test_runs_on_azure import connected
 from tests.scans import write as write_scan
 
 

@@ -9,7 +9,8 @@ import signal
 import sqlite3
 import time
 from collections import Counter
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,15 @@ import pytest
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
+from ingest.config.connections import create_connections
+from ingest.config.factory import open_services
 from ingest.config.settings import Settings, build_settings
 from ingest.errors import RoleError, ServiceError
 from ingest.models import Mode, RunEvent
-from ingest.pipeline.context import Run
+from ingest.pipeline.context import Run, Services
 from ingest.pipeline.dry_run import dry_run
 from ingest.pipeline.stages import ingest_root
+from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import parse_folder_roots
 from tests.conftest import environment, outcomes, settled
 from tests.emulator import faults
@@ -32,9 +36,10 @@ from tests.emulator.identity import COGNITIVE_USER
 from tests.fork_server import running_ingest
 from tests.pdfs import pdf, prose
 from tests.pdfs import write as write_typed
-from tests.pipeline.test_runs_on_azure import connected
 from tests.processes import wait_until
 from tests.scans import scan, squares, write
+
+SPEED = 20.0  # waits are that much shorter than real ones
 
 
 def pages(count: int) -> list[str]:
@@ -55,10 +60,23 @@ def client(azure: Azure, **more: str) -> Settings:
     return build_settings(azure.environment | named | {"INGEST_OCR": azure.ocr_endpoint} | more, {})
 
 
+@contextmanager
+def connected(chosen: Settings, *, write: bool = True) -> Iterator[Services]:
+    stop = Cancellation()
+    to = create_connections(
+        chosen,
+        stop,
+        clock=lambda: time.monotonic() * SPEED,
+        sleep=lambda seconds: time.sleep(seconds / SPEED),
+    )
+    with open_services(chosen, stop, write=write, connections=to, take_over=True) as all_:
+        yield all_
+
+
 def run(folder: Path, chosen: Settings) -> list[RunEvent]:
     """One run over a folder, in this process; its events."""
     (root,) = parse_folder_roots([str(folder)])
-    with connected(chosen, take_over=True) as all_:
+    with connected(chosen) as all_:
         return list(ingest_root(root, all_, Run("r", max_deletes=99)))
 
 

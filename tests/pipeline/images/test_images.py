@@ -24,12 +24,12 @@ from ingest.pipeline.images import OWNER_FILE_NAME, ImageStore
 from ingest.pipeline.run import run_on_roots
 from ingest.pipeline.stages import ingest_root
 from ingest.pipeline.totals import RunTotals
+from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.retry import RetryPolicy
 from ingest.sources.folder import parse_folder_roots
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import BLOB_CONTRIBUTOR
-from tests.pipeline.reader.test_describing_figures import client, with_figures, write
-from tests.pipeline.test_runs_on_azure import connected
+from tests.pipeline.reader.test_describing_figures import client, connected, with_figures, write
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n...", b"\xff\xd8\xff..."
 
@@ -146,7 +146,7 @@ def test_an_image_stays_as_long_as_a_document_shows_it(
     Nothing of that is paid for again.
     """
     first = write(folder / "a.pdf", with_figures("blue valves"))
-    with connected(chosen, take_over=True) as services:
+    with connected(chosen, Cancellation()) as services:
         store = services.images
         assert store
         run(folder, services)

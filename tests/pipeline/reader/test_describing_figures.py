@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +15,12 @@ from reportlab.pdfgen.canvas import Canvas
 
 from ingest.cli.plan import format_estimate
 from ingest.commands.plan import PlanTotals, estimate
+from ingest.config.connections import create_connections
+from ingest.config.factory import open_services
 from ingest.config.settings import Settings, build_settings
 from ingest.errors import ServiceError
 from ingest.models import IndexEntry, Mode, Refusal, RunEvent, SourceResult
-from ingest.pipeline.context import Run
+from ingest.pipeline.context import Run, Services
 from ingest.pipeline.dry_run import dry_run
 from ingest.pipeline.stages import ingest_root
 from ingest.runtime.cancellation import Cancellation
@@ -25,8 +29,9 @@ from tests.conftest import settled
 from tests.emulator.emulator import FIGURES, Azure
 from tests.emulator.faults import broken, lost, too_many
 from tests.pdfs import aged
-from tests.pipeline.test_runs_on_azure import connected
 from tests.scans import squares
+
+SPEED = 20.0  # waits are that much shorter than real ones
 
 
 def with_figures(*codes: str, words: str = "Typed above.") -> bytes:
@@ -62,11 +67,23 @@ def client(azure: Azure, tmp_path: Path, **more: str) -> Settings:
     return build_settings(azure.environment | named | more, {})
 
 
+@contextmanager
+def connected(chosen: Settings, stop: Cancellation, *, write: bool = True) -> Iterator[Services]:
+    to = create_connections(
+        chosen,
+        stop,
+        clock=lambda: time.monotonic() * SPEED,
+        sleep=lambda seconds: time.sleep(seconds / SPEED),
+    )
+    with open_services(chosen, stop, write=write, connections=to, take_over=True) as all_:
+        yield all_
+
+
 def run(folder: Path, chosen: Settings) -> list[RunEvent]:
     """One run over a folder, in this process; its events."""
     (root,) = parse_folder_roots([str(folder)])
     stop = Cancellation()
-    with connected(chosen, stop, take_over=True) as all_:
+    with connected(chosen, stop) as all_:
         return list(ingest_root(root, all_, Run("r", max_deletes=99, stop=stop)))
 
 
@@ -218,10 +235,7 @@ def test_a_run_that_dies_before_the_upload_pays_nothing_twice(
         return upload(entries)
 
     stop = Cancellation()
-    with (
-        pytest.raises(ServiceError, match="killed"),
-        connected(chosen, stop, take_over=True) as all_,
-    ):
+    with pytest.raises(ServiceError, match="killed"), connected(chosen, stop) as all_:
         upload = all_.index.upload
         all_.index.upload = die  # type: ignore[method-assign]
         list(ingest_root(root, all_, Run("r", stop=stop)))
