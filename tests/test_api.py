@@ -546,7 +546,9 @@ def test_the_environment_counts_only_where_it_is_given(
         Settings.from_environment({"INGEST_WORKERS": "many"})
 
 
-def test_a_model_of_mine_fills_a_search_service(azure: Azure, place: Place, shelf: Shelf) -> None:
+def test_a_model_of_mine_fills_a_search_service(
+    azure: Azure, place: Place, shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
     """The deployment that the environment names is neither asked nor written into the index."""
     settings = replace(Settings.from_environment(azure.environment), workers=1)
     outcomes = ingest(shelf, settings=settings, embed=place.model)
@@ -556,6 +558,7 @@ def test_a_model_of_mine_fills_a_search_service(azure: Azure, place: Place, shel
     assert azure.openai.requests == []
     (index,) = azure.search.indexes.values()
     assert not index.definition["vectorSearch"].get("vectorizers")
+    assert f"cannot call the model {place.model.model}: an application embeds" in caplog.text
     azure.search.settle()  # queries show a write a little later
     (hit,) = search("topic 7", settings=settings, embed=place.model, mode="text", top=1)
     assert hit.fields["root"] == shelf.name

@@ -5,6 +5,7 @@ The retries of azure-core and of its SDKs are off: `ingest.runtime.retry` holds 
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -36,6 +37,10 @@ from ingest.runtime.retry import RetryableError
 
 FIRST_FAILURE_STATUS = 300  # a redirect is none of ours, and never followed
 UNRESOLVABLE_HOST_MESSAGES = ("name or service not known", "failed to resolve")
+# The end of a message of requests, which begins with its pool of connections and the URL.
+CAUSE_PATTERN = re.compile(
+    r"""\(Caused by .*?((?:Failed to|Connection to|Remote end|\[).*?)["']\)+$"""
+)
 
 
 class RequestIdPolicy(HTTPPolicy[HttpRequest, HttpResponse]):
@@ -122,7 +127,8 @@ def classify_azure_error(error: Exception, table: ErrorTable, request: RequestCo
 
 def classify_transport_error(error: Exception, where: str) -> Exception:
     """Map a failed connection or a malformed response to RetryableError or ConfigError."""
-    reason = first_line(str(error)) or type(error).__name__
+    cause = CAUSE_PATTERN.search(str(error))
+    reason = first_line(cause[1] if cause else str(error)) or type(error).__name__
     if "CERTIFICATE_VERIFY_FAILED" in str(error):
         return ConfigError(f"{where}: its certificate is not trusted here: set REQUESTS_CA_BUNDLE")
     if isinstance(error, ServiceRequestError) and any(

@@ -142,7 +142,7 @@ def prepare_azure_index(
     if not index.target.is_foreign:
         from ingest.index.azure.create import ensure_index
 
-        ensure_index(index, wanted, partial(find_vectorizer, settings, connections))
+        ensure_index(index, wanted, partial(find_vectorizer, settings, model, connections))
         return
     from ingest.index.azure.foreign import ensure_foreign_index
     from ingest.index.azure.probe import compare_vectors
@@ -163,7 +163,7 @@ def wanted_foreign(settings: Settings, model: Embedder, connections: Connections
         load_profile(settings),
         index_definition(settings, model.dimensions),
         partial(model_name, settings, model, connections),
-        partial(find_vectorizer, settings, connections),
+        partial(find_vectorizer, settings, model, connections),
         settings.add_fields,
     )
 
@@ -172,7 +172,8 @@ def model_name(settings: Settings, model: Embedder, connections: Connections) ->
     """Return the name of the model; asks the deployment if its name is not one."""
     if model.model in MODEL_DIMENSIONS:
         return model.model
-    vectorizer = find_vectorizer(settings, connections)
+    deployment = identify_deployment(settings, connections)
+    vectorizer = vectorizer_for(deployment) if deployment else None
     return vectorizer.model if vectorizer else model.model
 
 
@@ -283,8 +284,8 @@ def create_vectorizer(settings: Settings) -> Vectorizer | None:
     return vectorizer_for(embedding_endpoints(settings)[0])
 
 
-def find_vectorizer(settings: Settings, connections: Connections) -> Vectorizer | None:
-    """Return the vectorizer of an index to be created, and log why there is none.
+def identify_deployment(settings: Settings, connections: Connections) -> Endpoint | None:
+    """Return the deployment that embeds, with its model; None if Azure OpenAI does not embed.
 
     Asks the deployment for its model if its name is not that of one.
     """
@@ -294,10 +295,18 @@ def find_vectorizer(settings: Settings, connections: Connections) -> Vectorizer 
 
     key = embedder_key(settings, connections)
     endpoints, account = embedding_endpoints(settings)[:1], create_account(Budget())
-    (first, *_) = identify_models(endpoints, key, connections.retry_policy, account)
-    vectorizer = vectorizer_for(first)
+    return identify_models(endpoints, key, connections.retry_policy, account)[0]
+
+
+def find_vectorizer(
+    settings: Settings, model: Embedder, connections: Connections
+) -> Vectorizer | None:
+    """Return the vectorizer of an index to be created, and log why there is none."""
+    deployment = identify_deployment(settings, connections)
+    vectorizer = vectorizer_for(deployment) if deployment else None
     if vectorizer is None:
-        log.warning(NO_VECTORIZER, settings.search_index, first.model)
+        name = deployment.model if deployment else model.model
+        log.warning(NO_VECTORIZER, settings.search_index, name)
     return vectorizer
 
 

@@ -67,7 +67,14 @@ def parse_scheduler_address(text: str) -> str:
 
 def comma_separated(kind: Callable[[str], Any]) -> Callable[[str], tuple[Any, ...]]:
     """Return a parser of values separated by commas."""
-    return lambda text: tuple(kind(part.strip()) for part in text.split(",") if part.strip())
+
+    def parse(text: str) -> tuple[Any, ...]:
+        try:
+            return tuple(kind(part.strip()) for part in text.split(",") if part.strip())
+        except ValueError as error:
+            raise ValueError(f"{error}, or several with commas between") from None
+
+    return parse
 
 
 def parse_amount(text: str) -> float:
@@ -84,8 +91,8 @@ def parse_amount(text: str) -> float:
 
 def parse_endpoint(text: str) -> str:
     """Parse a service's URL."""
-    if not Location.parse(text).is_service or " " in text or ";" in text:
-        raise ValueError("an address that begins with https://, or several with commas between")
+    if not Location.parse(text).is_service or set(" ,;") & set(text):
+        raise ValueError("an address that begins with https://")
     return text
 
 

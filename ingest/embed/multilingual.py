@@ -86,7 +86,8 @@ def load_model() -> Any:
     except ModuleNotFoundError as error:
         raise ConfigError(
             f"the multilingual model is not installed ({error.name} is missing): "
-            "pip install '.[multilingual]' in the checkout; it needs Linux, or macOS on ARM"
+            "./scripts/environment multilingual for ./scripts/ingest, or pip install "
+            "'.[multilingual]'; it needs Linux, or macOS on ARM"
         ) from None
     except (ImportError, OSError, RuntimeError) as error:
         reason = " ".join(str(error).split())

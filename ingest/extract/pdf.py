@@ -42,7 +42,7 @@ from ingest.extract.running_lines import remove_running_lines
 from ingest.extract.safe_call import try_call
 from ingest.extract.sandbox.pool import OnPage
 from ingest.extract.verify import MIN_AGREEMENT, TextVerifier
-from ingest.models import Code, Document, Heading, OcrResult
+from ingest.models import Code, Details, Document, Heading, OcrResult
 
 if TYPE_CHECKING:
     from pypdf import PdfReader
@@ -81,12 +81,7 @@ def extract_pdf(data: bytes, options: ExtractOptions, on_page: OnPage) -> Docume
     pages = tuple(limit_text(unwrap_unspaced_lines(clean(text, words)) for text in raw))
     if len(state.unreadable) == count:
         raise DocumentError("damaged; get a new copy from its origin (no page of it can be read)")
-    no_headings: list[Heading] = []
-    no_labels: list[str] = []
-    headings = tuple(limit_headings(try_call(first.headings, no_headings)[:MAX_HEADINGS]))
-    labels = tuple(
-        clean_line(label, MAX_LABEL_CHARS) for label in try_call(first.labels, no_labels)[:count]
-    )
+    headings, labels = read_headings(first), read_labels(first, count)
     pages, running = remove_running_lines(pages, headings, labels)
     pages = tuple(limit_text(append_extras(engines, pages)))
     title, details = read_title_and_details(engines)
@@ -99,18 +94,8 @@ def extract_pdf(data: bytes, options: ExtractOptions, on_page: OnPage) -> Docume
         running=running,
         figures=tuple(add_context(figures, pages, headings)) if options.describes else figures,
         details=replace(
-            details,
+            state.add_to(details, options, count),
             language=try_call(partial(detect_language, pages), ""),
-            scanned=tuple(state.scanned),
-            missing=tuple(
-                sorted({p for p in options.hanging_pages if p <= count}.union(state.unreadable))
-            ),
-            undecoded=tuple(state.undecoded),
-            doubtful=tuple(sorted(state.doubtful)),
-            verified=tuple(agreement := state.verifier.agreement if state.verifier else {}),
-            agreement=tuple(agreement.values()),
-            hidden=tuple(state.hidden),
-            ocr=options.ocr if state.ocr_results else "",
             running=sum(len(lines.headers) + len(lines.footers) for lines in running),
             figures=tuple(
                 figure.page
@@ -135,6 +120,35 @@ class ExtractState:
     hidden: list[int] = field(default_factory=list)  # with text that a reader cannot see
     ocr_results: dict[int, OcrResult] = field(default_factory=dict)
     verifier: TextVerifier | None = None
+
+    def add_to(self, details: Details, options: ExtractOptions, count: int) -> Details:
+        """Return the details of a document of `count` pages with these findings."""
+        hanging = (page for page in options.hanging_pages if page <= count)
+        agreement = self.verifier.agreement if self.verifier else {}
+        return replace(
+            details,
+            scanned=tuple(self.scanned),
+            missing=tuple(sorted({*hanging, *self.unreadable})),
+            undecoded=tuple(self.undecoded),
+            doubtful=tuple(sorted(self.doubtful)),
+            verified=tuple(agreement),
+            agreement=tuple(agreement.values()),
+            hidden=tuple(self.hidden),
+            ocr=options.ocr if self.ocr_results else "",
+        )
+
+
+def read_headings(engine: PdfEngine) -> tuple[Heading, ...]:
+    """Return the outline; () if it cannot be read."""
+    no_headings: list[Heading] = []
+    return tuple(limit_headings(try_call(engine.headings, no_headings)[:MAX_HEADINGS]))
+
+
+def read_labels(engine: PdfEngine, count: int) -> tuple[str, ...]:
+    """Return the labels of `count` pages; () if they cannot be read."""
+    no_labels: list[str] = []
+    labels = try_call(engine.labels, no_labels)[:count]
+    return tuple(clean_line(label, MAX_LABEL_CHARS) for label in labels)
 
 
 def read_pages(

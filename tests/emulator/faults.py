@@ -34,7 +34,6 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from tests.emulator.openai import BAD_TOKEN
-from tests.emulator.quotas import NEVER
 from tests.emulator.search import BUSY
 from tests.emulator.server import Cut, Json, Request, Response, Service, answer, failure
 from tests.emulator.store import result
@@ -70,11 +69,6 @@ def too_many(
     headers = {name: f"{value:g}" for name, value in told.items() if value is not None}
     said = failure(429, "429", f"Rate limit is exceeded. Try again in {seconds or 1} seconds.")
     return instead("429", replace(said, headers={**said.headers, **headers}))
-
-
-def tomorrow() -> Fault:
-    """429 that asks to wait for a day."""
-    return too_many(seconds=NEVER)
 
 
 def broken(status: int, *, body: bool = True, seconds: float | None = None) -> Fault:

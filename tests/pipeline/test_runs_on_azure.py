@@ -60,16 +60,12 @@ def client(azure: Azure, **more: Any) -> Settings:
 
 @contextmanager
 def connected(
-    chosen: Settings,
-    stop: Cancellation | None = None,
-    *,
-    write: bool = True,
-    take_over: bool = False,
+    chosen: Settings, stop: Cancellation | None = None, *, write: bool = True
 ) -> Iterator[Services]:
     """Everything that a run needs, where waits are shorter."""
     hurried, stop = Hurried(SPEED), stop or Cancellation()
     to = create_connections(chosen, stop, clock=hurried.clock, sleep=hurried.sleep)
-    with open_services(chosen, stop, write=write, connections=to, take_over=take_over) as all_:
+    with open_services(chosen, stop, write=write, connections=to) as all_:
         yield all_
 
 

@@ -31,7 +31,8 @@ def check_installed() -> None:
         if find_spec(name) is None:
             raise ConfigError(
                 f"the local OCR is not installed ({name} is missing): "
-                "pip install '.[ocr]' in the checkout, or unset INGEST_OCR"
+                "./scripts/environment ocr for ./scripts/ingest, or pip install '.[ocr]'; or unset "
+                "INGEST_OCR"
             )
 
 

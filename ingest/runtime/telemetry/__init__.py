@@ -63,7 +63,7 @@ def start_telemetry(
         from ingest.runtime.telemetry.sdk import start_sdk
     except ImportError:
         log.warning(
-            "%s is set, but OpenTelemetry is not installed: pip install 'ingest[telemetry]'",
+            "%s is set, but OpenTelemetry is not installed: pip install '.[telemetry]'",
             choice.requested_by,
         )
         yield Telemetry()

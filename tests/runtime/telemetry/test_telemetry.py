@@ -240,7 +240,7 @@ def test_without_the_extra_a_run_goes_on_and_says_so(docs: Path) -> None:
     assert end.endswith("exit 0: 1 new")
     assert said.endswith(
         "Z ingest: OTEL_EXPORTER_OTLP_ENDPOINT is set, but OpenTelemetry is not installed: "
-        "pip install 'ingest[telemetry]'"
+        "pip install '.[telemetry]'"
     )
 
 
