@@ -69,6 +69,7 @@ SURROGATES = range(0xD800, 0xE000)
 LINE_END = "\r\n"
 PARAGRAPH_END = f"\u2029{LINE_END}"  # of a script whose lines cleaning joins
 
+MIN_MIXED_LETTERS = 2  # of a glyph, to mix up their bytes
 MAX_REORDERED_CHARS = 50_000  # the text of a page with more stays as it is
 
 # In heights of the type.
@@ -115,11 +116,11 @@ def reorder_page(
     if is_distilled:
         clusters = [
             cluster
-            if len(cluster.text) == 1
+            if len(cluster.text) < MIN_MIXED_LETTERS
             else replace(cluster, text=restore_letters(cluster.text))
             for cluster in clusters
         ]
-    if any(map(LEFT_VOWELS.search, (cluster.text for cluster in clusters))):
+    if is_distilled or LEFT_VOWELS.search(raw):
         unmapped = list_unmapped(handle, raw, clusters)
         clusters = correct_syllables(clusters, unmapped, texts, is_distilled=is_distilled)
     if not clusters:
