@@ -76,7 +76,7 @@ def test_a_description_stands_where_its_figure_does() -> None:
     )
     assert "generated" not in chunk.text_to_embed
     assert "Q2 | Q3 9" in chunk.text_to_embed
-    assert (chunk.page_start, chunk.page_end, chunk.main_page, chunk.label) == (2, 2, 2, "ii")
+    assert (chunk.page_start, chunk.page_end, chunk.main_page, chunk.labels) == (2, 2, 2, ("ii",))
     assert chunk.headings == ("Results",)
     assert chunk.figure
     assert (chunk.figure.label, chunk.figure.box) == ("Figure 3", BOX)
