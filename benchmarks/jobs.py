@@ -9,9 +9,10 @@ come back. An answer takes 50 to 300 ms and 0.1 ms for each token. Chance is see
 Also the share of a job's tokens that are on their way at a moment, the mean and the most: a kill -9
 then pays them twice, as their answers reach nobody; what has arrived is in the journal.
 
-    benchmarks/jobs.py [unseen]
+    benchmarks/jobs.py [unseen | whole]
 
-`unseen`: jobs and moments by which nothing was chosen.
+`unseen`: jobs and moments by which nothing was chosen. `whole`: jobs of almost whole windows, where
+a request too few in each window makes another one necessary.
 """
 
 from __future__ import annotations
@@ -46,11 +47,12 @@ PER_TOKEN = 1e-4  # seconds
 SIZE = 8_000  # tokens of the ideal client's requests
 JOBS = (2.2, 2.8, 3.71, 4.6)  # minutes of quota
 STARTS = (0.0, 10.0, 25.0, 52.0)  # seconds after a full minute
-UNSEEN_JOBS, UNSEEN_STARTS = (
-    (2.05, 2.45, 3.1, 4.05, 4.95),
-    (4.0, 17.0, 33.0, 41.0, 48.5, 50.5, 57.0),
-)
-UNSEEN_SEED = 100
+# By name: jobs, starts, and the first seed.
+GRIDS: dict[str, tuple[tuple[float, ...], tuple[float, ...], int]] = {
+    "": (JOBS, STARTS, 0),
+    "unseen": ((2.05, 2.45, 3.1, 4.05, 4.95), (4.0, 17.0, 33.0, 41.0, 48.5, 50.5, 57.0), 100),
+    "whole": ((2.0, 2.52, 2.95, 5.0), (1.0, 8.0, 21.5, 36.0, 53.0, 58.3), 5000),
+}
 HOUR, SAMPLE_SECONDS = 3600.0, 0.25
 
 KINDS: dict[str, Callable[[float], Window | Sliding]] = {
@@ -95,9 +97,7 @@ def measured(
 ) -> None:
     """All jobs of one kind of window and of headers."""
     ratios, refused, flying, most, requests, minutes = [], [], [], [], 0, 0.0
-    jobs, starts, first = JOBS, STARTS, 0
-    if "unseen" in sys.argv:
-        jobs, starts, first = UNSEEN_JOBS, UNSEEN_STARTS, UNSEEN_SEED
+    jobs, starts, first = GRIDS["".join(sys.argv[1:])]
     for seed, (job, start) in enumerate(product(jobs, starts), first):
         ideal = Ideal(job * TPM, SIZE, PER_TOKEN)
         simulated(Quota(steady, window(start), told, RPM), HOUR, ideal, seed=seed)

@@ -272,11 +272,10 @@ class DeploymentLimiter:
         is_reopened = self.is_testing and request.sent_at >= self.held_until
         if is_reopened and self.is_alone(now):
             self.record_reopened(request)
+        elif request.is_test and not self.is_testing:
+            self.window.raise_capacity()
         if is_reopened or not (self.is_testing and self.is_alone(now)):
             self.refusals, self.is_testing = 0, False
-        elif request.is_test and self.window.capacity < self.window.tokens:
-            self.window.untested -= self.window.tokens - self.window.capacity
-            self.window.capacity = self.window.tokens
         self.token_limit.reported = read_rate_limit_header(headers, "limit-tokens") or math.inf
         self.request_limit.reported = read_rate_limit_header(headers, "limit-requests") or math.inf
         left = read_rate_limit_header(headers, "remaining-tokens")

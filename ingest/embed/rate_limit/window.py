@@ -154,6 +154,12 @@ class TokenWindow:
         if is_soon and self.seconds > SLICE_SECONDS and total < UNKNOWN_SLICE_TOKENS:
             self.capacity = math.inf
 
+    def raise_capacity(self) -> None:
+        """Raise a learnt capacity to what the window has let through, with a test."""
+        raised = max(self.capacity, self.tokens)
+        if raised < math.inf:
+            self.capacity, self.untested = raised, self.untested - (raised - self.capacity)
+
     def learn_kind(self, request: SentRequest) -> None:
         """Learn whether the window is fixed.
 

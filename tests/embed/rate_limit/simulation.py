@@ -100,6 +100,7 @@ class Quota:
     rpm: float = math.inf
     calls: Window = field(default_factory=lambda: Window(10.0))
     besides: Mapping[str, str] = field(default_factory=dict)  # headers of every answer
+    said: Callable[[float], float] = float  # the Retry-After that it says for a true one
 
     def ask(self, tokens: float, now: float) -> tuple[bool, dict[str, str]]:
         """Whether a request is accepted, and the headers of the answer."""
@@ -127,7 +128,8 @@ class Quota:
         """The headers of a refusal."""
         if "retry-after" not in self.told:
             return {}
-        return {"retry-after": str(math.ceil(wait)), "policy-id": f"DeploymentRatelimit-{kind}"}
+        after = math.ceil(self.said(wait))
+        return {"retry-after": str(after), "policy-id": f"DeploymentRatelimit-{kind}"}
 
 
 @dataclass

@@ -163,7 +163,7 @@ def test_once_back_it_stays(told: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "least", "refused"), [(RETRY_AFTER, 0.95, 0.03), (SILENT, 0.6, 0.4)]
+    ("told", "least", "refused"), [(RETRY_AFTER, 0.95, 0.03), (SILENT, 0.8, 0.15)]
 )
 @pytest.mark.parametrize("seed", SEEDS)
 def test_a_quota_nobody_tells_is_learnt(
@@ -287,3 +287,51 @@ def test_a_job_of_some_minutes_takes_hardly_longer_than_it_must(
         assert client.left < 1
         assert ideal.ended / client.ended >= 0.9
         assert len(client.seen.refused) <= 1  # the one that finds a window used up
+
+
+@pytest.mark.parametrize("kind", ["from a request on", "rolling"])
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (SILENT, float),
+        (RETRY_AFTER, lambda wait: wait / 2),
+        (RETRY_AFTER, lambda wait: wait + 5),
+        (RETRY_AFTER, lambda _: 60),
+    ],
+)
+def test_a_retry_after_that_misleads_or_is_missing_costs_little(
+    kind: str, told: tuple[str, ...], said: Callable[[float], float]
+) -> None:
+    """When there was room again is learnt from what is accepted, not from what was said."""
+    ideal = Ideal(3.4 * TPM, size=8_000, per_token=1e-4)
+    simulated(Quota(steady, KINDS[kind](0), told, RPM), 600, ideal)
+    client = Ours(DeploymentLimiter(), per_token=1e-4, left=3.4 * TPM)
+    simulated(Quota(steady, KINDS[kind](0), told, RPM, said=said), 600, client)
+    assert client.left < 1
+    assert ideal.ended / client.ended >= 0.9
+    assert len(client.seen.refused) <= 6
+
+
+def test_a_window_is_used_up_to_the_last_tokens() -> None:
+    """A job of hardly less than three windows does not need a fourth."""
+    client = Ours(DeploymentLimiter(), per_token=1e-4, left=2.97 * TPM)
+    simulated(Quota(steady, rpm=RPM), 600, client)
+    assert client.left < 1
+    assert client.ended < 150
+
+
+def test_the_headers_tell_how_long_a_window_is() -> None:
+    """Half of the limit is left at first: it is counted anew after half a minute."""
+    client = Ours(DeploymentLimiter(), per_token=1e-4, left=2 * TPM)
+    simulated(Quota(steady, Window(30), rpm=RPM), 600, client)
+    assert client.left < 1
+    assert client.ended < 110
+
+
+@pytest.mark.parametrize("told", [FULL, REMAINING, RETRY_AFTER, SILENT])
+def test_a_job_ends_if_the_quota_is_lowered_meanwhile(told: tuple[str, ...]) -> None:
+    """Somebody halved the quota in the second minute: the job takes longer, and not for ever."""
+    client = Ours(DeploymentLimiter(), per_token=1e-4, left=3.3 * TPM)
+    quota = Quota(lambda now: TPM if now < 75 else TPM / 2, Aligned(began=25), told, RPM)
+    simulated(quota, 420, client)
+    assert client.left < 1
