@@ -36,7 +36,6 @@ from measure import ROOT, cpu, taken_in_turn, tell, typical, wall
 from ingest.config.reader import GROUP_SECONDS
 from ingest.extract.document import ignore_progress
 from ingest.extract.sandbox.pool import SandboxLimits, SandboxPool
-from ingest.extract.sandbox.process import SandboxProcess
 from ingest.models import PreparedDocument, Recipe, Source
 from ingest.pipeline.reader.prepare import Task, document_pool, prepare
 
@@ -146,11 +145,11 @@ def contained_overhead(tasks: Sequence[Task]) -> None:
 
     def cost(child: Child) -> float:
         (process,) = child.processes
-        before = used(process)
+        before = used(child)
         for item in small * COPIES:
             asked(child, item)
         process.end_reader()
-        return used(process) - before
+        return used(child) - before
 
     for child in (kept, groups, single):
         asked(child, tasks[1])
@@ -167,9 +166,10 @@ def contained_overhead(tasks: Sequence[Task]) -> None:
         child.close()
 
 
-def used(process: SandboxProcess) -> float:
+def used(child: Child) -> float:
     """CPU seconds of this process, of the one that forks readers, and of readers that ended."""
-    stat = Path(f"/proc/{process.process.pid}/stat").read_text(encoding="ascii")
+    assert child.server
+    stat = Path(f"/proc/{child.server.process.pid}/stat").read_text(encoding="ascii")
     ticks = sum(map(int, stat.rpartition(")")[2].split()[11:15]))
     return time.process_time() + ticks / os.sysconf("SC_CLK_TCK")
 
