@@ -1,4 +1,4 @@
-"""Whether other clients use a deployment's quota, from what the service says is left. Pure."""
+"""Other clients of a deployment, as seen in what the service says is left. Pure."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COUNTING_TOLERANCE = 0.2  # of a request: the service may count its tokens diffe
 
 @dataclass(slots=True)
 class OtherClients:
-    """Other clients of a deployment, as far as they were seen."""
+    """Record of other clients that use the quota, and of the checks for them."""
 
     seen_until: float = -math.inf  # until then, the quota is shared with them
     checks: int = 0  # single requests in this window, to see other clients

@@ -100,11 +100,15 @@ class TokenWindow:
         self.expire(now)
         is_early = self.is_fixed and 0 <= now - self.started_at < WINDOW_SKEW_SECONDS
         is_expected = self.tokens + request.tokens > capacity
-        # A refusal after a few requests says more of others than of the capacity.
+        # A refusal after a few requests, or far from what fits, says more of others.
+        of_slice = capacity * SLICE_SECONDS / self.seconds
+        is_slice = COMPARABLE_SHARE * of_slice <= self.tokens <= SLICE_TOLERANCE * of_slice
         self.is_revealing = (
             not (is_early or is_expected or is_told)
             and len(self.requests) >= MIN_WINDOW_REQUESTS
-            and not self.tokens < COMPARABLE_SHARE * self.capacity < math.inf
+            and (
+                is_slice or capacity == math.inf or self.tokens >= COMPARABLE_SHARE * self.capacity
+            )
         )
         if self.is_revealing:
             self.capacity = self.tokens  # until the window's end is known
