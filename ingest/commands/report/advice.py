@@ -92,7 +92,8 @@ ADVICE_BY_CODE: dict[str, tuple[Advice, ...]] = {
     Code.IGNORED: (
         Advice(
             "a hidden file or folder; a dead link, a special file, or a second file or folder "
-            "whose name is equal in Unicode NFC: the one spelt in NFC is read (3)",
+            "whose name is equal in Unicode NFC: the one spelt in NFC is read; "
+            "a blob named like an attachment, a.pdf//b.pdf (3)",
             "as the reason says",
         ),
     ),
@@ -101,7 +102,7 @@ ADVICE_BY_CODE: dict[str, tuple[Advice, ...]] = {
     ),
     Code.UNREADABLE: (
         Advice(
-            "the file, its folder or the blob could not be read",
+            "the file, its folder or the blob could not be read (a blob: while others could)",
             "check its permissions and its disk",
         ),
     ),
@@ -123,7 +124,8 @@ ADVICE_BY_CODE: dict[str, tuple[Advice, ...]] = {
     ),
     Code.REFUSED: (
         Advice(
-            "the model or the index rejected one of its chunks, or the model fails on it alone",
+            "the model or the index rejected one of its chunks, or the model fails on it, or "
+            "denies it, alone",
             "as the reason says",
         ),
     ),
