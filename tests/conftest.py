@@ -47,6 +47,9 @@ from tests.fork_server import call_ingest, start_server, stop_server, use_server
 from tests.guard import (  # noqa: F401 - hooks
     pytest_configure,
     pytest_exception_interact,
+    pytest_runtest_call,
+    pytest_runtest_setup,
+    pytest_runtest_teardown,
     pytest_timeout_cancel_timer,
     pytest_timeout_set_timer,
     pytest_unconfigure,

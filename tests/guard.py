@@ -27,6 +27,7 @@ ALARMS = 6  # before the process ends
 BEGAN = pytest.StashKey[float]()
 LIMIT = pytest.StashKey[float]()
 STDERR = pytest.StashKey[int]()
+IS_RUNNING = pytest.StashKey[bool]()  # whether the test or one of its fixtures runs
 
 
 class Settings(Protocol):
@@ -64,6 +65,23 @@ def pytest_timeout_cancel_timer(item: pytest.Item) -> bool:
     return True
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def run_phase(item: pytest.Item) -> Generator[None, object, object]:
+    """Let alarms raise in the set-up, the call or the teardown of a test.
+
+    Between them pytest reports: a worker that is interrupted while it sends a report leaves half of
+    one, and the suite waits for the rest.
+    """
+    item.stash[IS_RUNNING] = True
+    try:
+        return (yield)
+    finally:
+        item.stash[IS_RUNNING] = False
+
+
+pytest_runtest_setup = pytest_runtest_call = pytest_runtest_teardown = run_phase
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> Generator[None]:
     """Set it again after a failure: pytest-timeout cancels it, but a teardown may hang, too."""
@@ -77,6 +95,8 @@ def arm(item: pytest.Item, seconds: float) -> None:
 
     def ring(number: int, frame: object) -> None:
         __tracebackhide__ = True
+        if not item.stash.get(IS_RUNNING, False):
+            return  # it rings again
         signal.setitimer(signal.ITIMER_REAL, 0)  # the next lines may take longer than the pause
         kill_processes(item)
         print_stacks()
