@@ -51,10 +51,9 @@ class Parser(argparse.ArgumentParser):
         """Reject an unknown option here, where those of the command are known."""
         options, unknown = super().parse_known_args(args, namespace)
         if unknown:
-            similar = get_close_matches(
-                unknown[0].partition("=")[0], self._option_string_actions, 1
-            )
-            hint = f" (did you mean {similar[0]}?)" if similar else ""
+            names = {option.strip("-"): option for option in self._option_string_actions}
+            similar = get_close_matches(unknown[0].partition("=")[0].strip("-"), names, 1)
+            hint = f" (did you mean {names[similar[0]]}?)" if similar else ""
             self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         return options, []
 
