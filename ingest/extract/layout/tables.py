@@ -270,15 +270,12 @@ def count_rows_above_other_table(rows: Sequence[Sequence[Band]], columns: Sequen
     gaps = [below[0].v0 - max(s.v1 for s in above) for above, below in pairwise(flat)]
     starts = list(accumulate(map(len, rows)))[:-1]
     used = [{column_of(s, columns) for band in row for s in band} for row in rows]
+    widest = max(gaps, default=0.0)
     for count, start in enumerate(starts, 1):
+        if gaps[start - 1] < widest or not MIN_SIDE_ROWS <= count <= len(rows) - MIN_SIDE_ROWS:
+            continue
         above, below = set().union(*used[:count]), set().union(*used[count:])
-        if (
-            gaps[start - 1] == max(gaps)
-            and len(above) > 1
-            and above - below
-            and below - above
-            and MIN_SIDE_ROWS <= count <= len(rows) - MIN_SIDE_ROWS
-        ):
+        if len(above) > 1 and above - below and below - above:
             return count
     return 0
 
