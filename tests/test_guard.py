@@ -12,7 +12,7 @@ from tests.conftest import environment
 from tests.processes import alive, call, running, wait_until
 
 HANGS = """
-import os, select, signal, subprocess, sys, threading, time
+import subprocess, sys, threading
 from concurrent.futures import ThreadPoolExecutor
 import pytest
 
@@ -53,13 +53,16 @@ def test_in_a_teardown_after_a_failure(hanging):
     assert False
 
 
+def test_good():
+    pass
+"""
+DEAF = """
+import signal, time
+
+
 def test_deaf():
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM])
     time.sleep(1000)
-
-
-def test_good():
-    pass
 """
 CONFTEST = """
 import tests.guard
@@ -89,12 +92,25 @@ def test_a_hung_test_is_one_failure_and_the_others_run(tmp_path: Path) -> None:
         "test_in_the_exit_of_an_executor",
         "test_in_a_teardown",
         "test_in_a_teardown_after_a_failure",
-        "test_deaf",
     }, done.stdout + done.stderr
-    assert "5 failed, 2 passed, 2 errors" in done.stdout  # a teardown's is called an error
+    assert "4 failed, 2 passed, 2 errors" in done.stdout  # a teardown's is called an error
     assert "still running after 2 s" in done.stdout
     started = [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"]]
     assert not [p for p in started if p.info["cmdline"][-1] == str(tmp_path / "test_hangs.py")]
+
+
+def test_a_process_that_no_alarm_ends_exits(tmp_path: Path) -> None:
+    """It says where it hangs. pytest-xdist reports its test as failed, and starts another one."""
+    (tmp_path / "test_deaf.py").write_text(DEAF)
+    (tmp_path / "conftest.py").write_text(CONFTEST)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+
+    tests = ("-m", "pytest", "-q", "--timeout", "2", "-p", "no:cacheprovider", ".")
+    done = call(sys.executable, *tests, cwd=tmp_path, env=environment())
+
+    assert done.returncode == 1
+    assert "Timeout (0:00:05)!" in done.stderr
+    assert "in test_deaf" in done.stderr
 
 
 def test_a_process_dies_with_its_test_and_all_its_children(tmp_path: Path) -> None:
