@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import pkgutil
 import threading
@@ -304,14 +303,14 @@ class CoordinatorLink:
     """Link to a run's coordinator, wherever that is now, for the sessions of one process.
 
     The scheduler keeps a coordinator as long as anyone has a proxy of it. So once no session uses
-    the link, late calls, such as the report on an abandoned request, must not make another proxy.
+    the link, late calls, such as the report on an abandoned request, must not leave one.
     Thread-safe.
     """
 
     name: str
     client: distributed.Client
     sessions: int = 0
-    actor: Any = None  # each proxy lives until the next garbage collection
+    actor: Any = None
     is_missing: bool = False
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -326,18 +325,20 @@ class CoordinatorLink:
         """
         if not self.sessions:
             raise CoordinatorUnavailableError
+        actor = None
         try:
             with self.client.as_current():
-                result = call_actor(self.find_actor(), method, *arguments)
+                actor = self.find_actor()
+                result = call_actor(actor, method, *arguments)
         except UNREACHABLE_ERRORS as error:
-            self.actor, self.is_missing = None, True
+            self.is_missing = True
+            self.drop(actor)
             # Another coordinator can only start in a free slot.
             release_slot()
-            error.__traceback__ = None  # its frames hold a proxy, which would outlive a late call
             raise CoordinatorUnavailableError from error
         finally:
             if not self.sessions:  # it was disconnected meanwhile
-                self.drop_proxies()
+                self.drop(actor)
         self.is_missing = False
         return result
 
@@ -350,9 +351,8 @@ class CoordinatorLink:
                 )
                 try:
                     self.actor = future.result(timeout=COORDINATOR_LOOKUP_SECONDS)
-                except BaseException:
-                    future.release()  # its error refers to it, so it would outlive this call
-                    raise
+                finally:
+                    future.release()  # an error refers to it, so it might outlive this call
             return self.actor
 
     def connect(self) -> None:
@@ -365,15 +365,19 @@ class CoordinatorLink:
         with self.lock:
             self.sessions -= 1
         if not self.sessions:
-            self.drop_proxies()
+            self.drop(self.actor)
         if last:
             with suppress(*UNREACHABLE_ERRORS):
                 distributed.Variable(self.name, client=self.client).delete()
 
-    def drop_proxies(self) -> None:
-        """Drop all proxies of the coordinator, so that the scheduler may end it."""
-        self.actor = None
-        gc.collect()
+    def drop(self, actor: Any) -> None:
+        """Drop a proxy of the coordinator, so that the scheduler may end it."""
+        if actor is None:
+            return
+        if self.actor is actor:
+            self.actor = None
+        # Each of its calls is a cycle of references, which only garbage collection would end.
+        actor._future.release()  # noqa: SLF001 - it has no public method for that
 
 
 def call_actor(actor: Any, method: str, *arguments: Any) -> Any:
