@@ -4,6 +4,7 @@ pytest-timeout raises once, in the test. That is not enough if the test waits ag
 out, as `Popen.__exit__`, an executor's exit and a fixture's teardown do. So the test's processes
 are killed first, and the alarm repeats until the test ends. If that does not help, the worker
 process exits, which pytest-xdist reports as a failure of the test before it starts a new one.
+Should pytest-xdist then wait for ever, as it sometimes does, the run ends with what is reported.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import pytest
 
 AGAIN_SECONDS = 5.0  # between two alarms
 ALARMS = 6  # before the process ends
+SILENCE_SECONDS = 600.0  # longer than any test lasts with its alarms
 BEGAN = pytest.StashKey[float]()
 LIMIT = pytest.StashKey[float]()
 STDERR = pytest.StashKey[int]()
@@ -34,6 +36,12 @@ class Settings(Protocol):
     """Settings of pytest-timeout for one test."""
 
     timeout: float
+
+
+class Worker(Protocol):
+    """Worker of pytest-xdist, as its controller has it."""
+
+    config: pytest.Config
 
 
 @pytest.hookimpl
@@ -88,6 +96,29 @@ def pytest_exception_interact(node: pytest.Item | pytest.Collector) -> Generator
     yield
     if isinstance(node, pytest.Item) and LIMIT in node.stash and not node.config.option.usepdb:
         arm(node, max(AGAIN_SECONDS, node.stash[LIMIT] - (time.time() - node.stash[BEGAN])))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Worker, error: object) -> None:
+    """Watch the run once a worker process of pytest-xdist has exited."""
+    if error:
+        threading.Thread(target=exit_if_silent, args=[node.config], daemon=True).start()
+
+
+def exit_if_silent(config: pytest.Config) -> None:
+    """Exit with the usual summary once no test has been reported for SILENCE_SECONDS."""
+    reporter = config.pluginmanager.getplugin("terminalreporter")
+    assert reporter
+    reported = -1
+    while (now := sum(map(len, reporter.stats.values()))) != reported:
+        reported = now
+        time.sleep(SILENCE_SECONDS)
+    reporter.summary_errors()
+    reporter.summary_failures()
+    reporter.short_test_summary()
+    reporter.write_line(f"a worker exited, and no test was reported for {SILENCE_SECONDS:g} s")
+    sys.stdout.flush()
+    os._exit(1)
 
 
 def arm(item: pytest.Item, seconds: float) -> None:

@@ -71,6 +71,29 @@ tests.guard.ALARMS = 3
 from tests.guard import *
 """
 
+WEDGED = """
+import threading
+import tests.guard
+tests.guard.SILENCE_SECONDS = 1.0
+from tests.guard import *
+
+
+def pytest_testnodedown(node, error):
+    tests.guard.pytest_testnodedown(node, error)
+    threading.Event().wait()
+"""
+EXITS = """
+import os
+
+
+def test_bad():
+    assert False
+
+
+def test_exits():
+    os._exit(3)
+"""
+
 
 def test_a_hung_test_is_one_failure_and_the_others_run(tmp_path: Path) -> None:
     """Wherever it hangs, even where it waits again on its way out."""
@@ -111,6 +134,20 @@ def test_a_process_that_no_alarm_ends_exits(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "Timeout (0:00:05)!" in done.stderr
     assert "in test_deaf" in done.stderr
+
+
+def test_a_run_that_waits_for_ever_after_a_worker_exited_ends(tmp_path: Path) -> None:
+    """It shows the failures that were reported."""
+    (tmp_path / "test_exits.py").write_text(EXITS)
+    (tmp_path / "conftest.py").write_text(WEDGED)
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+
+    tests = ("-m", "pytest", "-q", "-n", "1", "-p", "no:cacheprovider", ".")
+    done = call(sys.executable, *tests, cwd=tmp_path, env=environment())
+
+    assert done.returncode == 1
+    assert "FAILED test_exits.py::test_bad" in done.stdout
+    assert "a worker exited, and no test was reported for 1 s" in done.stdout
 
 
 def test_a_process_dies_with_its_test_and_all_its_children(tmp_path: Path) -> None:
