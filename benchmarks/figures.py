@@ -35,7 +35,7 @@ from measure import ROOT
 
 from ingest.extract.document import ExtractOptions
 from ingest.extract.figures.document import find_figures
-from ingest.extract.pdf import EngineChain
+from ingest.extract.engines.chain import EngineChain
 
 HERE = Path(__file__).parent / "figures"
 CACHE = Path(os.environ.get("INGEST_BENCHMARKS", ROOT / ".benchmarks"))
