@@ -141,7 +141,7 @@ def contained_overhead(tasks: Sequence[Task]) -> None:
         document_pool(replace(LIMITS, group_seconds=seconds))
         for seconds in (math.inf, GROUP_SECONDS, 0.0)
     )
-    small = tasks[1:]  # without the long one, whose reader is replaced anyway
+    small = list(tasks[1:])  # without the long one, whose reader is replaced anyway
 
     def cost(child: Child) -> float:
         (process,) = child.processes

@@ -34,8 +34,8 @@ from typing import Any
 from measure import ROOT
 
 from ingest.extract.document import ExtractOptions
+from ingest.extract.engines.chain import EngineChain
 from ingest.extract.figures.document import find_figures
-from ingest.extract.pdf import EngineChain
 
 HERE = Path(__file__).parent / "figures"
 CACHE = Path(os.environ.get("INGEST_BENCHMARKS", ROOT / ".benchmarks"))

@@ -40,7 +40,8 @@ def dropping(now: float) -> float:
 
 def share(client: Ours, start: float, end: float) -> float:
     """Of the full quota, what a client got from a time to another."""
-    return client.seen.tokens(start, end) / (TPM * (end - start) / 60)
+    tokens: float = client.seen.tokens(start, end)
+    return tokens / (TPM * (end - start) / 60)
 
 
 def refused(clients: list[Ours], target: str = "") -> None:

@@ -54,7 +54,7 @@ def panel(use: Use, top: int) -> Iterator[str]:
     yield f'<text class="title" x="{LEFT}" y="{top - 14}">{use.title}</text>'
     yield f'<text x="{WIDTH - 10}" y="{top - 14}" text-anchor="end">{LEGEND}</text>'
     for n, (ours, others) in enumerate(bars):
-        x, level = LEFT + n * wide, top + high
+        x, level = LEFT + n * wide, float(top + high)
         for kind, amount in (("ours", ours), ("others", others)):
             level -= amount * scale
             shape = f'y="{level:.1f}" width="{wide - 1:.1f}" height="{amount * scale:.1f}"'

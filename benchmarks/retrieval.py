@@ -162,10 +162,10 @@ def measure(name: str, model: Embedder, *, in_english: bool) -> None:
     file = HERE / f"{name}.jsonl"
     questions = load_questions(file)
     if in_english:
-        rows = map(json.loads, file.read_text("utf-8").splitlines())
+        lines = map(json.loads, file.read_text("utf-8").splitlines())
         questions = [
-            replace(question, text=row.get("english", question.text))
-            for question, row in zip(questions, rows, strict=True)
+            replace(question, text=line.get("english", question.text))
+            for question, line in zip(questions, lines, strict=True)
         ]
     asked = [question.text for question in questions]
     vectors = np.stack([model.embed_questions([text])[0] for text in asked])
@@ -211,7 +211,7 @@ def cache_vectors(model: Embedder) -> Embedder:
 
     def save() -> None:
         FOLDER.mkdir(parents=True, exist_ok=True)
-        np.savez(file, **known)
+        np.savez(file, allow_pickle=False, **known)
 
     def embed_query(texts: Sequence[str]) -> Vectors:
         return embed(texts) if model.embed_query is None else model.embed_query(texts)

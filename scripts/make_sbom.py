@@ -12,7 +12,7 @@ from pathlib import Path
 
 # In the current folder: that of the project, or of a build.
 LOCKS = Path("requirements")
-MODELS = Path("ingest/models.py")
+MODELS = Path("ingest/models/__init__.py")
 # A package, its version, and for which platforms; then the hashes of its files.
 PACKAGE = re.compile(
     r"^([\w.-]+)==([^ \\\n]+)([^\\\n]*)\\?\n((?: +--hash=\S+.*\n?)+)", re.MULTILINE

@@ -15,8 +15,9 @@ from ingest.commands.inspect.viewer import IndexAccess, inspect_sources
 from ingest.commands.report.duplicates import find_duplicates
 from ingest.commands.report.overview import Report, needs_action
 from ingest.config.connections import create_connections
-from ingest.config.factory import create_recipe, take_stored_model
+from ingest.config.factory import take_stored_model
 from ingest.config.index import index_name
+from ingest.config.recipe import create_recipe
 from ingest.errors import ConfigError
 from ingest.index import MAX_SAVED_RUNS, Index
 from ingest.models import Summary

@@ -13,29 +13,29 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
 
+from ingest.config.budget import create_budget
 from ingest.config.connections import Connections, create_connections
 from ingest.config.embedding import (
     create_account,
     create_embedder,
-    embedding_endpoints,
     names_embedder,
     open_vector_journal,
 )
-from ingest.config.figures import describes_figures, figures_endpoint, open_figure_chat
-from ingest.config.images import images_recipe, open_images
+from ingest.config.figures import describes_figures, open_figure_chat
+from ingest.config.images import open_images
 from ingest.config.index import create_writers, index_location, index_name, open_index
 from ingest.config.location import Location
 from ingest.config.manifest import check_format, check_recipe, describe_other_recipe
 from ingest.config.reader import (
     ReaderServices,
-    figure_ocr_name,
     open_document_intelligence,
     open_reader,
 )
+from ingest.config.recipe import create_recipe
 from ingest.config.settings import Settings
 from ingest.embed import Embedder
 from ingest.embed.account import add_account
@@ -48,14 +48,12 @@ from ingest.extract.ocr.page_cache import InheritedPageCache
 from ingest.index import Index
 from ingest.index.generations import Successor
 from ingest.index.manifest import create_manifest
-from ingest.models import DESCRIBES, Recipe
 from ingest.pipeline.context import Reader, Run, Services
 from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.budget import Budget
 from ingest.runtime.cancellation import SENDER_THREADS, Cancellation
-from ingest.runtime.prices import FREE_PRICE, Rates, find_price
 from ingest.runtime.rate_limit import RateLimiter
-from ingest.runtime.timing import INDEX_ANSWER, Stopwatch
+from ingest.runtime.timing import INDEX_ANSWER
 
 log = logging.getLogger(__name__)
 
@@ -89,8 +87,8 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
     * `model`: replaces the configured embedding model.
     * `successor`: replaces the configured index, whose vectors and recognised pages it reuses.
     * `shared`: state shared with the driver, which then creates and locks the index.
-    * `embeds`: False for a caller that only looks or removes, whatever model and recipe the index
-      has. One that only looks may have any model unless the settings name one.
+    * `embeds`: False for a caller that embeds nothing, and so accepts an index of any model and
+      recipe. Without `write`, any model is accepted too, unless the settings name one.
     * `take_over`: convert an index of another recipe, instead of refusing to write to it.
 
     Raises ConfigError, ServiceError, or BusyError if another run holds the index.
@@ -101,19 +99,15 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
     times = connections.times
     budget = shared.budget if shared else create_budget(settings, stop)
     any_model = not embeds or (not write and model is None and not names_embedder(settings))
-    journal = None
-    if model is None:
-        limiter = shared.rate_limiter if shared else None
-        model = create_embedder(settings, connections, times, budget, limiter)
-        journal = open_journal_of_run(settings, model, shared) if write else None
-    model = account_for(model, budget, journal)
+    model, journal = prepare_model(settings, connections, budget, model, shared, write=write)
     with ExitStack() as stack:
         stack.callback(model.close)
-        if successor:
-            index, earlier = successor.index, successor.earlier
-        else:
-            create, earlier = write and not shared, None
-            index = open_index(settings, model, connections, create=create, any_model=any_model)
+        create, earlier = write and not shared, successor.earlier if successor else None
+        index = (
+            successor.index
+            if successor
+            else open_index(settings, model, connections, create=create, any_model=any_model)
+        )
         stack.callback(index.close)
         model = take_stored_model(model, index) if any_model else model
         recipe = create_recipe(settings, model)
@@ -121,36 +115,59 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
         write_threads, max_writes = create_writers(settings)
         stack.callback(write_threads.shutdown, cancel_futures=True)
         stack.callback(stop_embedding, embed_threads, stop)
-        remote = ReaderServices()
-        if write:
-            opened = open_reader_services(settings, connections, times, budget, shared)
-            remote = stack.enter_context(opened)
+        remote = (
+            stack.enter_context(open_reader_services(settings, connections, budget, shared))
+            if write
+            else ReaderServices()
+        )
         cache = InheritedPageCache(index, earlier) if earlier else index
         reader = stack.enter_context(open_reader(settings, cache, recipe, times, remote))
         services = Services(
-            index,
-            model,
-            recipe,
-            reader,
-            embed_threads,
-            write_threads,
-            max_writes,
-            times,
-            budget,
-            earlier,
+            index=index,
+            embedder=model,
+            recipe=recipe,
+            reader=reader,
+            embed_threads=embed_threads,
+            write_threads=write_threads,
+            max_writes=max_writes,
+            times=times,
+            budget=budget,
+            previous_index=earlier,
             images=remote.images,
         )
         with abandon_on_error(stop):
             if write and index.is_new and not settings.engine:
                 warm_up(model, embed_threads, reader)
-            with times.wait_for(INDEX_ANSWER):
-                if not shared:
+            if not shared:  # or the driver has done so
+                with times.wait_for(INDEX_ANSWER):
                     begin(services, settings, stop, write=write)
-                if write and embeds and not shared:
-                    check_settings(services, settings, take_over=take_over or successor is not None)
+                    if write and embeds:
+                        take_over |= successor is not None
+                        check_settings(services, settings, take_over=take_over)
             yield services
             if journal and not stop.is_requested():
                 journal.delete()  # all of it is in the index
+
+
+def prepare_model(  # noqa: PLR0913 - settings, and what replaces parts of them
+    settings: Settings,
+    connections: Connections,
+    budget: Budget,
+    model: Embedder | None,
+    shared: SharedState | None,
+    *,
+    write: bool,
+) -> tuple[Embedder, VectorJournal | None]:
+    """Return the model, whose requests the budget pays for, and the journal of a run that writes.
+
+    `model` replaces the configured one, and has no journal.
+    """
+    journal = None
+    if model is None:
+        limiter = shared.rate_limiter if shared else None
+        model = create_embedder(settings, connections, connections.times, budget, limiter)
+        journal = open_journal_of_run(settings, model, shared) if write else None
+    return account_for(model, budget, journal), journal
 
 
 def check_engine(settings: Settings) -> None:
@@ -190,7 +207,6 @@ def account_for(model: Embedder, budget: Budget, journal: VectorJournal | None) 
 def open_reader_services(
     settings: Settings,
     connections: Connections,
-    times: Stopwatch,
     budget: Budget,
     shared: SharedState | None,
 ) -> Iterator[ReaderServices]:
@@ -200,7 +216,7 @@ def open_reader_services(
         limiter = shared.ocr_rate_limiter if shared else None
         ocr = open_document_intelligence(settings, connections, budget, limiter)
     if describes_figures(settings) and not shared:
-        chat = open_figure_chat(settings, connections, times, budget)
+        chat = open_figure_chat(settings, connections, connections.times, budget)
     with open_images(settings, connections, write=True) as images:
         yield ReaderServices(ocr, chat, images)
 
@@ -248,60 +264,6 @@ def warm_up(model: Embedder, embed_threads: ThreadPoolExecutor, reader: Reader) 
     embed_threads.submit(model.open)
     for _ in range(reader.at_once):
         reader.threads.submit(reader.warm_up)
-
-
-def create_budget(settings: Settings, stop: Cancellation) -> Budget:
-    """Return the limits of tokens and money. Raises ConfigError if a limit needs a price."""
-    rates = create_rates(settings)
-    max_usd = math.inf if settings.max_cost is None else settings.max_cost
-    if max_usd < math.inf and rates.embedding is None:
-        model = embedding_endpoints(settings)[0].model
-        raise ConfigError(
-            f"--max-cost: the price of {model} is unknown: set INGEST_PRICES, in dollars for a "
-            f"million tokens, as in 2026-11-01,{model}=0.02"
-        )
-    if max_usd < math.inf and rates.describing is None:
-        model = figures_endpoint(settings).model
-        raise ConfigError(
-            f"--max-cost: the price of {model} is unknown: set INGEST_PRICES, in dollars for a "
-            f"million tokens sent and answered, as in 2026-11-01,{model}=0.4/1.6"
-        )
-    return Budget(stop, settings.max_tokens or math.inf, max_usd, rates)
-
-
-def create_rates(settings: Settings) -> Rates:
-    """Return the prices of embedding and of OCR; both are free on this machine."""
-    endpoints = embedding_endpoints(settings)
-    ocr_is_billed = Location.parse(settings.ocr).is_service
-    return Rates(
-        find_price(endpoints[0].model, settings.prices) if endpoints else FREE_PRICE,
-        find_price(settings.ocr_model, settings.prices) if ocr_is_billed else FREE_PRICE,
-        find_price(figures_endpoint(settings).model, settings.prices)
-        if describes_figures(settings)
-        else FREE_PRICE,
-    )
-
-
-def create_recipe(settings: Settings, model: Embedder) -> Recipe:
-    """Return the settings that determine chunks and vectors: those with the name of a field."""
-    shared = {
-        f.name: getattr(settings, f.name) for f in fields(Recipe) if hasattr(settings, f.name)
-    }
-    named = {
-        "overlap": settings.chunk_overlap,
-        "model": model.model,
-        "dimensions": model.dimensions,
-        "figures": figures_recipe(settings),
-    }
-    return Recipe(**{**shared, **named})
-
-
-def figures_recipe(settings: Settings) -> str:
-    """Return what the settings have read in figures, and by which engine or model."""
-    if describes_figures(settings):
-        return f"{DESCRIBES}{figures_endpoint(settings).model}{images_recipe(settings)}"
-    name = figure_ocr_name(settings)
-    return f"text {name}" if name else ""
 
 
 def take_stored_model(model: Embedder, index: Index) -> Embedder:

@@ -19,7 +19,7 @@ from ingest.models import Code, Details
 if TYPE_CHECKING:
     from pypdf import PdfReader
 
-    from ingest.extract.pdf import EngineChain
+    from ingest.extract.engines.chain import EngineChain
 
 XMP_KEYS = (b"dc:title", b"dc:creator")
 MAX_FORM_PAGES = 1000  # forms of more pages are not read: pypdf is slow to list its pages

@@ -13,9 +13,10 @@ from ingest import models
 from ingest.errors import DocumentError
 from ingest.extract.annotations import NO_ANNOTATIONS, PageAnnotations
 from ingest.extract.document import EXTRACTORS, ExtractOptions, extract, ignore_progress
+from ingest.extract.engines.chain import EngineChain
 from ingest.extract.engines.pdfium_lines import DrawnLines
 from ingest.extract.garbled import garbled_share
-from ingest.extract.pdf import EngineChain, extract_page_text
+from ingest.extract.pdf import extract_page_text
 from ingest.extract.sandbox.pool import OnPage
 from ingest.models import DOCUMENT_SUFFIXES, Document, Heading, Outcome, Recipe, Source, Unread
 from ingest.pipeline.reader.prepare import Task, prepare

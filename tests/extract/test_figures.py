@@ -13,6 +13,7 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
 from ingest.extract.document import ExtractOptions, extract
+from ingest.extract.engines.chain import EngineChain
 from ingest.extract.figures.captions import (
     Caption,
     NumberedLines,
@@ -21,7 +22,6 @@ from ingest.extract.figures.captions import (
 )
 from ingest.extract.figures.document import find_figures
 from ingest.extract.figures.shapes import Box
-from ingest.extract.pdf import EngineChain
 from ingest.models import Document, OcrResult
 from tests.pdfs import objects_pdf, stream
 

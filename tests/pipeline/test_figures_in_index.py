@@ -14,8 +14,8 @@ from ingest.config.factory import open_services
 from ingest.errors import DocumentError, StoppedError
 from ingest.extract.sandbox.pool import SandboxLimits
 from ingest.index import Index
-from ingest.index.azure.client import MissingFieldError
 from ingest.index.azure.create import ensure_index
+from ingest.index.azure.errors import MissingFieldError
 from ingest.index.generations import Successor
 from ingest.index.schema import FIGURE_FIELD_NAMES
 from ingest.index.sqlite.chunks import SqliteChunks

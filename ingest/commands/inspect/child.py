@@ -17,8 +17,8 @@ from ingest.commands.inspect.view import Box, ChunkView, DocumentView, PageImage
 from ingest.errors import DocumentError
 from ingest.extract.attachments import extract_attachment
 from ingest.extract.document import ExtractOptions, extract
+from ingest.extract.engines.chain import EngineChain
 from ingest.extract.figures.document import MAX_DESCRIBED_FIGURES
-from ingest.extract.pdf import EngineChain
 from ingest.extract.sandbox.answers import InvalidAnswerError
 from ingest.extract.sandbox.pool import OnPage
 from ingest.models import Chunk, Code, Document, RunningLines

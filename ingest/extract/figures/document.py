@@ -16,7 +16,7 @@ from ingest.models import Figure, PageShares
 
 if TYPE_CHECKING:
     from ingest.extract.document import ExtractOptions
-    from ingest.extract.pdf import EngineChain
+    from ingest.extract.engines.chain import EngineChain
     from ingest.models import GreyImage
 
 MAX_READ_FIGURES = 500  # of a document, in which words are looked for

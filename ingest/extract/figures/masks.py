@@ -17,7 +17,7 @@ from ingest.extract.safe_call import try_call
 from ingest.models import Figure
 
 if TYPE_CHECKING:
-    from ingest.extract.pdf import EngineChain
+    from ingest.extract.engines.chain import EngineChain
 
 # In the dictionary of an image, which no object stream can hold; a palette may be in one.
 MASK_ENTRY = re.compile(rb"/(?:S?Mask|Decode|Indexed)[\s/\[\d]")

@@ -7,7 +7,6 @@ import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -18,20 +17,22 @@ from azure.search.documents.models import VectorizedQuery
 from ingest.azure.client import sdk_options
 from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
 from ingest.errors import BusyError
-from ingest.index import HYBRID_WEIGHT, MAX_SAVED_RUNS, Flaw, FreeSpace, IndexTotals
-from ingest.index.azure.client import SEARCH_API_VERSION, DocumentClient, MissingFieldError
+from ingest.index import HYBRID_WEIGHT, Flaw, FreeSpace, IndexTotals
+from ingest.index.azure.client import SEARCH_API_VERSION, DocumentClient
 from ingest.index.azure.epochs import epoch_key
+from ingest.index.azure.errors import MissingFieldError
 from ingest.index.azure.lease import Lease
 from ingest.index.azure.listing import MAX_PAGE_DOCUMENTS, find_documents, list_documents
 from ingest.index.azure.manifest import AzureManifest
+from ingest.index.azure.page_cache import AzurePageCache
 from ingest.index.azure.profile import OWN_MAPPING
 from ingest.index.azure.roots import AzureRoots
+from ingest.index.azure.runs import read_runs, save_run
 from ingest.index.azure.serialize import (
     LISTED_RECORD_FIELDS,
     decode_vector,
     entry_to_values,
     escape_query,
-    page_key,
     quote_odata,
     record_from_document,
     record_key,
@@ -48,15 +49,9 @@ from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
     FIGURE_FIELD_NAMES,
     STORED_FIELD_NAMES,
-    SUMMARY_FIELD,
     UNREAD_OUTCOMES,
     VECTOR_FIELD,
-    cached_page_from_json,
-    cached_page_to_json,
     chunk_from_document,
-    inherit_page,
-    summary_from_json,
-    summary_to_json,
 )
 from ingest.models import (
     GROUPS,
@@ -120,7 +115,7 @@ class AzureIndex:
         self.listing_lag = LISTING_LAG_SECONDS
         self.idle_before_hold: float | None = None  # `seconds_since_write` before this run's lease
         self.recent_records: RecentWrites[Record | None] = RecentWrites()
-        self.recent_pages: RecentWrites[CachedPage] = RecentWrites()
+        self.page_cache = AzurePageCache(self.documents)
         # Records are small and many: one request takes those of all documents under way.
         self.record_writer = Coalescer(self.save_records, MAX_BATCH_RECORDS)
 
@@ -243,37 +238,8 @@ class AzureIndex:
         key = record_key(self.known_roots.key_of(record.root), record.source)
         self.documents.raise_if_refused(self.documents.write("delete", [{"id": key}]))
         self.recent_records.add(key, None)
-        if not keeps_pages and self.has_cached_pages:
-            self.delete_cached_pages(record)
-            self.recent_pages.clear()
-
-    @cached_property
-    def has_cached_pages(self) -> bool:
-        """Return whether any page was cached."""
-        query = {"search_text": "*", "filter": "kind eq 'page'", "select": ["id"], "top": 1}
-        return bool(self.documents.search_page(**query))
-
-    def delete_cached_pages(self, record: Record) -> None:
-        """Delete the cached pages of a source, but for those that another known source has too."""
-        root, source = quote_odata(record.root), quote_odata(record.source)
-        which = f"kind eq 'page' and root eq {root} and source eq {source}"
-        # A query may not show yet that a page has been seen in another source.
-        moved = {
-            page_key(page.key)
-            for page in self.recent_pages.list()
-            if (page.root, page.source) != record.key
-        }
-        for page in list_documents(self.documents, which, ["id", SUMMARY_FIELD]):
-            unused = []
-            for document in page:
-                if document["id"] in moved:
-                    continue
-                found = cached_page_from_json("", *record.key, document[SUMMARY_FIELD])
-                if heir := inherit_page(found, self.record):
-                    self.write_page(document["id"], heir)
-                else:
-                    unused.append({"id": document["id"]})
-            self.documents.raise_if_refused(self.documents.write("delete", unused))
+        if not keeps_pages:
+            self.page_cache.delete(record, self.record)
 
     def existing_ids(self, ids: Collection[str]) -> set[str]:
         found = find_documents(self.documents, ids, ["id"])
@@ -321,7 +287,7 @@ class AzureIndex:
         wait_until_listed(self.documents)
         self.target.project(new)
         self.recent_records.clear()  # they have the old name, as look-ups that lag had until now
-        self.recent_pages.clear()
+        self.page_cache.recent.clear()
         return renamed
 
     def ids_by_text(self, hashes: Collection[str]) -> dict[str, str]:
@@ -417,49 +383,16 @@ class AzureIndex:
         """Do nothing: the service does."""
 
     def save_run(self, summary: Summary) -> None:
-        run = {"id": f"run-{summary.run}", "kind": "run", "run": summary.run}
-        when = {"settled": summary.ended, SUMMARY_FIELD: summary_to_json(summary)}
-        self.documents.raise_if_refused(self.documents.write("upload", [run | when]))
-        old = self.run_documents(MAX_PAGE_DOCUMENTS, ["id"])[MAX_SAVED_RUNS:]
-        self.documents.write("delete", [{"id": document["id"]} for document in old])
+        save_run(self.documents, summary)
 
     def runs(self, limit: int) -> list[Summary]:
-        # Select every field: an index of an early version has no field `summary` to select.
-        texts = (document.get(SUMMARY_FIELD) for document in self.run_documents(limit, None))
-        return [summary_from_json(text) for text in texts if text]
+        return read_runs(self.documents, limit)
 
     def cached_page(self, key: str) -> CachedPage | None:
-        if key in self.recent_pages:
-            return self.recent_pages[key]
-        # By key: a search lags more.
-        found = self.documents.get(page_key(key))
-        return (
-            cached_page_from_json(key, found["root"], found["source"], found[SUMMARY_FIELD])
-            if found
-            else None
-        )
+        return self.page_cache.get(key)
 
     def cached_page_sources(self) -> Iterator[tuple[str, str]]:
-        for page in list_documents(self.documents, "kind eq 'page'", ["id", "root", "source"]):
-            yield from ((str(d["root"]), str(d["source"])) for d in page)
+        return self.page_cache.sources()
 
     def cache_page(self, page: CachedPage) -> None:
-        self.has_cached_pages = True
-        self.write_page(page_key(page.key), page)
-        self.recent_pages.add(page.key, page)
-
-    def write_page(self, id_: str, page: CachedPage) -> None:
-        """Insert or overwrite the document of a cached page."""
-        document = {"id": id_, "kind": "page", "root": page.root, "source": page.source}
-        more = {SUMMARY_FIELD: cached_page_to_json(page)}
-        self.documents.raise_if_refused(self.documents.write("upload", [document | more]))
-
-    def run_documents(self, limit: int, select: list[str] | None) -> list[dict[str, Any]]:
-        """Read the documents of the last runs, newest first; `select` None: with every field."""
-        return self.documents.search_page(
-            search_text="*",
-            filter="kind eq 'run'",
-            order_by=["id desc"],
-            select=select,
-            top=limit,
-        )
+        self.page_cache.add(page)

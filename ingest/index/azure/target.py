@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from azure.search.documents.models import VectorizedQuery
 
 from ingest.index import VECTOR_FLAW, Flaw
-from ingest.index.azure.client import MissingFieldError
+from ingest.index.azure.errors import MissingFieldError
 from ingest.index.azure.listing import MAX_FILTER_IDS, MAX_PAGE_DOCUMENTS, list_pages
 from ingest.index.azure.profile import FieldMapping
 from ingest.index.azure.serialize import (

@@ -17,10 +17,11 @@ import numpy as np
 from ingest.errors import DocumentError
 from ingest.extract.attachments import extract_attachment
 from ingest.extract.document import ExtractOptions
+from ingest.extract.engines.chain import EngineChain
 from ingest.extract.figures.document import crop_image
 from ingest.extract.figures.picture import JPEG_START, MIN_SIDE_PIXELS, PNG_START
 from ingest.extract.page_hash import PageHasher
-from ingest.extract.pdf import EngineChain, render_pdf_page
+from ingest.extract.pdf import render_pdf_page
 from ingest.extract.sandbox.answers import InvalidAnswerError
 from ingest.extract.sandbox.pool import OnPage
 from ingest.models import Code, PageShares
