@@ -17,7 +17,7 @@ from azure.search.documents.models import VectorizedQuery
 
 from ingest.azure.client import sdk_options
 from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
-from ingest.errors import BusyError
+from ingest.errors import BusyError, DocumentError
 from ingest.index import HYBRID_WEIGHT, MAX_SAVED_RUNS, Flaw, FreeSpace, IndexTotals
 from ingest.index.azure.client import SEARCH_API_VERSION, DocumentClient, MissingFieldError
 from ingest.index.azure.epochs import epoch_key
@@ -62,6 +62,7 @@ from ingest.models import (
     GROUPS,
     OIDS,
     CachedPage,
+    Code,
     FigureFilter,
     Hit,
     IndexEntry,
@@ -231,17 +232,24 @@ class AzureIndex:
     def save(self, record: Record) -> Future[None]:
         return self.record_writer.submit(replace(record, epoch=self.lease.epoch))
 
-    def save_records(self, records: list[Record]) -> None:
-        """Insert or overwrite several records in one request."""
+    def save_records(self, records: list[Record]) -> list[DocumentError | None]:
+        """Insert or overwrite several records in one request; returns an error for each."""
         key_of = self.known_roots.key_of
         documents = [record_to_document(record, key_of(record.root)) for record in records]
-        self.documents.raise_if_refused(self.documents.write("upload", documents))
-        for record in records:
-            self.recent_records.add(record_key(key_of(record.root), record.source), record)
+        refused = {refusal.id: refusal for refusal in self.documents.write("upload", documents)}
+        errors: list[DocumentError | None] = []
+        for record, document in zip(records, documents, strict=True):
+            if refusal := refused.get(document["id"]):
+                errors.append(refused_record_error(refusal))
+            else:
+                errors.append(None)
+                self.recent_records.add(document["id"], record)
+        return errors
 
     def forget(self, record: Record, *, keeps_pages: bool = False) -> None:
         key = record_key(self.known_roots.key_of(record.root), record.source)
-        self.documents.raise_if_refused(self.documents.write("delete", [{"id": key}]))
+        for refusal in self.documents.write("delete", [{"id": key}]):
+            raise refused_record_error(refusal)
         self.recent_records.add(key, None)
         if not keeps_pages and self.has_cached_pages:
             self.delete_cached_pages(record)
@@ -452,7 +460,8 @@ class AzureIndex:
         """Insert or overwrite the document of a cached page."""
         document = {"id": id_, "kind": "page", "root": page.root, "source": page.source}
         more = {SUMMARY_FIELD: cached_page_to_json(page)}
-        self.documents.raise_if_refused(self.documents.write("upload", [document | more]))
+        for refusal in self.documents.write("upload", [document | more]):
+            raise refused_record_error(refusal)
 
     def run_documents(self, limit: int, select: list[str] | None) -> list[dict[str, Any]]:
         """Read the documents of the last runs, newest first; `select` None: with every field."""
@@ -463,3 +472,8 @@ class AzureIndex:
             select=select,
             top=limit,
         )
+
+
+def refused_record_error(refusal: Refusal) -> DocumentError:
+    """Return the error of a source whose record the index refuses: without it no write is safe."""
+    return DocumentError(f"the index refused its record: {refusal.reason}", Code.REFUSED)
