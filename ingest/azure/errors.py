@@ -18,7 +18,12 @@ from ingest.azure.roles import Role
 from ingest.azure.token_cache import TokenCache
 from ingest.errors import ConfigError, RoleError, ServiceError
 from ingest.redaction import redact
-from ingest.runtime.retry import TRANSIENT_STATUSES, RetryableError, parse_retry_after
+from ingest.runtime.retry import (
+    BUSY_WEIGHT,
+    TRANSIENT_STATUSES,
+    RetryableError,
+    parse_retry_after,
+)
 
 MAX_MESSAGE_CHARS = 200
 PLACEHOLDER_MESSAGES = ("Error code: ", "JSON is invalid", "Operation returned an invalid status")
@@ -31,6 +36,10 @@ MISSING_ROLE_MESSAGES = (
     "lacks the required data action",
     "principal does not have access",
 )
+
+
+class AccessDeniedError(ConfigError):
+    """A 403 that names no role: of a firewall, or of a filter that dislikes one request."""
 
 
 class ErrorResponse(Exception):
@@ -113,7 +122,15 @@ def retry(template: str, *, waits_itself: bool = False) -> Verdict:
         format_message(template, response, request),
         response.retry_after,
         waits_itself=waits_itself,
+        weight=weigh_status(response.status),
     )
+
+
+def weigh_status(status: int) -> float:
+    """Return how much a status speaks for an item of the request as its cause."""
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return BUSY_WEIGHT
+    return float(status >= HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def renew_token(response: ErrorResponse, request: RequestContext) -> Exception | None:
@@ -121,7 +138,7 @@ def renew_token(response: ErrorResponse, request: RequestContext) -> Exception |
     if isinstance(request.key, TokenCache) and request.key.renew_rejected(
         response.request_headers, request.renewals
     ):
-        return RetryableError(f"{request.where} did not accept the token")
+        return RetryableError(f"{request.where} did not accept the token", weight=0)
     return None
 
 
@@ -151,7 +168,7 @@ def forbidden(response: ErrorResponse, request: RequestContext) -> Exception:
         )
     if any(message in body for message in MISSING_ROLE_MESSAGES):
         return missing_role_error(request)
-    return ConfigError(
+    return AccessDeniedError(
         f"{request.where} denies access ({response.words}): check its firewall and its public "
         "network access, or use its private endpoint"
     )

@@ -78,6 +78,8 @@ def build_report(index: Index, name: str, run: str | None) -> Report:
         if not chosen or record.run == chosen.run
     ]
     totals = index.totals()
+    if not (runs or records or totals.chunks):
+        raise ConfigError(f"the index {name} is empty: fill it with ingest run")
     compares = totals.chunks <= MAX_COMPARED_CHUNKS
     return Report(
         index=name,

@@ -34,7 +34,13 @@ from ingest.embed.rate_limit.limiter import Gate
 from ingest.embed.rate_limit.quota import count_quota_tokens
 from ingest.runtime.rate_limit import Permit
 from ingest.runtime.request_ids import REQUEST_ID_HEADER, LoggedRequest
-from ingest.runtime.retry import LOGGED_WAIT_SECONDS, RetryableError, RetryPolicy, call_with_retry
+from ingest.runtime.retry import (
+    LOGGED_WAIT_SECONDS,
+    RepeatedFailureError,
+    RetryableError,
+    RetryPolicy,
+    call_with_retry,
+)
 from ingest.runtime.timing import CHARGED_TOKENS, EMBEDDING_SERVICE, THROTTLED_REQUESTS, Stopwatch
 
 if TYPE_CHECKING:
@@ -44,8 +50,6 @@ log = logging.getLogger(__name__)
 
 DIMENSIONS_MODEL_PREFIX = "text-embedding-3-"  # models with the parameter `dimensions`
 
-FIRST_SERVER_ERROR_STATUS = 500
-BUSY_WEIGHT = 0.25  # of a 503 as a failure on a text: most of them have to do with none
 TIMEOUT_STATUSES = (408, 504)  # the request may have been processed and billed
 
 REQUEST_TIMEOUT_SECONDS = 120.0  # the largest request takes a loaded service half of it
@@ -102,13 +106,6 @@ def embed_with_retry(
     tokens = count_quota_tokens(sum(map(len, texts)))
     billable = sum(deployments.account.count_tokens(texts))
     renewals: list[str] = []
-    failures = 0.0  # attempts that one of the texts may have caused to fail
-
-    def count_failure(verdict: Exception, weight: float = 1.0) -> None:
-        nonlocal failures
-        failures += weight
-        if failures >= max_failures:
-            raise SplitRequired(str(verdict), SplitCause.FAILURE) from verdict
 
     def attempt() -> list[Vectors]:
         deployments.retry_policy.raise_if_cancelled()
@@ -123,18 +120,17 @@ def embed_with_retry(
             report_failure(error, verdict, permit, deployments)
             if not isinstance(verdict, RetryableError) and verdict is error:
                 raise
-            if isinstance(verdict, RetryableError):
-                count_failure(verdict, weigh_failure(error))
             raise verdict from error
         deployments.times.count(CHARGED_TOKENS, tokens)
         deployments.gate.rate_limiter.report_success(permit, headers)
-        try:
-            return parse_vectors(answer, len(texts))
-        except RetryableError as error:
-            count_failure(error)
-            raise
+        return parse_vectors(answer, len(texts))
 
-    return call_with_retry(attempt, lambda error: error, deployments.retry_policy)
+    try:
+        return call_with_retry(
+            attempt, lambda error: error, deployments.retry_policy, max_failures=max_failures
+        )
+    except RepeatedFailureError as error:
+        raise SplitRequired(str(error), SplitCause.FAILURE) from error
 
 
 def send_billed(
@@ -164,14 +160,6 @@ def is_answer_lost(error: Exception) -> bool:
         return error.status_code in TIMEOUT_STATUSES
     is_unsent = isinstance(error.__cause__, (httpx2.ConnectError, httpx2.ConnectTimeout))
     return isinstance(error, openai.APIConnectionError) and not is_unsent
-
-
-def weigh_failure(error: BaseException) -> float:
-    """Return how much a failure speaks for a text as its cause: 1 at most, 0 not at all."""
-    status = error.status_code if isinstance(error, openai.APIStatusError) else None
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
-        return BUSY_WEIGHT
-    return float(status is None or status >= FIRST_SERVER_ERROR_STATUS)
 
 
 def report_failure(

@@ -14,15 +14,14 @@ from ingest.embed.openai_errors import SplitCause, SplitRequired
 from ingest.embed.parts import EmbeddedPart
 from ingest.embed.validation import PROBE_TEXT, find_flaw
 from ingest.errors import ConfigError
+from ingest.runtime.retry import CONFIRMATIONS, MAX_FAILURES, MAX_FAILURES_OF_SUSPECT
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
 # Of which a text is suspected only while the service embeds another one.
 UNCERTAIN_CAUSES = (SplitCause.FAILURE, SplitCause.DENIAL)
-MAX_FAILURES = 3  # of a request, until its texts are suspected
-MAX_FAILURES_OF_PART = 2  # likewise, of a part of one
-CONFIRMATIONS = 2  # further attempts for a single text, each after a successful probe
+MAX_FAILURES_OF_PART = 2  # of a request with a part of the texts of one that failed
 
 
 def embed_parts(
@@ -79,7 +78,7 @@ def embed_alone(text: str, deployments: Deployments, reason: str) -> Vectors | s
     """Embed a text that failed alone; return `reason` if it fails again and a probe does not."""
     for _ in range(CONFIRMATIONS):
         try:
-            (found,) = embed_once([text], deployments, max_failures=1)
+            (found,) = embed_once([text], deployments, MAX_FAILURES_OF_SUSPECT)
         except SplitRequired as error:
             if error.cause not in UNCERTAIN_CAUSES:
                 return str(error)

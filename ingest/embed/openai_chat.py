@@ -40,7 +40,7 @@ from ingest.embed.chat import (
     probe_question,
 )
 from ingest.embed.deployments import Endpoint
-from ingest.embed.openai import create_client, is_answer_lost, read_json, weigh_failure
+from ingest.embed.openai import create_client, is_answer_lost, read_json
 from ingest.embed.openai_errors import (
     KEYS_DISABLED,
     MAX_QUOTA_WAIT_SECONDS,
@@ -55,7 +55,13 @@ from ingest.runtime.budget import Budget
 from ingest.runtime.prices import NO_CHAT, ChatTokens
 from ingest.runtime.rate_limit import Permit
 from ingest.runtime.request_ids import REQUEST_ID_HEADER, LoggedRequest
-from ingest.runtime.retry import LOGGED_WAIT_SECONDS, RetryableError, RetryPolicy, call_with_retry
+from ingest.runtime.retry import (
+    LOGGED_WAIT_SECONDS,
+    MAX_FAILURES,
+    RetryableError,
+    RetryPolicy,
+    call_with_retry,
+)
 from ingest.runtime.timing import THROTTLED_REQUESTS, Stopwatch
 
 log = logging.getLogger(__name__)
@@ -63,7 +69,6 @@ log = logging.getLogger(__name__)
 CONTENT_FILTER = "content_filter"  # finish reason of an answer, and code of a 400
 FILTER_CODES = {CONTENT_FILTER, "ResponsibleAIPolicyViolation", "content_policy_violation"}
 LENGTH = "length"  # finish reason of an answer that is cut off
-MAX_FAILURES = 3  # of one question, until its picture is suspected
 ROOM_PARAMETERS = ("max_completion_tokens", "max_tokens")  # the second is that of older servers
 
 
@@ -163,7 +168,7 @@ class ChatModel:
                     "AZURE_OPENAI_FIGURES_DEPLOYMENT to a chat model that sees images"
                 ) from error
             except RetryableError as error:
-                failures += weigh_failure(error.__cause__ or error)
+                failures += error.weight
                 if failures < MAX_FAILURES:
                     raise
                 failures = 0.0
@@ -199,7 +204,7 @@ class ChatModel:
             verdict = classify_openai_error(error, request, CHAT_ERRORS)
             self.report_failure(error, verdict, permit)
             if isinstance(verdict, RequestRefusedError) and self.learn(form, error):
-                raise RetryableError(str(verdict), waits_itself=True) from error
+                raise RetryableError(str(verdict), waits_itself=True, weight=0) from error
             if verdict is error:
                 raise
             raise verdict from error

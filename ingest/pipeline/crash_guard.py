@@ -120,11 +120,11 @@ class CrashGuard:
     def clear_saved(
         self, items: Iterable[Transaction | RunEvent]
     ) -> Iterator[Transaction | RunEvent]:
-        """Drop sources whose next record is saved."""
+        """Drop sources whose next record is saved; the index refuses that of some."""
         for item in items:
             if isinstance(item, Transaction):
                 self.started.pop(item.source.name, None)
-            elif isinstance(item, SourceResult):
+            elif isinstance(item, SourceResult) and item.code != Code.REFUSED:
                 self.started.pop(item.source, None)
             yield item
 

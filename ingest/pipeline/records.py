@@ -7,10 +7,12 @@ from concurrent.futures import Future
 from functools import partial
 from typing import Any, TypeVar, cast
 
+from ingest.errors import DocumentError
 from ingest.models import Record, RunEvent, RunProgress, SourceResult
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.diff import Skipped, Stale
-from ingest.pipeline.writes import Pending, skip_source
+from ingest.pipeline.transaction import Transaction, refused_result
+from ingest.pipeline.writes import Pending, ReadResult, skip_source
 from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.concurrency import map_concurrent
 from ingest.runtime.timing import WRITING_RECORDS
@@ -58,7 +60,10 @@ def record_skipped(
 
     def results() -> Iterator[Pending[Any]]:
         for change, call in map_concurrent(changes, start, services.max_writes, never_abandon):
-            yield call_result(change.result if isinstance(change, Skipped) else change, call)
+            if isinstance(change, Skipped) and not call:
+                yield Pending(None, change.result)
+            else:
+                yield call_result(change, call)
 
     return save_records(results(), services, run.stop)
 
@@ -69,7 +74,7 @@ def save_records(
     stop: Cancellation,
     max_saves: int = MAX_CONCURRENT_SAVES,
 ) -> Iterator[T]:
-    """Yield each result once its record is saved."""
+    """Yield each result once its record is saved, or a failure if the index refuses that."""
 
     def start(item: Pending[T]) -> Future[None] | None:
         if item.save is None:
@@ -79,14 +84,28 @@ def save_records(
 
     idle = Pending(None, cast("T", IDLE_EVENT))
     for item, call in map_concurrent(items, start, max_saves, never_abandon, idle):
-        if call:
-            call.result()
-        yield item.result
+        try:
+            if call:
+                call.result()
+        except DocumentError as error:
+            assert item.save
+            yield cast("T", refused_result(item.save, error))
+        else:
+            yield item.result
 
 
 def call_result(item: object, call: Future[Pending[T]] | None) -> Pending[T]:
-    """Return the call's result; items that needed no call are wrapped unchanged."""
-    return call.result() if call else Pending(None, cast("T", item))
+    """Return the call's result; items that needed no call are wrapped unchanged.
+
+    It is a failure of the item's source if the index refuses a write.
+    """
+    try:
+        return call.result() if call else Pending(None, cast("T", item))
+    except DocumentError as error:
+        written = item.stale if isinstance(item, ReadResult) else item
+        assert isinstance(written, Stale | Skipped | Transaction)
+        record = written.record or Record(*written.source.key)
+        return Pending(None, cast("T", refused_result(record, error)))
 
 
 def never_abandon() -> bool:

@@ -16,11 +16,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, TypeVar
 
 from ingest.embed.batch import fill_batches
 from ingest.embed.parts import embed_in_parts
-from ingest.errors import DocumentError, IngestError, StoppedError
+from ingest.errors import DocumentError, IngestError, RootError, StoppedError
 from ingest.models import PreparedDocument, Record, Refusal, RunEvent, RunProgress, SourceResult
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.crash_guard import CrashGuard, crash_guard
@@ -66,6 +66,8 @@ from ingest.runtime.timing import (
 )
 from ingest.sources import Root, list_root
 
+T = TypeVar("T")
+
 ATTEMPTS_AHEAD_PER_READER = 8  # sources whose attempts are saved ahead, several in one request
 
 
@@ -92,7 +94,8 @@ def ingest_text(root: Root, services: Services, run: Run, queue: FigureQueue) ->
     changes = absences.filter_changes(
         compare_root(root, services, run, absences.ignored), run.stop.is_requested
     )
-    unsettled = record_skipped(changes, services, run)
+    errors: list[RootError] = []
+    unsettled = record_skipped(collect_root_error(changes, errors), services, run)
     try:
         if services.remote:
             yield from services.remote.settle_sources(root, unsettled)
@@ -101,11 +104,21 @@ def ingest_text(root: Root, services: Services, run: Run, queue: FigureQueue) ->
             yield from queue.withhold(settle_sources(root, stale, services, run))
         # The stages end without an error once a call has failed. Raise it before deletions.
         run.stop.raise_fault()
+        if errors:
+            raise errors[0]
         yield from remove_vanished(root, absences, services)
         yield from absences.ignored.to_events(root.name)
     except StoppedError:
         # Another call failed, or the grace period is over.
         run.stop.raise_fault()
+
+
+def collect_root_error(items: Iterable[T], errors: list[RootError]) -> Iterator[T]:
+    """Yield the items of a listing; an error that ends it is for later, once these are settled."""
+    try:
+        yield from items
+    except RootError as error:
+        errors.append(error)
 
 
 def describe_figures(queue: FigureQueue, services: Services, run: Run) -> Iterator[RunEvent]:

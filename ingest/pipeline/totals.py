@@ -40,8 +40,10 @@ class RunTotals:
     languages: Counter[str] = field(default_factory=Counter)  # number of them by language
     hidden: int = 0  # their pages with text that a reader cannot see
     figures: Counter[str] = field(default_factory=Counter)  # their figures by outcome
-    chunks: int = 0  # embedded and uploaded
-    tokens: int = 0  # of those chunks
+    written: int = 0  # chunks, also of documents that are not settled
+    written_tokens: int = 0  # embedded for them
+    embedded: int = 0  # chunks of settled documents
+    embedded_tokens: int = 0  # of them
     reused: int = 0  # chunks uploaded with vectors of an earlier index
     deleted: int = 0  # chunks
     problems: list[SourceResult] = field(default_factory=list)  # for the owners of the documents
@@ -52,14 +54,16 @@ class RunTotals:
     def add(self, event: RunEvent) -> None:
         if isinstance(event, RunProgress):
             self.pages += event.pages
+            self.written += event.chunks
+            self.written_tokens += event.tokens
         elif isinstance(event, DeletionsWithheld):
             self.kept.append(event)
         elif isinstance(event, LeftOut):
             self.left_out.append(event)
         else:
             self.outcomes[event.outcome] += 1
-            self.chunks += event.embedded
-            self.tokens += event.tokens
+            self.embedded += event.embedded
+            self.embedded_tokens += event.tokens
             self.reused += event.reused
             self.deleted += event.deleted
             if event.outcome is not Outcome.UNCHANGED:
@@ -73,6 +77,16 @@ class RunTotals:
                 self.languages[event.details.language] += 1
             if not event.harmless:
                 self.problems.append(event)
+
+    @property
+    def chunks(self) -> int:
+        """Number of chunks that were embedded and uploaded; a plan has settled ones only."""
+        return max(self.embedded, self.written - self.reused)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens of those chunks."""
+        return max(self.embedded_tokens, self.written_tokens)
 
     def summary(
         self, run: str, seconds: float, code: int, times: Stopwatch, capacity: Capacity

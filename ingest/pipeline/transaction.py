@@ -320,6 +320,18 @@ def failed_result(
     )
 
 
+def refused_result(record: Record, error: DocumentError) -> SourceResult:
+    """Return the result of a source for which the index refuses a write."""
+    return SourceResult(
+        *record.key,
+        error.outcome,
+        str(error),
+        error.code,
+        harmless=False,
+        chunks=record.chunks,
+    )
+
+
 def reliable_modified(source: Source) -> str:
     """Return the modification time to compare with next time.
 

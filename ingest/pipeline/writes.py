@@ -37,6 +37,7 @@ from ingest.pipeline.transaction import (
     indexed_result,
     possible_ids,
     refreshed_record,
+    refused_result,
 )
 from ingest.sources import source_url
 
@@ -233,8 +234,11 @@ def remove_source(record: Record, index: Index) -> SourceResult:
         else {chunk.id for chunk in index.chunks(*record.key, text=False)}
     )
     deleted = count_stored(ids, whole, index) if whole else len(ids)
-    delete_chunks(ids, index)
-    index.forget(whole or record)
+    try:
+        delete_chunks(ids, index)
+        index.forget(whole or record)
+    except DocumentError as error:
+        return refused_result(whole or record, error)
     return SourceResult(record.root, record.source, Outcome.REMOVED, deleted=deleted)
 
 
@@ -263,7 +267,8 @@ def create_transaction(
 
 
 def delete_chunks(ids: Iterable[str], index: ChunkStore) -> None:
-    """Delete chunks. Raises ServiceError if the index refuses to delete one."""
+    """Delete chunks. Raises DocumentError if the index refuses to delete one."""
     unwanted = list(ids)
     if refusals := index.delete(unwanted) if unwanted else []:
-        raise ServiceError(f"the index refused to delete a chunk: {refusals[0].reason}; run again")
+        reason = f"the index refused to delete a chunk: {refusals[0].reason}"
+        raise DocumentError(reason, Code.REFUSED)

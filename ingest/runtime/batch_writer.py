@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
@@ -13,11 +13,14 @@ MAX_CONCURRENT_CALLS = 2  # more would only make the batches smaller
 
 
 class Coalescer(Generic[T]):
-    """Collects items from any thread and makes one call for many of them."""
+    """Collects items from any thread and makes one call for many of them.
+
+    The call returns an error, or None, for each of its items.
+    """
 
     def __init__(
         self,
-        call: Callable[[list[T]], None],
+        call: Callable[[list[T]], Sequence[Exception | None]],
         max_items: int,
         concurrency: int = MAX_CONCURRENT_CALLS,
     ) -> None:
@@ -44,13 +47,16 @@ class Coalescer(Generic[T]):
         if not batch:
             return
         try:
-            self.call([item for item, _ in batch])
+            errors = self.call([item for item, _ in batch])
         except BaseException as error:  # noqa: BLE001 - each future of the batch raises it
             for _, done in batch:
                 done.set_exception(error)
         else:
-            for _, done in batch:
-                done.set_result(None)
+            for (_, done), failure in zip(batch, errors, strict=True):
+                if failure:
+                    done.set_exception(failure)
+                else:
+                    done.set_result(None)
 
     def close(self) -> None:
         """Send the waiting items, then end the threads."""

@@ -33,6 +33,11 @@ SLEEP_SLICE_SECONDS = 0.5  # between checks for cancellation
 LOGGED_WAIT_SECONDS = 5.0  # a longer wait is logged
 SAME_CAUSE_SECONDS = 60.0  # until a wait for the same cause is a warning again
 
+# Of calls for one item, such as a page: failures until it is suspected, and of a suspect, which is
+# tried again after each proof that the service works.
+MAX_FAILURES, MAX_FAILURES_OF_SUSPECT, CONFIRMATIONS = 3, 1, 2
+BUSY_WEIGHT = 0.25  # of an answer that a service is busy: mostly, it has to do with no item
+
 # Request timeout, too many requests, errors of servers and of proxies: these pass without action.
 TRANSIENT_STATUSES = frozenset({408, 429, *range(500, 600)})
 
@@ -44,14 +49,25 @@ class RetryableError(Exception):
         reason: for the log, and for the error when retries are exhausted.
         retry_after: seconds to wait at least.
         waits_itself: the call waits by itself, so no wait is added here.
+        weight: how much it speaks for an item of the request as its cause: 1 at most, 0 not at all.
     """
 
     def __init__(
-        self, reason: str, retry_after: float = 0.0, *, waits_itself: bool = False
+        self,
+        reason: str,
+        retry_after: float = 0.0,
+        *,
+        waits_itself: bool = False,
+        weight: float = 1.0,
     ) -> None:
         super().__init__(redact(reason))
         self.retry_after = retry_after
         self.waits_itself = waits_itself
+        self.weight = weight
+
+
+class RepeatedFailureError(Exception):
+    """A call failed so often, in ways that its item may cause, that the item is suspected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +113,7 @@ def call_with_retry(
     classify: Callable[[Exception], Exception],
     policy: RetryPolicy,
     awaited: str = "",
+    max_failures: float = math.inf,
 ) -> T:
     """Call a function, and repeat the call while it fails with a RetryableError.
 
@@ -105,11 +122,14 @@ def call_with_retry(
         classify: maps an exception to RetryableError, or to the error to raise.
         policy: the timeouts, among others.
         awaited: name of what the call waits for; "" if the caller names it.
+        max_failures: sum of the failures' weights after which the call's item is suspected.
 
     Raises:
         ServiceError: retries are exhausted; its message includes the last error.
+        RepeatedFailureError: `max_failures` is reached, or retries are exhausted before.
     """
     started = policy.clock()
+    failures = 0.0
 
     def attempt() -> T:
         try:
@@ -119,13 +139,20 @@ def call_with_retry(
         except Exception as error:
             verdict = classify(error)
             if isinstance(verdict, NotYetError) and policy.clock() - started < policy.role_seconds:
-                verdict = RetryableError(f"not yet: {verdict}", ROLE_POLL_SECONDS)
+                verdict = RetryableError(f"not yet: {verdict}", ROLE_POLL_SECONDS, weight=0)
             if verdict is error:
                 raise  # an error must not become its own cause
             raise verdict from error
 
     def is_exhausted(state: tenacity.RetryCallState) -> bool:
-        return policy.clock() - started + state.upcoming_sleep > policy.max_seconds
+        nonlocal failures
+        error = last_error(state)
+        assert isinstance(error, RetryableError)
+        failures += error.weight
+        is_late = policy.clock() - started + state.upcoming_sleep > policy.max_seconds
+        if failures >= max_failures or (is_late and failures and max_failures < math.inf):
+            raise RepeatedFailureError(str(error)) from error
+        return is_late
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(RetryableError),
@@ -137,6 +164,26 @@ def call_with_retry(
     )
     with policy.wait_for(awaited) if awaited else nullcontext():
         return retrying(attempt)
+
+
+def call_for_item(call: Callable[[float], T], check_service: Callable[[], object]) -> T:
+    """Call a function for one item, which is blamed only while the service works for others.
+
+    Args:
+        call: the function, given its `max_failures`; it raises RepeatedFailureError.
+        check_service: raises an IngestError unless the service works for another item.
+
+    Raises:
+        RepeatedFailureError: the service fails on the item, and not on others.
+    """
+    for max_failures in (MAX_FAILURES, *[MAX_FAILURES_OF_SUSPECT] * CONFIRMATIONS):
+        try:
+            return call(max_failures)
+        except RepeatedFailureError as error:
+            failure = error
+        check_service()
+    reason = f"the service fails on it, and not on others ({failure})"
+    raise RepeatedFailureError(reason) from failure.__cause__
 
 
 def record_wait(policy: RetryPolicy, started: float, state: tenacity.RetryCallState) -> None:

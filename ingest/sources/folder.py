@@ -56,10 +56,26 @@ class Folder:
 
         Raises ConfigError if the folder itself can no longer be read.
         """
+        item = None
         try:
-            yield from walk_folder(self, self.folder, "", frozenset())
+            for item in walk_folder(self, self.folder, "", frozenset()):
+                if isinstance(item, ListingIssue):
+                    self.raise_if_gone()
+                yield item
         except OSError as error:
             raise ConfigError(f"{self.folder}: {error.strerror}; check the path") from error
+        if item:
+            self.raise_if_gone()
+
+    def raise_if_gone(self) -> None:
+        """Raise RootError if the folder was removed, emptied or unmounted since it was listed."""
+        with suppress(OSError), os.scandir(self.folder) as entries:
+            if next(entries, None):
+                return
+        raise RootError(
+            f"{self.folder} vanished during the run; nothing was removed from the index: mount it "
+            "again, or check the path"
+        )
 
     def find(self, name: str) -> Source:
         """Return the current state of one file. Raises DocumentError if there is none."""
@@ -81,7 +97,8 @@ class Folder:
             # The file may have become a named pipe since it was listed: do not wait for a writer.
             file = open(source.location, "rb", opener=open_nonblocking)  # noqa: SIM115 - closed below
         except FileNotFoundError:
-            raise DocumentError("vanished before it was read", Code.VANISHED) from None
+            whole = "" if self.folder.is_dir() else f", with all of {self.folder}"
+            raise DocumentError(f"vanished before it was read{whole}", Code.VANISHED) from None
         except OSError as error:
             reason = f"cannot be read: {error.strerror}; check its permissions"
             raise DocumentError(reason, Code.UNREADABLE) from error

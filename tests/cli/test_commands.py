@@ -307,6 +307,7 @@ def test_a_run_stops_before_it_is_too_much(command: Command, tmp_path: Path) -> 
     assert first.returncode == 1
     said = r"stopped at [1-5]\d\d tokens: more would exceed --max-tokens 600; run again to continue"
     assert re.search(said, first.stderr)
+    assert re.search(r"Chunks:  [1-9]\d* embedded \([1-5]\d\d tokens\)", first.stdout)
     for _ in range(3):  # one is enough, unless a slow reader has the texts come one by one
         *_, summary = events(command("run", *limited, "--json").stdout)
         assert 0 < summary["spent"]["tokens"] <= 600  # type: ignore[index]

@@ -104,12 +104,12 @@ def test_what_cannot_be_written_is_said(filled: Path) -> None:
     )
 
 
-def test_an_empty_index_has_a_page_that_says_so(tmp_path: Path) -> None:
-    """Asked too early, it tells me how to begin, and makes no index."""
+def test_an_empty_index_has_no_page(tmp_path: Path) -> None:
+    """Asked too early, or in another folder, it tells me how to begin, and makes nothing."""
     done = ingested(tmp_path, "report")
-    assert done.returncode == 0, done.stderr
-    assert "Nothing yet" in (tmp_path / "report.html").read_text()
-    assert not (tmp_path / ".ingest").exists()
+    assert done.returncode == 2
+    assert "the index .ingest is empty: fill it with ingest run" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_without_its_packages_the_remedy_is_named(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from tests.embed.rate_limit.simulation import Slept
 from tests.emulator import faults
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import DATA_CONTRIBUTOR, DATA_READER
-from tests.emulator.server import Response, answer, failure
+from tests.emulator.server import Request, Response, Service, answer, failure
 
 CHUNKS = [{"id": f"c{n}", "kind": "chunk", "content": f"text {n}"} for n in range(3)]
 
@@ -151,3 +151,47 @@ def test_a_closed_service_is_no_missing_role_either_way(azure: Azure, made: Azur
             connections.retry_policy,
         )
     assert not isinstance(caught.value, RoleError)
+
+
+def on_text(text: str, fault: faults.Fault) -> faults.Fault:
+    """A fault of the requests whose body has a text."""
+
+    def act(request: Request, service: Service) -> Response:
+        return fault.act(request, service) if text.encode() in request.body else service(request)
+
+    return faults.Fault(f"{fault.name} for {text}", act)
+
+
+SPOILT = {
+    "409": faults.refused(409, keys={"c1"}),
+    "422": faults.refused(422, keys={"c1"}),
+    "503": faults.refused(503, keys={"c1"}),
+    "whole 500": on_text("text 1", faults.broken(500)),
+    "whole 503": on_text("text 1", faults.broken(503)),
+    "whole 403": on_text("text 1", faults.instead("403", Response(403, b"Blocked by the gateway"))),
+    "whole 400": on_text("text 1", faults.instead("400", failure(400, "", "Bad text."))),
+    "reset": on_text("text 1", faults.reset()),
+}
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+def test_a_document_that_the_index_never_takes_is_refused_and_no_other(
+    azure: Azure, made: AzureIndex, kind: str
+) -> None:
+    """One document must not end every run, however the service fails on it."""
+    write(made, [{"id": "c9", "kind": "chunk"}])
+    azure.faults.add(SPOILT[kind], "search", "POST", "docs/search.index")
+    (refusal,) = made.documents.write("upload", CHUNKS)
+    assert (refusal.id, "and not on others" in refusal.reason) == ("c1", True)
+    azure.search.settle()
+    assert [made.documents.get(f"c{n}") is None for n in range(3)] == [False, True, False]
+
+
+@pytest.mark.parametrize("status", [409, 503])
+def test_an_outage_for_all_documents_refuses_none(
+    azure: Azure, made: AzureIndex, status: int
+) -> None:
+    """It is the service that fails: the run ends, and the next one goes on."""
+    azure.faults.add(faults.refused(status, every=1), "search", "POST", "docs/search.index")
+    with pytest.raises(ServiceError, match="run again later"):
+        made.documents.write("upload", CHUNKS)

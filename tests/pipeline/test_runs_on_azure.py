@@ -733,3 +733,21 @@ def test_a_run_that_fails_says_what_was_paid_and_not_written(
     azure.faults.quiet()
     assert command("run", str(folder), **azure.environment).returncode == 0
     assert azure.openai.repeated == {}
+
+
+def test_a_record_that_the_index_never_takes_costs_its_source(azure: Azure, folder: Path) -> None:
+    """The source fails with a reason, the others are indexed, and it is no suspect of a crash."""
+    for name in ("a.pdf", "b.pdf"):
+        write(folder / name, prose(name, 8))
+    run(folder, client(azure))
+    documents = azure.search.dump(INDEX).values()
+    keys = {d["id"] for d in documents if (d["kind"], d["source"]) == ("source", "b.pdf")}
+    for name in ("a.pdf", "b.pdf"):
+        write(folder / name, prose(f"another {name}", 8), age=50)
+    azure.faults.add(faults.refused(409, keys=keys), "search", "POST", "search.index")
+    events = settled(run(folder, client(azure, INGEST_RETRY_SECONDS="5")))
+    assert outcomes([*events.values()]) == {"a.pdf": "changed", "b.pdf": "failed"}
+    assert events["b.pdf"].code == "refused"
+    azure.faults.planned.clear()
+    azure.search.settle()
+    assert outcomes(run(folder, client(azure))) == {"a.pdf": "unchanged", "b.pdf": "changed"}

@@ -6,7 +6,7 @@ import itertools
 import os
 import shutil
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -15,26 +15,29 @@ import numpy as np
 import pytest
 
 from ingest.chunk.tokens import count_tokens
-from ingest.errors import ConfigError
+from ingest.errors import ConfigError, RootError
 from ingest.index import Index
 from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import (
     DeletionsWithheld,
     Details,
     IndexEntry,
+    ListingIssue,
     Mode,
     Outcome,
     Record,
     Refusal,
     RunEvent,
     RunProgress,
+    Source,
     SourceResult,
+    Unread,
 )
 from ingest.pipeline.context import Run
 from ingest.pipeline.dry_run import dry_run
 from ingest.pipeline.stages import ingest_root
 from ingest.runtime.cancellation import Cancellation
-from ingest.sources.folder import parse_folder_roots
+from ingest.sources.folder import Folder, parse_folder_roots
 from tests.conftest import ROOT, Bench, dump, outcomes, settled
 from tests.pdfs import aged, prose, write
 from tests.processes import PATIENCE
@@ -256,6 +259,28 @@ def test_deleting_needs_proof(bench: Bench) -> None:
     (kept,) = (e for e in bench.run(Run("r", max_deletes=99)) if isinstance(e, DeletionsWithheld))
     assert "no PDFs at all" in kept.reason
     assert bench.index.totals().sources == 15
+
+
+class Vanishing(Folder):
+    """A folder that is removed while it is listed."""
+
+    def list(self) -> Iterator[Source | ListingIssue | Unread]:
+        for number, item in enumerate(super().list()):
+            yield item
+            if number == 1:
+                shutil.rmtree(self.folder)
+
+
+def test_a_root_that_vanishes_during_a_run_loses_nothing(bench: Bench) -> None:
+    """With rm -rf, or a share that is gone: what was listed is settled, and I am told."""
+    for name in ("a.pdf", "b.pdf", "x/c.pdf", "y/d.pdf"):
+        write(bench.folder / name, f"text of {name}")
+    bench.run()
+    write(bench.folder / "a.pdf", "another text")
+    with pytest.raises(RootError, match="vanished during the run; nothing was removed"):
+        bench.run(root=Vanishing(bench.folder))
+    found = {record.source: str(record.outcome) for record in bench.index.records()}
+    assert found == {"a.pdf": "changed", "b.pdf": "new", "x/c.pdf": "new", "y/d.pdf": "new"}
 
 
 def test_a_root_that_is_a_pattern_removes_only_what_it_covers(bench: Bench) -> None:

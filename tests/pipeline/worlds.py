@@ -126,6 +126,7 @@ class Direct(DocumentClient):
         self.service, self.clock, self.process = search, clock, process
         self.retry_policy = RetryPolicy(sleep=clock.advance, clock=clock.now)
         self.may_be_absent = False
+        self.written_kinds: set[str] = set()
         self.credential = AzureKeyCredential("key")
         self.threads = InlineExecutor()  # type: ignore[assignment]
         self.fence = lambda: None
@@ -158,10 +159,10 @@ class Direct(DocumentClient):
     def count_all(self) -> int:
         return len(self.search_page(search_text="*", top=1000))
 
-    def send_until_answered(self, *arguments: Any) -> None:
+    def send_until_answered(self, *arguments: Any, **options: Any) -> None:
         # Between the fence and its request no process is paused for long.
         with self.process.lock:
-            super().send_until_answered(*arguments)
+            super().send_until_answered(*arguments, **options)
 
     def send_batch(self, action: str, documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         path = f"/indexes('{self.name}')/docs/search.index"

@@ -16,9 +16,10 @@ def test_everything_is_done_once_and_together() -> None:
     calls: list[list[int]] = []
     ready = threading.Barrier(32)
 
-    def slow(items: list[int]) -> None:
+    def slow(items: list[int]) -> list[None]:
         time.sleep(0.2)
         calls.append(items)
+        return [None] * len(items)
 
     together = Coalescer(slow, max_items=20, concurrency=1)
 
@@ -37,7 +38,12 @@ def test_everything_is_done_once_and_together() -> None:
 def test_it_returns_only_when_the_item_is_done() -> None:
     """Invariant 2: an intent is in the index before anything that follows it."""
     done: set[int] = set()
-    together: Coalescer[int] = Coalescer(done.update, max_items=3)
+
+    def add(items: list[int]) -> list[None]:
+        done.update(items)
+        return [None] * len(items)
+
+    together = Coalescer(add, max_items=3)
 
     def one(item: int) -> bool:
         together.submit(item).result()
@@ -48,15 +54,19 @@ def test_it_returns_only_when_the_item_is_done() -> None:
 
 
 def test_a_failure_reaches_all_who_were_in_it_and_nobody_else() -> None:
-    """What a request says is said to each document in it; the next request is a new one."""
+    """What a request says is said to each document in it; the next request is a new one.
+
+    Of a request that succeeds, only the documents that were refused fail.
+    """
     begun, release = threading.Event(), threading.Event()
 
-    def failing(items: list[str]) -> None:
+    def failing(items: list[str]) -> list[Exception | None]:
         if "first" in items:
             begun.set()
             release.wait(10)
         elif "bad" in items:
             raise ValueError("refused")
+        return [KeyError(item) if item == "refused" else None for item in items]
 
     together = Coalescer(failing, max_items=10, concurrency=1)
     first = together.submit("first")
@@ -67,5 +77,8 @@ def test_a_failure_reaches_all_who_were_in_it_and_nobody_else() -> None:
     for future in later:
         with pytest.raises(ValueError, match="refused"):
             future.result()
-    together.submit("good").result()
+    good, refused = together.submit("good"), together.submit("refused")
+    good.result()
+    with pytest.raises(KeyError):
+        refused.result()
     together.close()

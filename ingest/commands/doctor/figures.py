@@ -15,6 +15,7 @@ from ingest.embed.chat import (
 )
 from ingest.errors import ConfigError, IngestError
 from ingest.extract.figures.describe import INSTRUCTIONS, SCHEMA, parse_description
+from ingest.pipeline.images import name_image
 from ingest.runtime.budget import Budget
 from ingest.runtime.timing import Stopwatch
 
@@ -66,7 +67,11 @@ def probe_figures(context: DoctorContext) -> str:
 
 
 def check_images(context: DoctorContext) -> str:
-    """Name the place of images. Raises ConfigError if it cannot be read, or is another index's."""
+    """Name the place of images.
+
+    Raises ConfigError if it cannot be read or written, or is another index's.
+    """
     with open_images(context.settings, context.connections, write=False) as store:
         assert store
+        store.delete([name_image(b"")])  # of none: it takes the role to write, and deletes nothing
         return store.place

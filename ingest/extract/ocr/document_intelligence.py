@@ -7,11 +7,14 @@ result can still be fetched. The SDK retries by itself, so only the tests use it
 
 from __future__ import annotations
 
+import base64
+import math
 import re
 import threading
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import orjson
 from azure.core.rest import HttpRequest, HttpResponse
@@ -44,17 +47,26 @@ from ingest.redaction import redact
 from ingest.runtime.budget import Budget
 from ingest.runtime.rate_limit import RateLimiter, Wait
 from ingest.runtime.retry import (
+    RepeatedFailureError,
     RetryableError,
     RetryPolicy,
+    call_for_item,
     call_with_retry,
     parse_retry_after,
 )
 
 T = TypeVar("T")
+Polled: TypeAlias = "tuple[OcrResult | None, float]"  # the text, or the seconds until the next poll
 
 CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS = 30, 120
 OCR_POLL_SECONDS = 1.0  # between polls, if the service sends no Retry-After
 RESULT_URL = re.compile(r"/analyzeResults/([\w-]{8,64})(?:\?|$)")
+
+# A white page. It is paid for, and only sent to learn whether the service works at all.
+PROBE_PAGE = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAEAAAABAAQAAAACCEkxzAAAAEklEQVR42mP4DwUMo4xRBukMAOPT/hAC2mzjAAAA"
+    "AElFTkSuQmCC"
+)
 
 REFUSED_REQUEST = fail(ConfigError, "{where} refused the request ({response}): check INGEST_OCR")
 
@@ -103,6 +115,7 @@ class DocumentIntelligence:
         self.token = token
         self.retry_policy = retry_policy
         self.rate_limiter = rate_limiter or LeakyBucket(clock=retry_policy.clock)
+        self.read_at = -math.inf  # when the text of any page arrived, by the clock of the retries
         self.turn_lock = threading.Lock()  # held by the next thread in line; the others wait for it
         self.error_table = create_error_table(model)
         transport = create_transport(
@@ -119,9 +132,13 @@ class DocumentIntelligence:
     def submit(self, picture: bytes) -> SubmittedPage:
         """Send a page.
 
-        Raises PageRejected if the service will never accept it, StoppedError if the budget is
-        spent, ServiceError or ConfigError.
+        Raises PageRejected if the service will never accept it, or fails on it and not on others,
+        StoppedError if the budget is spent, ServiceError or ConfigError.
         """
+        return self.call_for_page(partial(self.send_page, picture))
+
+    def send_page(self, picture: bytes, max_failures: float = math.inf) -> SubmittedPage:
+        """Send a page, retried. Raises RepeatedFailureError, and what `submit` raises."""
 
         def send() -> SubmittedPage:
             self.budget.reserve(pages=1)
@@ -138,7 +155,30 @@ class DocumentIntelligence:
                 raise RetryableError(f"{self.endpoint} accepted a page without an operation id")
             return SubmittedPage(found[1], parse_retry_after(response.headers) or OCR_POLL_SECONDS)
 
-        return self.call_with_retry(send)
+        return self.call_with_retry(send, max_failures)
+
+    def call_for_page(self, call: Callable[[float], T]) -> T:
+        """Call for a page, which is rejected if the service fails on it, and not on others."""
+        began = self.retry_policy.clock()
+
+        def check_service() -> None:
+            nonlocal began
+            if self.read_at <= began:
+                self.send_probe()
+            began = self.retry_policy.clock()
+
+        try:
+            return call_for_item(call, check_service)
+        except RepeatedFailureError as error:
+            raise PageRejected(str(error)) from error
+
+    def send_probe(self) -> None:
+        """Raise ServiceError or ConfigError unless the service reads a white page."""
+        self.describe_model()  # free, and waits for the end of most outages
+        try:
+            self.poll_until_read(self.send_page(PROBE_PAGE), self.call_with_retry)
+        except ResultLost as error:
+            raise ServiceError(f"{self.endpoint} reads no page ({error}): run again") from error
 
     def wait_for_result(self, submitted: SubmittedPage) -> OcrResult:
         """Wait for the text of a page.
@@ -146,12 +186,24 @@ class DocumentIntelligence:
         Raises ResultLost if the operation has no result, PageRejected if the service cannot read
         the page, ServiceError or ConfigError.
         """
+        return self.poll_until_read(
+            submitted,
+            lambda poll: self.call_for_page(
+                lambda max_failures: self.call_with_retry(poll, max_failures)
+            ),
+        )
+
+    def poll_until_read(
+        self, submitted: SubmittedPage, call: Callable[[Callable[[], Polled]], Polled]
+    ) -> OcrResult:
+        """Poll the operation of a page, each time by `call`, until there is its text."""
         began = self.retry_policy.clock()
         seconds = submitted.poll_after_seconds
         while True:
             self.retry_policy.wait(seconds)
-            result, seconds = self.call_with_retry(lambda: self.poll(submitted.operation))
+            result, seconds = call(lambda: self.poll(submitted.operation))
             if result:
+                self.read_at = self.retry_policy.clock()
                 return result
             limit = self.retry_policy.max_seconds
             if self.retry_policy.clock() - began > limit:
@@ -169,7 +221,7 @@ class DocumentIntelligence:
 
         return self.call_with_retry(fetch)
 
-    def poll(self, operation: str) -> tuple[OcrResult | None, float]:
+    def poll(self, operation: str) -> Polled:
         """Return the text and 0, or None and the seconds until the next poll."""
         try:
             response = self.request("GET", f"{self.model}/analyzeResults/{operation}")
@@ -214,14 +266,14 @@ class DocumentIntelligence:
         self.rate_limiter.report_success(permit, response.headers)
         return response
 
-    def call_with_retry(self, call: Callable[[], T]) -> T:
+    def call_with_retry(self, call: Callable[[], T], max_failures: float = math.inf) -> T:
         """Call with retries by the policy, and one renewal of a rejected token."""
         request = RequestContext(self.endpoint, self.token, COGNITIVE_USER)
 
         def classify(error: Exception) -> Exception:
             return classify_azure_error(error, self.error_table, request)
 
-        return call_with_retry(call, classify, self.retry_policy)
+        return call_with_retry(call, classify, self.retry_policy, max_failures=max_failures)
 
 
 def parse_error(body: bytes) -> tuple[set[str], str]:

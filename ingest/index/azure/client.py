@@ -7,6 +7,8 @@ SDK's retries are off; runtime/retry.py retries.
 
 from __future__ import annotations
 
+import math
+import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,15 +25,27 @@ from azure.core.rest import HttpRequest, HttpResponse
 from azure.search.documents import SearchClient
 
 from ingest.azure.client import classify_azure_error, create_transport, sdk_options
-from ingest.azure.errors import RequestContext, first_line
+from ingest.azure.errors import AccessDeniedError, RequestContext, first_line
 from ingest.azure.roles import INDEX_DATA_CONTRIBUTOR, Role
 from ingest.azure.token_cache import TokenCache
 from ingest.errors import ServiceError
-from ingest.index.azure.errors import SEARCH_ERRORS, is_quota_message, quota_error
+from ingest.index.azure.errors import (
+    SEARCH_ERRORS,
+    RefusedRequestError,
+    is_quota_message,
+    quota_error,
+)
 from ingest.index.azure.serialize import batch_documents, request_body
 from ingest.models import Refusal
 from ingest.redaction import redact
-from ingest.runtime.retry import RetryableError, RetryPolicy, call_with_retry
+from ingest.runtime.retry import (
+    BUSY_WEIGHT,
+    RepeatedFailureError,
+    RetryableError,
+    RetryPolicy,
+    call_for_item,
+    call_with_retry,
+)
 from ingest.runtime.timing import INDEX_ANSWER
 
 T = TypeVar("T")
@@ -53,6 +67,10 @@ RETRYABLE_DOCUMENT_STATUSES = frozenset(
 )
 
 SUCCESS_STATUSES = (HTTPStatus.OK, HTTPStatus.CREATED)
+
+
+class UnwrittenDocumentsError(RetryableError):
+    """A request succeeded, but not for all of its documents."""
 
 
 class RequestTooLargeError(Exception):
@@ -98,6 +116,7 @@ class DocumentClient:
         self.threads = ThreadPoolExecutor(MAX_CONCURRENT_UPLOADS, "upload")
         # Called right before each request that writes; raises BusyError if the lease is lost.
         self.fence: Callable[[], None] = lambda: None
+        self.written_kinds: set[str] = set()  # of documents, since this client was made
         self.clock_offset = 0.0  # seconds that the service's clock is ahead of this machine's
 
     def close(self) -> None:
@@ -178,14 +197,37 @@ class DocumentClient:
         return [refusal for part in parts for refusal in part]
 
     def write_batch(self, action: str, documents: Sequence[dict[str, Any]]) -> list[Refusal]:
-        """Send one request, and again for the documents that the service was too busy for."""
+        """Send one request, and again for the documents that the service was too busy for.
+
+        Documents that the service fails on or denies, while it works for others, are refused.
+        """
         left = {str(document[self.key_field]): document for document in documents}
         results: list[dict[str, Any]] = []
-        halves: list[Refusal] = []
+        others: list[Refusal] = []
+        kind = str(documents[0].get("kind"))
+
+        def send(max_failures: float) -> None:
+            try:
+                self.send_until_answered(
+                    action, left, results, self.fence, max_failures=max_failures
+                )
+            except (AccessDeniedError, RefusedRequestError) as error:
+                # Where none of its kind was ever accepted, its fields may be wrong for the index.
+                if isinstance(error, RefusedRequestError) and kind not in self.written_kinds:
+                    raise
+                raise RepeatedFailureError(str(error)) from error
+            self.written_kinds.add(kind)
+
         try:
-            self.send_until_answered(action, left, results, self.fence)
+            call_for_item(send, self.send_probe)
         except RequestTooLargeError:
-            halves = self.write_halves(action, list(left.values()))
+            reason = "it is too large for the service (413)"
+            others = self.write_halves(action, list(left.values()), reason)
+        except RepeatedFailureError as error:
+            if isinstance(error.__cause__, UnwrittenDocumentsError):
+                others = [Refusal(key, str(error)) for key in left]
+            else:
+                others = self.write_halves(action, list(left.values()), str(error))
         refusals = [
             Refusal(
                 str(result["key"]),
@@ -194,7 +236,7 @@ class DocumentClient:
             for result in results
             if not (result["status"] and int(result["statusCode"]) in SUCCESS_STATUSES)
         ]
-        return halves + refusals
+        return others + refusals
 
     def write_statuses(self, action: str, documents: Sequence[dict[str, Any]]) -> dict[str, int]:
         """Send one request without the fence; return each document's status by its id.
@@ -206,7 +248,7 @@ class DocumentClient:
         left = {str(document["id"]): document for document in documents}
         awaited = f"{INDEX_ANSWER} about its lease"
         try:
-            self.send_until_answered(action, left, results, lambda: None, awaited)
+            self.send_until_answered(action, left, results, lambda: None, awaited=awaited)
         except RequestTooLargeError as error:
             raise ServiceError(f"{self.endpoint} refused a record as too large (413)") from error
         for result in results:
@@ -217,13 +259,15 @@ class DocumentClient:
                 )
         return {str(result["key"]): int(result["statusCode"]) for result in results}
 
-    def send_until_answered(
+    def send_until_answered(  # noqa: PLR0913 - a request, and how it is repeated
         self,
         action: str,
         left: dict[str, dict[str, Any]],
         results: list[dict[str, Any]],
         fence: Callable[[], None],
+        *,
         awaited: str = INDEX_ANSWER,
+        max_failures: float = math.inf,
     ) -> None:
         """Move the documents from `left` to `results` as they are accepted, or refused for good."""
 
@@ -238,11 +282,20 @@ class DocumentClient:
                 elif left.pop(key, None):
                     results.append(result)
             if left:
-                raise RetryableError(
-                    f"{self.endpoint} has not accepted {len(left)} documents yet ({busy})"
+                raise UnwrittenDocumentsError(
+                    f"{self.endpoint} has not accepted {len(left)} documents yet ({busy})",
+                    weight=BUSY_WEIGHT,
                 )
 
-        self.call_with_retry(attempt, INDEX_DATA_CONTRIBUTOR, awaited)
+        self.call_with_retry(attempt, INDEX_DATA_CONTRIBUTOR, awaited, max_failures)
+
+    def send_probe(self) -> None:
+        """Raise ServiceError or ConfigError unless the index deletes a document.
+
+        Its key is that of none.
+        """
+        key = f"probe-{secrets.token_hex(8)}"
+        self.send_until_answered("delete", {key: {self.key_field: key}}, [], self.fence)
 
     def send_batch(self, action: str, documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Send one request to write or delete; return a result for each document.
@@ -292,12 +345,12 @@ class DocumentClient:
             where = f"{self.endpoint} (index {self.name})"
             raise quota_error(where, f"{status}: {first_line(message)}", is_index=False)
 
-    def write_halves(self, action: str, documents: Sequence[dict[str, Any]]) -> list[Refusal]:
-        """Split a request that the service calls too large, down to single documents."""
+    def write_halves(
+        self, action: str, documents: Sequence[dict[str, Any]], reason: str
+    ) -> list[Refusal]:
+        """Split a request that the service fails on for a reason, down to single documents."""
         if len(documents) == 1:
-            return [
-                Refusal(str(documents[0][self.key_field]), "it is too large for the service (413)")
-            ]
+            return [Refusal(str(documents[0][self.key_field]), reason)]
         middle = len(documents) // 2
         return [
             *self.write_batch(action, documents[:middle]),
@@ -309,7 +362,13 @@ class DocumentClient:
         for refusal in refusals:
             raise ServiceError(f"{self.endpoint} refused a record: {refusal.reason}")
 
-    def call_with_retry(self, call: Callable[[], T], role: Role, awaited: str = INDEX_ANSWER) -> T:
+    def call_with_retry(
+        self,
+        call: Callable[[], T],
+        role: Role,
+        awaited: str = INDEX_ANSWER,
+        max_failures: float = math.inf,
+    ) -> T:
         """Call the service by the retry policy."""
         where = f"{self.endpoint} (index {self.name})"
         request = RequestContext(where, self.key, role, "AZURE_SEARCH_KEY")
@@ -318,4 +377,5 @@ class DocumentClient:
             lambda error: classify_azure_error(error, SEARCH_ERRORS, request),
             self.retry_policy,
             awaited,
+            max_failures,
         )

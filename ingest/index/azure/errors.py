@@ -18,7 +18,8 @@ from ingest.azure.errors import (
     retry,
 )
 from ingest.azure.roles import ENABLE_TOKENS_COMMAND, SEARCH_SERVICE_CONTRIBUTOR
-from ingest.errors import ConfigError, ServiceError
+from ingest.errors import ConfigError, DocumentError, ServiceError
+from ingest.models import Code, Refusal
 
 # Error texts of the service for a field that an index of an earlier version lacks.
 MISSING_FIELD_MESSAGES = ("Could not find a property named", "does not exist on type")
@@ -29,6 +30,10 @@ THROTTLE_MESSAGES = ("rate limit", "try again", "throttl", "too many requests")
 
 class MissingFieldError(ConfigError):
     """An index of an earlier version lacks a field."""
+
+
+class RefusedRequestError(ServiceError):
+    """The service refuses a request as it is."""
 
 
 def is_quota_message(message: str) -> bool:
@@ -72,9 +77,14 @@ def missing_field(response: ErrorResponse, request: RequestContext) -> Exception
 
 def refused_request(response: ErrorResponse, request: RequestContext) -> Exception:
     """Report any other error; the definition of an index comes from the settings."""
-    kind = ConfigError if request.role is SEARCH_SERVICE_CONTRIBUTOR else ServiceError
+    kind = ConfigError if request.role is SEARCH_SERVICE_CONTRIBUTOR else RefusedRequestError
     message = first_line(response.message)
     return kind(f"{request.where} refused a request ({response.status}: {message})")
+
+
+def refused_record_error(refusal: Refusal) -> DocumentError:
+    """Return the error of a source whose record the index refuses: without it no write is safe."""
+    return DocumentError(f"the index refused its record: {refusal.reason}", Code.REFUSED)
 
 
 MISSING_INDEX = fail(ConfigError, "{where} does not exist: run ingest run to create it")

@@ -16,11 +16,11 @@ from azure.search.documents.models import VectorizedQuery
 
 from ingest.azure.client import sdk_options
 from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
-from ingest.errors import BusyError
+from ingest.errors import BusyError, DocumentError
 from ingest.index import HYBRID_WEIGHT, Flaw, FreeSpace, IndexTotals
 from ingest.index.azure.client import SEARCH_API_VERSION, DocumentClient
 from ingest.index.azure.epochs import epoch_key
-from ingest.index.azure.errors import MissingFieldError
+from ingest.index.azure.errors import MissingFieldError, refused_record_error
 from ingest.index.azure.lease import Lease
 from ingest.index.azure.listing import MAX_PAGE_DOCUMENTS, find_documents, list_documents
 from ingest.index.azure.manifest import AzureManifest
@@ -226,17 +226,24 @@ class AzureIndex:
     def save(self, record: Record) -> Future[None]:
         return self.record_writer.submit(replace(record, epoch=self.lease.epoch))
 
-    def save_records(self, records: list[Record]) -> None:
-        """Insert or overwrite several records in one request."""
+    def save_records(self, records: list[Record]) -> list[DocumentError | None]:
+        """Insert or overwrite several records in one request; returns an error for each."""
         key_of = self.known_roots.key_of
         documents = [record_to_document(record, key_of(record.root)) for record in records]
-        self.documents.raise_if_refused(self.documents.write("upload", documents))
-        for record in records:
-            self.recent_records.add(record_key(key_of(record.root), record.source), record)
+        refused = {refusal.id: refusal for refusal in self.documents.write("upload", documents)}
+        errors: list[DocumentError | None] = []
+        for record, document in zip(records, documents, strict=True):
+            if refusal := refused.get(document["id"]):
+                errors.append(refused_record_error(refusal))
+            else:
+                errors.append(None)
+                self.recent_records.add(document["id"], record)
+        return errors
 
     def forget(self, record: Record, *, keeps_pages: bool = False) -> None:
         key = record_key(self.known_roots.key_of(record.root), record.source)
-        self.documents.raise_if_refused(self.documents.write("delete", [{"id": key}]))
+        for refusal in self.documents.write("delete", [{"id": key}]):
+            raise refused_record_error(refusal)
         self.recent_records.add(key, None)
         if not keeps_pages:
             self.page_cache.delete(record, self.record)

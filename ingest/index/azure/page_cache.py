@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from ingest.index.azure.errors import refused_record_error
 from ingest.index.azure.listing import list_documents
 from ingest.index.azure.serialize import page_key, quote_odata
 from ingest.index.azure.visibility import RecentWrites
@@ -86,4 +87,5 @@ class AzurePageCache:
         """Insert or overwrite the document of a page."""
         document = {"id": id_, "kind": "page", "root": page.root, "source": page.source}
         more = {SUMMARY_FIELD: cached_page_to_json(page)}
-        self.documents.raise_if_refused(self.documents.write("upload", [document | more]))
+        for refusal in self.documents.write("upload", [document | more]):
+            raise refused_record_error(refusal)

@@ -186,16 +186,16 @@ class ForeignTarget(OwnTarget):
         refusals = self.write_documents(chunks)
         refused = {refusal.id for refusal in refusals}
         copies = [copy_to_document(v) for v in chunks if v["id"] not in refused]
-        self.records.raise_if_refused(self.records.write("upload", copies))
-        return refusals
+        return refusals + self.records.write("upload", copies)
 
     def write_documents(self, chunks: Sequence[Values]) -> list[Refusal]:
         """Write chunks; fields that the application has added to them stay."""
         return self.documents.write("mergeOrUpload", list(map(self.mapping.to_document, chunks)))
 
     def delete(self, ids: Collection[str]) -> list[Refusal]:
-        self.records.raise_if_refused(self.records.write("delete", [{"id": id_} for id_ in ids]))
-        return self.documents.write("delete", [{self.mapping.key: id_} for id_ in ids])
+        refusals = self.records.write("delete", [{"id": id_} for id_ in ids])
+        left = set(ids).difference(refusal.id for refusal in refusals)
+        return refusals + self.documents.write("delete", [{self.mapping.key: id_} for id_ in left])
 
     def search(
         self,

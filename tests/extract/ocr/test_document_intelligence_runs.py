@@ -28,6 +28,7 @@ from tests.conftest import environment, outcomes, settled
 from tests.emulator import faults
 from tests.emulator.emulator import FIGURES, Azure
 from tests.emulator.identity import COGNITIVE_USER
+from tests.emulator.server import Request, Response, Service
 from tests.fork_server import running_ingest
 from tests.pdfs import pdf, prose
 from tests.pdfs import write as write_typed
@@ -246,6 +247,34 @@ def test_a_page_that_is_refused_is_missing_and_the_others_are_read(
     assert event.details.ocr == "azure-read"
     assert "Bad page." in caplog.text
     assert azure.ocr.billed == Counter({"Good.": 1, "Fine.": 1})
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_page_on_which_the_service_fails_for_ever_costs_itself(
+    azure: Azure, folder: Path, *, alone: bool
+) -> None:
+    """Sent or asked for: it is missing, and paid for once, whether others are read or not."""
+    texts = ["Not sent.", "Not read."]
+    write(folder / "a.pdf", *texts, *([] if alone else pages(4)))
+    lost: set[str] = set()
+
+    def act(request: Request, service: Service) -> Response:
+        if request.method == "GET":
+            is_lost = request.path.rpartition("/")[2] in lost
+            return Response(502) if is_lost else service(request)
+        text, _ = azure.ocr.looked_at(request.body)
+        if text == "Not sent.":
+            return Response(500)
+        response = service(request)
+        if text == "Not read.":
+            lost.add(response.headers["apim-request-id"])
+        return response
+
+    azure.faults.add(faults.Fault("spoilt", act), "ocr")
+    for _ in range(2):
+        event = settled(run(folder, client(azure)))["a.pdf"]
+        assert event.details.missing == (1, 2)
+    assert azure.ocr.billed["Not read."] == 1
 
 
 def test_an_operation_that_fails_is_begun_again(azure: Azure, folder: Path) -> None:
