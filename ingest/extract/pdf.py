@@ -37,6 +37,7 @@ from ingest.extract.plausible import (
     UNCERTAIN_LANGUAGE,
     decipher,
     drop_foreign_letters,
+    is_doubtful,
     is_implausible,
 )
 from ingest.extract.running_lines import remove_running_lines
@@ -172,6 +173,8 @@ def read_page(engines: EngineChain, page: int, options: ExtractOptions, state: E
     if is_any(engines, lambda engine: engine.has_hidden_text(page - 1)):
         state.hidden.append(page)
     if found.garbled <= MAX_GARBLED_SHARE:
+        if found.is_doubtful:
+            state.doubtful.add(page)
         if state.verifier:
             try_call(partial(verify_page, engines, page, found.text, state), None)
         return found.text
@@ -238,6 +241,7 @@ class PageText(NamedTuple):
     text: str
     garbled: float  # share of it that is garbage, from 0 to 1; 1 for a page without text
     is_deciphered: bool = False
+    is_doubtful: bool = False  # most of it is right
 
 
 def extract_page_text(engines: Iterable[PdfEngine], index: int) -> PageText | None:
@@ -269,7 +273,7 @@ def measure_text(text: str) -> PageText:
     garbled = garbled_share(text)
     if garbled <= MAX_GARBLED_SHARE:
         if not try_call(partial(is_implausible, text), False):
-            return PageText(text, garbled)
+            return PageText(text, garbled, is_doubtful=try_call(partial(is_doubtful, text), False))
         garbled = IMPLAUSIBLE_SHARE
     if INDIC.search(text):
         return PageText(drop_foreign_letters(text), DECIPHERED_SHARE, is_deciphered=True)

@@ -51,6 +51,36 @@ FOREIGN_IN_INDIC = re.compile(f"[\u0900-\u0dff][{FOREIGN}]|[{FOREIGN}][\u0900-\u
 FOREIGN_BESIDE_INDIC = re.compile(
     f"[{FOREIGN}]+(?=[\u0900-\u0dff])|(?<=[\u0900-\u0dff])[{FOREIGN}]+"
 )
+# Scripts next to whose letters the following characters mean a font with a wrong map.
+OTHER_LETTERS = (
+    "\u0400-\u052f\u0531-\u0587\u05d0-\u05ea\u0620-\u06d3\u0900-\u0edf\u1000-\u10ff\u1780-\u17ff"
+    "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3"
+)
+LATIN_LETTERS = "A-Za-z\xc0-\u024f"  # a name in Latin letters may touch them
+STRAY = (
+    "\x80-\x9f\xa1\xa4\xa6\xa8-\xaa\xac\xae\xaf\xb4-\xb6\xb8\xba\xbf-\xd6\xd8-\xf6\xf8-\u02af"
+    "\u1200-\u139f\u1400-\u167f\u2800-\u28ff\ue000-\uf8ff\ufffd"
+)
+FOREIGN_NEIGHBOUR = re.compile(
+    f"(?<=[{OTHER_LETTERS}])[{STRAY}](?![{LATIN_LETTERS}])"
+    f"|(?<![{LATIN_LETTERS}])[{STRAY}](?=[{OTHER_LETTERS}])"
+    f"|(?<!\\S)[{STRAY}\xd7\xf7]{{2,}}(?!\\S)"  # figures of Persian, as "\xf8\xf7"
+    "|[\u0620-\u06d3](?=[\u0370-\u05ea\u0900-\u0fff])|[\u0900-\u0dff](?=[\u0e00-\u0fff])"
+)
+OTHER_LETTER = re.compile(f"[{OTHER_LETTERS}]")
+UNSPACED_LETTER = re.compile("[\u0e00-\u0edf\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
+MEAN_WORD_LETTERS = 4  # of scripts without spaces between words
+MIN_FOREIGN, MIN_OTHER_WORDS = 3, 10
+DOUBTFUL_FOREIGN, MAX_FOREIGN = 0.02, 0.3  # per word
+# Symbols of Latin-1, of which a page of text has few kinds, however many.
+NOT_SYMBOLS = bytes(
+    {*range(256)}.difference(range(0x80, 0xC0)).union(b"\xa0\xa7\xab\xad\xb0\xb7\xbb")
+)
+MAX_SYMBOLS, MAX_SYMBOL_KINDS = 0.05, 8
+# The low bytes of Cyrillic letters are figures, these, and capitals.
+LOW_BYTES = "<=>?@:;"
+MAX_LOW_BYTES, MIN_LOWER = 0.06, 0.15  # share of characters, and of letters
+
 CODE_PAGES = "cp1251", "cp1253"  # Cyrillic, Greek
 GLYPH_SHIFT = 29  # from the glyph numbers of common TrueType fonts to ASCII
 CONTROL_CODES = re.compile("[\x03-\x08\x0e-\x1f]")  # glyph numbers of spaces and punctuation
@@ -64,11 +94,15 @@ SAMPLE_CHARS = 800
 def is_implausible(text: str) -> bool:
     """Return whether a page's text is in no language, though its characters are letters."""
     if not text.isascii():
-        beyond_latin = len(text) - len(text.encode("latin-1", "ignore"))
-        if beyond_latin > MIN_OTHER_LETTERS * len(text) and has_mixed_words(text):
+        if has_other_letters(text) and (has_mixed_words(text) or foreign_share(text) > MAX_FOREIGN):
+            return True
+        symbols = text.encode("latin-1", "ignore").translate(None, NOT_SYMBOLS)
+        if len(symbols) > MAX_SYMBOLS * len(text) and len(set(symbols)) > MAX_SYMBOL_KINDS:
             return True
         if is_mostly_accented(text):
             return decipher(text) != ""
+    if has_low_bytes(text):
+        return True
     if not has_unusual_vowels(text):
         return False
     known = language_probability(text[:SAMPLE_CHARS])
@@ -80,6 +114,39 @@ def is_implausible(text: str) -> bool:
     if known < STRANGE_LANGUAGE and letters >= MIN_PROSE_LETTERS and is_prose(text):
         return True
     return decipher(text) != ""
+
+
+def has_low_bytes(text: str) -> bool:
+    """Return whether a page is in figures, capitals and signs, as Cyrillic without high bytes."""
+    if sum(map(text.count, LOW_BYTES)) <= MAX_LOW_BYTES * len(text):
+        return False
+    return sum(map(str.islower, text)) < MIN_LOWER * sum(map(str.isalpha, text))
+
+
+def is_doubtful(text: str) -> bool:
+    """Return whether some letters of a page are certainly others than it shows."""
+    return has_other_letters(text) and foreign_share(text) > DOUBTFUL_FOREIGN
+
+
+def has_other_letters(text: str) -> bool:
+    """Return whether a page has more than stray characters beyond Latin-1; fast."""
+    if text.isascii():
+        return False
+    return len(text) - len(text.encode("latin-1", "ignore")) > MIN_OTHER_LETTERS * len(text)
+
+
+def foreign_share(text: str) -> float:
+    """Return how many characters per word are next to a letter of a script that they cannot be in.
+
+    Programs that rewrite PDFs lose the high byte of letters, which become accented Latin ones or
+    symbols, and glyphs that are mapped to nothing are U+FFFD.
+    """
+    found = len(FOREIGN_NEIGHBOUR.findall(text))
+    if found < MIN_FOREIGN:
+        return 0.0
+    words = sum(1 for word in text.split() if OTHER_LETTER.search(word))
+    words = max(words, len(UNSPACED_LETTER.findall(text)) // MEAN_WORD_LETTERS)
+    return found / words if words >= MIN_OTHER_WORDS else 0.0
 
 
 def is_mostly_accented(text: str) -> bool:

@@ -8,7 +8,7 @@ import pytest
 
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.pdf import MAX_GARBLED_SHARE, extract_page_text
-from ingest.extract.plausible import decipher, is_implausible
+from ingest.extract.plausible import decipher, is_doubtful, is_implausible
 from ingest.models import Chunk, Code, Document, OcrResult, PreparedDocument
 from ingest.pipeline.transaction import describe_missing
 from tests.pdfs import objects_pdf, prose, shown, stream
@@ -150,6 +150,36 @@ def test_garbage_that_looks_like_text_is_found(garbage: str, text: str) -> None:
 def test_unusual_text_is_not_garbage(text: str) -> None:
     """Languages of few vowels, programs, part numbers and formulas are what they are."""
     assert not is_implausible(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        pytest.param("К4:8GR 69EAG Г>B?P= EK<F4RF Н4?J ;4?<64. " * 3, True, id="Cyrillic"),
+        pytest.param("Κ¯º· ¾°½¿Â ¾À¿Á·² ¿³ ¶³¿·»ÃÄ· °ÉÂ µ¹³ ¸¹Ä¼·Ã¼Â", True, id="Greek"),
+        pytest.param(
+            "شنبه ۸ تا ø÷ ۴÷ عصر ۸÷ دوشنبه ۸ تا ø÷ پنجشنبه ۹ تا ù÷ صبح" * 3, True, id="Persian"
+        ),
+        pytest.param(
+            "체육관을 처음 이용Ý는 분은 회원 등ý을 해 운동화ü 갈아" * 3, True, id="Korean"
+        ),
+        pytest.param(
+            "会議室を予約·¹ます。予定を変える場合さ¼て連絡¿ださ¸いº" * 3, True, id="Japanese"
+        ),
+        pytest.param(
+            "همه می‌توانند عضو کتابخاౕ شوند و اماౕ آن را ౾رداز بگیرد تا شنبه" * 3, True, id="bytes"
+        ),
+        pytest.param("วันศ\ufffdกร์ที่ห้องสม\ufffdดประช\ufffdชนเปิดให้บริการทุกวัน", True, id="marks"),
+        pytest.param("Zürich市とŁódź市とCafé店でWindows®は約½の±5℃、縦×横×高さ", False, id="names"),
+        pytest.param(
+            "Вода Н2О, этанол С2Н5ОН и соль К2СО3 по 5 г; А4:В5 " * 2, False, id="chemistry"
+        ),
+        pytest.param("½ cup, ¼ tsp, 180 °C, ¾ l, £4, ¥5, ©, ®, ¶ 3 " * 4, False, id="recipe"),
+    ],
+)
+def test_letters_that_programs_change_into_others_are_doubted(text: str, wanted: bool) -> None:
+    """Ghostscript loses bytes of letters that Chromium and others print: I am told of the page."""
+    assert (is_implausible(text) or is_doubtful(text)) is wanted
 
 
 def ciphered(codes: str) -> bytes:

@@ -278,6 +278,14 @@ def test_a_page_with_mathematical_letters_is_read_from_the_top() -> None:
     assert extract(data, ExtractOptions()).pages == ("\U0001d450N\nMWN\nMWN\nMWN",)
 
 
+def test_a_page_with_glyphs_that_stand_for_nothing_is_read_as_any_other() -> None:
+    """PDFium leaves notes of a music font out, but counts them."""
+    x, y, lead = scripts.LEFT, scripts.TOP, scripts.LEADING
+    below = [scripts.Shown(x, y - lead * n, "MWN") for n in (3, 2, 1)]
+    data = scripts.shown(*below, scripts.Shown(x, y, ["\x05", "\x03", "N"]))
+    assert extract(data, ExtractOptions()).pages == ("N\nMWN\nMWN\nMWN",)
+
+
 def test_the_ligatures_of_ghostscript_are_letters() -> None:
     """It reverses the bytes of each letter; Chinese and Korean text has such characters too."""
     known = Placeholders()

@@ -89,6 +89,17 @@ def test_brackets_pair_up(mirrored: bool) -> None:
     assert read(shown(*lines(drawn, drawn))) == f"{line}\n{line}"
 
 
+def test_a_letter_of_two_halves_stays_whole() -> None:
+    """PDFium turns the halves of an emoji or a letter of mathematics around, beside Hebrew."""
+    x = LEFT + 3 * WIDTH
+    parts = [
+        Shown(LEFT, TOP, list("גב")),
+        Shown(x, TOP, ["\U0001d450"]),
+        Shown(x + 40, TOP, list("א")),
+    ]
+    assert read(shown(*parts)) == "א \U0001d450 בג"
+
+
 def test_words_stored_in_order_stay_so() -> None:
     """Behind a scan, words are drawn from the right and their letters from the left."""
     words = ["يجب", "على", "المستأجر", "تقديم", "12.50", "إشعار"]

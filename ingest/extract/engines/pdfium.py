@@ -31,7 +31,7 @@ from ingest.extract.engines.pdfium_letters import (
     correct_characters,
     correct_reversed,
     has_undecoded_letters,
-    pad_pairs,
+    pad_characters,
 )
 from ingest.extract.engines.pdfium_objects import (
     PageObjects,
@@ -231,7 +231,7 @@ class Pdfium:
         )
         if doubtful and (copy := self.copy_with_glyph_names(index)):
             return copy.text(index)
-        shown = drawn if is_reordered else pad_pairs(drawn, count_characters(text))
+        shown = drawn if is_reordered else pad_characters(text, drawn)
         if not drawn or (len(shown) != count_characters(text) and not is_reordered):
             return drawn
         try:

@@ -20,7 +20,7 @@ from ingest.extract.bidi import (
     unmirror,
 )
 from ingest.extract.engines.pdfium_clusters import (
-    HYPHEN_MARK,
+    UNKNOWN,
     Cluster,
     drop_covered_spaces,
     hangs_over,
@@ -42,6 +42,7 @@ from ingest.extract.engines.pdfium_syllables import (
     drop_repeated,
     list_unmapped,
 )
+from ingest.extract.engines.placeholders import NOTHING
 from ingest.extract.indic import LEFT_VOWELS, MIXED_BYTES, order_vowels, restore_letters
 from ingest.extract.thai import correct_am, correct_unmapped
 from ingest.extract.word_order import are_words_forwards
@@ -65,7 +66,8 @@ BULLETS = frozenset("•‣▪●○◦∙")  # drawn right of their item
 NEAR_LETTERS = 4  # on either side of a mark; it is drawn on one of them
 # Scripts without spaces between words, whose full lines cleaning joins: Thai, Lao, Burmese, Khmer.
 UNSPACED_SCRIPT = re.compile("[\u0e01-\u0e3a\u0e40-\u0eff\u1000-\u109f\u1780-\u17ff]")
-SURROGATES = range(0xD800, 0xE000)
+# A character beyond the first 65,536, whose halves PDFium turns around in a leftward run.
+PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]|[\udc00-\udfff][\ud800-\udbff]|[\ud800-\udfff]")
 LINE_END = "\r\n"
 PARAGRAPH_END = f"\u2029{LINE_END}"  # of a script whose lines cleaning joins
 
@@ -108,7 +110,7 @@ def reorder_page(
         return handle, drawn
     if len(drawn) != count:  # PDFium leaves control characters out, but counts them
         codes = map(char_code, repeat(handle), range(count))
-        drawn = "".join(chr(code) if code not in SURROGATES else HYPHEN_MARK for code in codes)
+        drawn = PAIR.sub(join_pair, "".join(map(chr, codes)))
     raw = LINE_END.join(map(unmirror, drawn.split(LINE_END)))
     raw = correct_unmapped(raw, partial(hangs_over, handle))
     clusters = read_clusters(page, handle, raw)
@@ -132,6 +134,14 @@ def reorder_page(
         return build_text(handle, [read_as_drawn(row) for row in rows])
     read = [part_clusters(handle, read_row(row, usual=usual)) for row in rows]
     return build_text(handle, mirror_brackets(read))
+
+
+def join_pair(match: re.Match[str]) -> str:
+    """Return the character of two halves, and another in place of the second."""
+    pair = "".join(sorted(match.group()))
+    if len(pair) == 1:
+        return UNKNOWN
+    return pair.encode("utf-16-le", "surrogatepass").decode("utf-16-le") + NOTHING
 
 
 def group_lines(clusters: Sequence[Cluster]) -> list[list[Cluster]]:

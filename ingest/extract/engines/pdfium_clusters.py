@@ -282,7 +282,9 @@ def read_char(chars: PageChars, place: int) -> str:
     if char < " ":
         left, right = read_drawn_extent(chars, place)
         return UNKNOWN if right - left > SAME_PLACE_POINTS else ""  # a space draws nothing
-    return "-" if char == HYPHEN_MARK and is_hyphen(chars.handle, place) == 1 else char
+    if char == HYPHEN_MARK:  # or what the font maps to nothing
+        return "-" if is_hyphen(chars.handle, place) == 1 else UNKNOWN
+    return char
 
 
 def order_lam_alef(bases: list[Cluster]) -> list[Cluster]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import re
+from itertools import repeat
 
 from ingest.extract.engines.pdfium_accents import ACCENT, compose_accents
 from ingest.extract.engines.pdfium_footnotes import NUMBER_AFTER_WORD, part_footnote_marks
@@ -19,7 +20,9 @@ from ingest.extract.engines.pdfium_initials import (
 from ingest.extract.engines.pdfium_raw import (
     BOX_FIELDS,
     TextHandle,
+    char_code,
     char_unicode,
+    count_characters,
     list_char_edges,
     origin_of,
 )
@@ -32,6 +35,7 @@ UNDECODED_LETTER = re.compile(
 )
 PAIR = re.compile("[\U00010000-\U0010ffff]")  # two units of UTF-16
 HYPHEN_MARK = re.compile("\ufffe")
+SPACE = ord(" ")
 SOFT_HYPHEN = re.compile("\xad")
 MIN_DRAWN_HEIGHTS = 0.05  # width of a hyphen that is drawn, in heights of its font
 
@@ -74,12 +78,25 @@ def correct_characters(handle: TextHandle, text: str, placeholders: Placeholders
     return text
 
 
-def pad_pairs(text: str, count: int) -> str:
-    """Return the characters of a page, as many as PDFium counts.
+def pad_characters(handle: TextHandle, text: str) -> str:
+    """Return the characters of a page, as many as PDFium counts; if that fails, as many as before.
 
-    It counts a character beyond the first 65,536, such as a letter of mathematics, as two.
+    It counts a character beyond the first 65,536, such as a letter of mathematics, as two, and
+    control characters, such as the notes of a music font, that it leaves out.
     """
-    return text if len(text) == count else PAIR.sub(rf"\g<0>{NOTHING}", text)
+    count = count_characters(handle)
+    if len(text) == count:
+        return text
+    padded = PAIR.sub(rf"\g<0>{NOTHING}", text)
+    if len(padded) >= count:
+        return padded
+    chars, place = [], 0
+    for code in map(char_code, repeat(handle), range(count)):
+        char = padded[place : place + 1]
+        is_left_out = code < SPACE and char != chr(code) and char != "\ufffe"
+        chars.append(NOTHING if is_left_out else char)
+        place += not is_left_out
+    return "".join(chars) if place == len(padded) else text
 
 
 def has_undecoded_letters(handle: TextHandle, text: str) -> bool:

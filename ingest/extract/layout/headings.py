@@ -56,14 +56,17 @@ class HeadingDetector:
     placeholders: Placeholders  # in the texts of the pages
     larger_lines: list[HeadingLine] = field(default_factory=list)
     bold_lines: list[HeadingLine] = field(default_factory=list)
-    lines_by_size: Counter[int] = field(default_factory=Counter)  # number of lines by half points
+    line_count: int = 0
+    chars_by_size: Counter[int] = field(default_factory=Counter)  # by half points
 
     def add_page(self, page: int, handle: TextHandle, text: str, lines: PageLines) -> None:
         """Collect candidates from a page; `lines` are all lines of its text."""
         heights = [
             round(2 * (top - low)) for top, low in zip(lines.tops, lines.bottoms, strict=True)
         ]
-        self.lines_by_size.update(heights)
+        self.line_count += len(heights)
+        for height, start, end in zip(heights, lines.starts, lines.starts[1:], strict=False):
+            self.chars_by_size[height] += end - start
         usual = sorted(heights)[len(heights) // 2]
         short = []
         for number, height in enumerate(heights):
@@ -98,10 +101,11 @@ class HeadingDetector:
 
     def headings(self) -> list[Heading]:
         """Return the headings, in reading order."""
-        total = self.lines_by_size.total()
+        total = self.line_count
         if not total:
             return []
-        usual = self.lines_by_size.most_common(1)[0][0] / 2
+        # By characters: the indices of formulas are many lines, and small.
+        usual = self.chars_by_size.most_common(1)[0][0] / 2
         larger = [line for line in self.larger_lines if line.size > MIN_HEADING_SIZE_RATIO * usual]
         bold = self.bold_lines if len(self.bold_lines) <= MAX_HEADING_LINE_SHARE * total else []
         if len(larger) > MAX_HEADING_LINE_SHARE * total:
