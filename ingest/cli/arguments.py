@@ -22,7 +22,7 @@ COMMANDS = {
     "report": "write an HTML report: the index, its problems, its last run",
     "eval": "score the index on questions with known answers",
     "doctor": "check settings, identity, roles, services and roots, and say how to fix them",
-    "knowledge": "make a knowledge base over the index on Azure AI Search, for agents",
+    "knowledge": "create a knowledge base for agents from the index on Azure AI Search",
     "token-proxy": "let a local container sign in as you, without a key",
 }
 
@@ -191,7 +191,7 @@ def add_search(command: argparse.ArgumentParser) -> None:
         dest="figure_filter",  # `figures` is the setting of a run
         choices=[choice.value for choice in FigureFilter],
         default=FigureFilter.INCLUDE.value,
-        help="include the descriptions of figures, exclude them, or find them only (include)",
+        help="include the descriptions of figures, exclude them, or find only them (include)",
     )
     command.add_argument("--full", action="store_true", help="show whole chunks")
     command.add_argument(
@@ -290,7 +290,11 @@ def add_eval(command: argparse.ArgumentParser) -> None:
         help="tokens that --compare may embed (0 with a paid model, no limit with the local one)",
     )
     command.add_argument(
-        "--misses", type=positive, default=10, metavar="N", help="maximum misses to show (10)"
+        "--misses",
+        type=positive,
+        default=10,
+        metavar="N",
+        help="maximum number of misses to show (10)",
     )
 
 
@@ -401,7 +405,7 @@ def object_id(text: str) -> tuple[str, ...]:
 
 
 def object_ids(text: str) -> tuple[str, ...]:
-    """Parse object ids with commas between them; "" for none."""
+    """Parse object ids separated by commas; "" for none."""
     try:
         return parse_ids([part.strip() for part in text.split(",") if part.strip()], reserved=False)
     except ValueError as error:

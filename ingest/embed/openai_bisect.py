@@ -18,10 +18,10 @@ from ingest.errors import ConfigError
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
-# Of which a text is suspected only while the service embeds another one.
+# A text is suspected of these only while the service embeds another one.
 UNCERTAIN_CAUSES = (SplitCause.FAILURE, SplitCause.DENIAL)
 MAX_FAILURES = 3  # of a request, until its texts are suspected
-MAX_FAILURES_OF_PART = 2  # likewise, of a part of one
+MAX_FAILURES_OF_PART = 2  # of a request for a part of its texts
 CONFIRMATIONS = 2  # further attempts for a single text, each after a successful probe
 
 

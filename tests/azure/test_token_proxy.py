@@ -202,7 +202,7 @@ def test_no_other_file_is_overwritten(machine: Laptop, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(text)
     with started(machine, tmp_path, "--write", ".env") as process:
         assert process.wait() == 2
-    assert "holds something else" in process.stderr.text
+    assert "contains something else" in process.stderr.text
     assert (tmp_path / ".env").read_text() == text
 
 
