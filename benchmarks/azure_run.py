@@ -1,4 +1,4 @@
-"""How well requests to Azure are filled and overlapped, against the emulator on this machine.
+"""Size and concurrency of requests to Azure, against the emulator on this machine.
 
 Copies of the samples, 60 ms latency, no quota, 1,536 dimensions. The emulator is a process of its
 own on a core of its own; the run has the others, and all that is compared with it has the same. The
@@ -42,7 +42,7 @@ PAGES_COPIED = 43 + 7 + 4
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the emulator saw."""
+    """Requests that the emulator received."""
 
     embedded: list[tuple[int, int]]  # inputs and tokens of each request
     uploaded: list[int]  # actions in each request

@@ -1,4 +1,4 @@
-"""What a check of a large index costs: 100,000 documents of one chunk each, in a folder.
+"""Cost of a check of a large index: 100,000 documents of one chunk each, in a folder.
 
 The index is made here, as a run would leave it; the documents are not, so their
 root is not there, which is one finding. Then the very command that a schedule starts is measured:

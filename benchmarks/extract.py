@@ -1,4 +1,4 @@
-"""What extraction and chunking cost above the bare text engine, and what a second worker gives.
+"""Cost of extraction and chunking over the bare text engine, and the gain of a second worker.
 
 Numerator: `ingest.prepare.prepare`, all that a worker does for one document: read, hash, extract,
 clean, split, count tokens. Denominator: PDFium opening the same file and giving the text of every
@@ -79,7 +79,7 @@ def ordinary_pdfs(folder: Path) -> list[Path]:
 
 
 def task(file: Path) -> Task:
-    """What the pipeline would ask of a worker."""
+    """Task that the pipeline gives a worker."""
     status = file.stat()
     source = Source(str(file.parent), file.name, str(file), status.st_size, str(status.st_mtime_ns))
     return Task(source, "", RECIPE, "auto")
@@ -97,7 +97,7 @@ def prepared(task: Task) -> PreparedDocument | None:
 
 
 def asked(child: Child, task: Task) -> Any:
-    """The same in a child process."""
+    """Run a task in a child process."""
     with opened(task) as file:
         return child(task, file, owner="")
 
@@ -112,7 +112,7 @@ def bare(task: Task, file: BinaryIO | None = None, _: object = None) -> int:
 
 
 def overheads(tasks: Sequence[Task], pages: Sequence[int]) -> None:
-    """What preparing costs, file by file and over all, in this process."""
+    """Print the cost of preparing each file, and all, in this process."""
     ours, engines = 0.0, 0.0
     for item, count in zip(tasks, pages, strict=True):
         prepared(item)
@@ -133,7 +133,7 @@ def overheads(tasks: Sequence[Task], pages: Sequence[int]) -> None:
 
 
 def contained_overhead(tasks: Sequence[Task]) -> None:
-    """What preparing all files costs in sandboxes and on this side of their pipes.
+    """Print the cost of preparing all files in sandboxes, and in their parent.
 
     Each reader is kept for good, for a group of documents as in a run, or for one document.
     """

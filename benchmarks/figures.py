@@ -49,7 +49,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What was found in one document."""
+    """Figures found in one document."""
 
     name: str
     found: tuple[str, ...]  # kinds of the figures that were found

@@ -1,4 +1,4 @@
-"""What somebody who just cloned the repository waits for: the first run, a search, the help.
+"""Waiting times after cloning the repository: the first run, a search, the help.
 
 The commands are started as a user starts them, through `scripts/ingest` in an environment that is
 there already; the first run of all, which lets Python compile what it imports, is not counted, as

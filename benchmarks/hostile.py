@@ -1,4 +1,4 @@
-"""Whether files that mean harm can hurt a run, and what the worst of them cost.
+"""Damage that hostile files can do to a run, and the cost of the worst of them.
 
 The set is generated: bombs, loops, lies, the sample PDFs broken off at 200 places each, and 2,000
 copies of them with bytes flipped. First every file is read by itself, as a run reads it, which
@@ -51,7 +51,7 @@ UNREADABLE = {"scans"}  # folders of samples that have no text
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What became of one file that was read by itself."""
+    """Outcome of one file that was read by itself."""
 
     kind: Kind
     seconds: float
@@ -66,7 +66,7 @@ class Ending:
 
     @property
     def right(self) -> bool:
-        """Whether it ended in a way that is acceptable."""
+        """Return whether the outcome is acceptable."""
         return self.code in self.kind.acceptable
 
 
@@ -136,7 +136,7 @@ def one_by_one(docs: Path, kinds: dict[str, Kind], environment: dict[str, str]) 
 
 
 def ending(all_: Services, root: Root, kinds: dict[str, Kind], source: Source) -> Ending:
-    """What becomes of one file."""
+    """Read one file, and return its outcome."""
     kind, started = kinds[source.name], time.monotonic()
     try:
         made = all_.reader.prepare(root, Stale(source, None))
@@ -175,7 +175,7 @@ def all_at_once(place: Path, kinds: dict[str, Kind], environment: dict[str, str]
 
 
 def chunks(path: Path) -> int:
-    """How many chunks a local index holds."""
+    """Number of chunks in a local index."""
     db = sqlite3.connect(path)
     (count,) = db.execute("SELECT count(*) FROM chunks").fetchone()
     db.close()
@@ -189,7 +189,7 @@ def print_peaks(peaks: Peaks) -> None:
 
 
 def print_codes(codes: Sequence[str]) -> None:
-    """How many files ended how."""
+    """Print the number of files by outcome."""
     for code, count in Counter(codes).most_common():
         tell(f"  {code or 'read'}", f"{count:,}")
 

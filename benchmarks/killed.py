@@ -1,4 +1,4 @@
-"""What is paid twice if a run is killed with -9 at a random moment, at quotas of real deployments.
+"""Tokens paid twice if a run is killed at a random moment, at quotas of real deployments.
 
     benchmarks/killed.py [KILLS [SETTING]]
 

@@ -43,7 +43,7 @@ REPETITIONS = 3
 
 @dataclass(frozen=True, slots=True)
 class Peaks:
-    """What a run took."""
+    """Peak memory of a run."""
 
     embedded: int  # documents
     chunks: int

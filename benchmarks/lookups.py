@@ -1,4 +1,4 @@
-"""What it costs to look for the vectors of texts before they are paid for: paired runs.
+"""Cost of looking for the vectors of texts before paying for them: paired runs.
 
 One-page PDFs that no index knows, so that every look-up is in vain: a first run, into a new index;
 and the worst case, an addition to an index that has others. Of each pair of runs, one looks up and

@@ -1,4 +1,4 @@
-"""What the benchmarks share: figures and how they are printed, and many small PDFs.
+"""Helpers of the benchmarks: measurements, their output, and many small PDFs.
 
 Nothing here asserts: a slow machine gives slow figures, not a failure. Importing it makes `ingest`
 importable, so that every benchmark runs as `python benchmarks/NAME.py`. Started as a program it
@@ -40,7 +40,7 @@ SYLLABLES = [a + b for a in "bdfgklmnprstvz" for b in ("a", "e", "i", "o", "u", 
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """What one command took, its descendants included."""
+    """Resources that one command used, its descendants included."""
 
     wall: float  # seconds
     cpu: float  # seconds, user and system
@@ -69,7 +69,7 @@ def typical(values: Sequence[float]) -> float:
 
 
 def taken_in_turn(repetitions: int, *calls: Callable[[], T]) -> list[list[T]]:
-    """What each call gives, again and again, in turn: a slow spell of the machine meets all."""
+    """Results of calls repeated in turn, so that a slow spell of the machine affects all."""
     rounds = [[call() for call in calls] for _ in range(repetitions)]
     return [list(results) for results in zip(*rounds, strict=True)]
 

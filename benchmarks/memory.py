@@ -1,4 +1,4 @@
-"""Whether memory grows with the corpus: peak of a full run over 500 and over 5,000 documents.
+"""Growth of memory with the corpus: peak of a full run over 500 and over 5,000 documents.
 
 Each run is in a fresh process, because a peak cannot be taken back, and only that process is
 measured: its children read one document at a time. The model is a stand-in that makes a vector of

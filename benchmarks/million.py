@@ -1,4 +1,4 @@
-"""A million sources through a driver: what it keeps in memory, and whether it stays as fast.
+"""A million sources through a driver: its memory, and whether its speed stays constant.
 
 Listing and work are made up, and no PDF is read: a worker answers for a group at once. All else is
 what a run on a cluster has: the index that every tenth source is known to, the comparison, the
@@ -76,7 +76,7 @@ def made_up(engine: dask.DaskEngine) -> dask.DaskEngine:
 
 
 def making() -> Callable[[Group, Job], GroupResult]:
-    """What a worker does; made here, it goes there with its code."""
+    """Return the task of a worker; defined here, so that it is sent with its code."""
 
     def made(group: Group, _: Job) -> GroupResult:
         outcomes = tuple(

@@ -27,7 +27,7 @@ TICKS = os.sysconf("SC_CLK_TCK")  # of CPU, a second
 
 @dataclass(slots=True)
 class Cluster:
-    """Where it is, and the processes of it."""
+    """Address and processes of a cluster."""
 
     address: str
     scheduler: int  # process
@@ -83,7 +83,7 @@ def cluster(
 
 @contextmanager
 def kept_to(core: int | None) -> Iterator[None]:
-    """What this thread starts meanwhile runs on one core only."""
+    """Pin the processes that this thread starts meanwhile to one core."""
     before = os.sched_getaffinity(0)
     if core is not None:
         os.sched_setaffinity(0, {core})
@@ -115,7 +115,7 @@ def used(process: int) -> float:
 
 
 def stat(process: int) -> list[str]:
-    """What the kernel counts of a process, from its state on."""
+    """Statistics of a process from the kernel, from its state on."""
     return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
 
 

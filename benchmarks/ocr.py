@@ -1,4 +1,4 @@
-"""What the local OCR reads, and how fast, on one core.
+"""Accuracy and speed of the local OCR, on one core.
 
 The first page of each sample becomes a scan: drawn at 200 dpi, laid in askew, with grain, as a
 JPEG. What is recognised is held against the page's own text layer, after the same cleaning, spaces

@@ -57,7 +57,7 @@ CACHED_AS = "9b5ad71b2ce5302211f9c61530b329a4922fc6a4"
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What a run took, and what it left."""
+    """Cost of a run, and the size of its index."""
 
     wall: float  # seconds
     cpu: float  # seconds, of all its processes
@@ -171,7 +171,7 @@ def run(
 
 
 def held(environment: Mapping[str, str], only: str | None) -> int:
-    """How many documents of an index pass a filter."""
+    """Number of documents of an index that pass a filter."""
     os.environ |= environment
     endpoint, index = environment["AZURE_SEARCH_ENDPOINT"], environment["AZURE_SEARCH_INDEX"]
     with DefaultAzureCredential() as credential, SearchClient(endpoint, index, credential) as asked:
@@ -180,7 +180,7 @@ def held(environment: Mapping[str, str], only: str | None) -> int:
 
 
 def watched(call: Callable[[], T]) -> tuple[T, float]:
-    """What a call gives, and the most memory in MB that the commands it ran had at one moment."""
+    """Result of a call, and the peak memory in MB of the commands that it ran."""
     most = 0.0
     with ThreadPoolExecutor(1) as thread:
         result = thread.submit(call)

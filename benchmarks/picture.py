@@ -27,7 +27,7 @@ LEGEND = (
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """What was charged to a quota in one run; times are seconds from its first request."""
+    """Charges to a quota in one run; times are seconds from its first request."""
 
     title: str
     a_minute: float  # tokens: the limit

@@ -1,4 +1,4 @@
-"""How much of a quota a run uses, in real minutes: `ingest run` against the emulator, 350,000 TPM.
+"""Share of a quota that a run uses, in real time: `ingest run` on the emulator, 350,000 TPM.
 
 The emulator is a process of its own and answers as Azure does: it counts characters, not tokens,
 and its minute begins with the first request after the last one ended. What is measured is what it
@@ -46,7 +46,7 @@ ASKED = Request("POST", "/openai/v1/embeddings", {}, {}, b"")
 
 @dataclass(frozen=True, slots=True)
 class Charged:
-    """What the emulator saw; times are its clock's."""
+    """Requests to the emulator; times are by its clock."""
 
     ours: list[tuple[float, int]]  # when, tokens
     refused: list[float]
@@ -106,14 +106,14 @@ def measured(title: str, minutes: int, *, share: bool = False, nodes: int = 0) -
 
 
 def goals(*, share: bool, nodes: int) -> tuple[str, str]:
-    """What is to be used at least, and refused at most."""
+    """Targets: the minimum share used, and the maximum share refused."""
     if share:
         return "0.90", "3 %"
     return ("0.95", "1 %") if nodes else ("0.97", "0.5 %")
 
 
 def figures(charged: Charged, began: float, goals: tuple[str, str]) -> None:
-    """What the quota was charged in the steady minutes, and what it refused in all of them."""
+    """Tokens charged in the steady minutes, and requests refused in all of them."""
     minutes = int((charged.ours[-1][0] - began) / 60)
     steady, length = (began + 60, began + 60 * minutes), minutes - 1
     ours, others = within(charged.ours, *steady), within(charged.others, *steady)

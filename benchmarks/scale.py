@@ -1,4 +1,4 @@
-"""The same run on one machine, on a cluster of one node, and on one of two.
+"""One run on one machine, on a cluster of one node, and on a cluster of two.
 
 A node is a `dask worker` of its own that is kept to one core, its extraction child with it; the
 plain run that it is held against is kept to one core too. The emulator, with 60 ms latency and few

@@ -1,4 +1,4 @@
-"""How fast the local index answers, once it holds 50,000 chunks.
+"""Latency of searches in a local index of 50,000 chunks.
 
 The texts are the sample documents' sentences in a new order, with half of the words replaced by
 made-up ones whose frequencies fall as those of a language do (Zipf), because full-text search costs

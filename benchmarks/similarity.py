@@ -1,4 +1,4 @@
-"""How like the known text the text is that is read, ours against each engine's alone.
+"""Similarity of extracted text to the known text, ours against each engine's alone.
 
 The sample PDFs are typeset from `scripts/make_data/texts`, so it is known what they say. Three
 shares, the more the better: the words that both have (F1, each as often as it stands), the
@@ -61,7 +61,7 @@ Read = Callable[[bytes], str]
 
 @dataclass(frozen=True, slots=True)
 class Likeness:
-    """How like a known text another is: shares from 0 to 1."""
+    """Similarity of two texts: shares from 0 to 1."""
 
     words: float
     order: float
@@ -104,7 +104,7 @@ def by_pypdf(data: bytes) -> str:
 
 
 def known(source: str) -> list[str]:
-    """What a sample says, part by part, in reading order: a paragraph, an item, a cell."""
+    """Known text of a sample in reading order: paragraphs, items, cells."""
     from texts import parse
     from typeset import number_headings
 
@@ -136,7 +136,7 @@ def plain(text: str) -> str:
 
 
 def likeness(parts: Sequence[str], text: str, language: str) -> Likeness:
-    """How like the known parts a text is."""
+    """Similarity of a text to the known parts."""
     text = plain(text)
     wanted = " ".join(parts)
     solid, tight = wanted.replace(" ", ""), text.replace(" ", "")

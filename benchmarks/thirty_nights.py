@@ -67,7 +67,7 @@ SETTINGS = {
 
 @dataclass
 class Night:
-    """What became of one night."""
+    """Result of one night."""
 
     number: int
     code: int

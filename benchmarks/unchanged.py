@@ -1,4 +1,4 @@
-"""What a run, and a plan, cost that find nothing to do: 10,000 one-page PDFs, all in the index.
+"""Cost of a run, and of a plan, with nothing to do: 10,000 one-page PDFs, all in the index.
 
 The index is filled by the real `ingest run`, with the real model, and then the very same command
 is measured as a user or a schedule starts it: Python's start, the listing, the comparison with

@@ -17,7 +17,7 @@ from contextlib import closing, nullcontext
 from dataclasses import replace
 from functools import partial
 from queue import Empty, Queue
-from typing import TYPE_CHECKING, TypeAlias, cast
+from typing import TYPE_CHECKING, TypeAlias
 
 from ingest.commands.search.excerpts import add_excerpts
 from ingest.commands.search.outdated import mark_outdated
@@ -57,7 +57,7 @@ from ingest.pipeline.stages import ingest_root
 from ingest.pipeline.totals import RunTotals
 from ingest.sources import Root
 from ingest.sources.exclude import exclude_globs
-from ingest.sources.validation import LegacyRoot, LegacyRootAdapter, ValidatedRoot
+from ingest.sources.validation import LegacyRoot, RootLike, require_unique_names, split_roots
 
 if TYPE_CHECKING:
     from typing import Self
@@ -65,7 +65,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 logging.getLogger("ingest").addHandler(logging.NullHandler())
 
-RootLike: TypeAlias = "str | os.PathLike[str] | Root | LegacyRoot"
 RunFunction: TypeAlias = Callable[[Root, Services, Run], Iterator[RunEvent]]
 
 MAX_QUEUED_OUTCOMES = 1000
@@ -375,33 +374,3 @@ def override_settings(
     if embed:
         settings = replace(settings, embedder="local")  # so that no other embedder is set up
     return validate_settings(settings)
-
-
-def split_roots(roots: Sequence[RootLike]) -> tuple[list[str], list[Root]]:
-    """Split roots into names (paths and URLs) and custom roots.
-
-    Raises ConfigError for an empty name or no name, and TypeError for anything that is not a root.
-    """
-    named: list[str] = []
-    custom: list[Root] = []
-    for root in roots:
-        if isinstance(root, str | os.PathLike):
-            named.append(os.fspath(root))
-        elif hasattr(root, "list") and hasattr(root, "open"):
-            custom.append(ValidatedRoot(cast("Root", root)))
-        elif hasattr(root, "listed") and hasattr(root, "opened"):
-            custom.append(ValidatedRoot(LegacyRootAdapter(root)))
-        else:
-            raise TypeError(f"a root must be a path, a URL or a Root, not {type(root).__name__}")
-    if "" in named:
-        raise ConfigError('no root is given: name a folder, as in: ingest("docs/")')
-    return named, custom
-
-
-def require_unique_names(roots: list[Root]) -> list[Root]:
-    """Raise ConfigError if two roots share a name: each would remove the sources of the other."""
-    names = [root.name for root in roots]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"two roots are called {name!r}: give each its own name")
-    return roots

@@ -77,7 +77,7 @@ class Shelf:
 
 
 class OldShelf:
-    """A root as it was written for version 0.1."""
+    """A custom root with the protocol of version 0.1."""
 
     def __init__(self, shelf: Shelf) -> None:
         self.name, self.covers = shelf.name, shelf.covers
@@ -86,7 +86,7 @@ class OldShelf:
 
 @dataclass
 class Place:
-    """Where a run puts what it makes, with a stand-in for a model."""
+    """Index and settings of a test, with a stub for the model."""
 
     index: Path
     embeds: Embeds = field(default_factory=Embeds)
@@ -218,7 +218,7 @@ def test_a_root_that_breaks_off_removes_nothing(place: Place, shelf: Shelf) -> N
     """My database fails midway: its error is what I see, and the index keeps what it has."""
 
     class Lost(Exception):
-        """What the driver of a database raises."""
+        """Exception of a database driver."""
 
     class Breaking(Shelf):
         def list(self) -> Iterator[Source | ListingIssue]:
@@ -297,7 +297,7 @@ def test_what_is_no_root_is_refused_at_once(place: Place, shelf: Shelf) -> None:
 
 
 def lists(texts: Sequence[str]) -> list[list[float]]:
-    """What a simple function gives."""
+    """Vectors as lists, which a simple function returns."""
     return [[float(len(text))] * DIMENSIONS for text in texts]
 
 

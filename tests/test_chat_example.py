@@ -12,7 +12,7 @@ from tests.pipeline.test_runs_on_azure import client, first, run
 
 
 def test_the_chat_example_answers(azure: Azure, folder: Path, tmp_path: Path) -> None:
-    """Whoever copies it gets passages with citations, from the index that ingest filled."""
+    """A copy of the example returns passages with citations, from the index that ingest filled."""
     first(folder)
     run(folder, client(azure))
     (code,) = re.findall(

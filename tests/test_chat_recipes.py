@@ -24,7 +24,7 @@ RECIPES = re.findall(r"```sh\n(.*?)```", SECTION, re.DOTALL)
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_both_sides_of_a_recipe_mean_the_same_vectors(recipe: str) -> None:
-    """Index, field, model and dimensions; whoever leaves the sample's defaults says so to it."""
+    """Index, field, model and dimensions are those of the sample, or passed to it."""
     demo = DEMO_DEFAULTS | dict(re.findall(r"^azd env set (\w+) (\S+)", recipe, re.MULTILINE))
     settings = build_settings(dict(re.findall(r"^export (\w+)=(\S+)", recipe, re.MULTILINE)), {})
     (endpoint,) = embedding_endpoints(settings)

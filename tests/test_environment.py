@@ -56,7 +56,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def environment(checkout: Path, kind: str, **more: str) -> CompletedProcess[str]:
-    """What the other scripts call."""
+    """Run `scripts/environment`, which the other scripts call."""
     script = checkout / "scripts/environment"
     return called(script, kind, cwd=checkout.parent, **OFFLINE | {"INGEST_VENV": ""} | more)
 

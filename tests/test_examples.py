@@ -19,7 +19,7 @@ REFERENCE = (ROOT / "docs/api.md").read_text(encoding="utf-8")
 
 
 def said(name: str, *arguments: str, cwd: Path) -> list[str]:
-    """What an example says, a line each."""
+    """Lines that an example prints."""
     function = partial(run_script, ROOT / "examples" / name, *arguments)
     done = call_forked(function, cwd=cwd, env=environment())
     assert done.returncode == 0, done.stderr
@@ -77,7 +77,7 @@ def test_a_model_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_each_example_is_linked_from_the_reference() -> None:
-    """Whoever reads the reference finds programs to start from."""
+    """The reference links to programs to start from."""
     linked = set(re.findall(r"\.\./examples/(\w+\.py)", REFERENCE))
     assert linked == {path.name for path in EXAMPLES}
 

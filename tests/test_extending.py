@@ -40,7 +40,7 @@ def place(tmp_path: Path) -> Path:
 
 
 def output(place: Path, name: str) -> list[str]:
-    """What a program prints, a line each."""
+    """Lines that a program prints."""
     done = call_forked(partial(run_script, place / name), cwd=place, env=environment())
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.splitlines()

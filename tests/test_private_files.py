@@ -1,4 +1,4 @@
-"""What is written is for its owner only, and nothing is written through a symbolic link."""
+"""Private files: only their owner can read them, and nothing is written through a symbolic link."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]")
 
 
 class Score(NamedTuple):
-    """How like the known text another is: shares from 0 to 1."""
+    """Similarity to the known text: shares from 0 to 1."""
 
     words: float  # F1 of the words, each as often as it stands
     bigrams: float  # F1 of the pairs of neighbouring words

@@ -70,7 +70,7 @@ class Text:
 
     @property
     def kinds(self) -> set[str]:
-        """What there is to read besides paragraphs."""
+        """Kinds of blocks besides paragraphs."""
         kinds = {block.kind for block in self.blocks} - {"title", "heading", "paragraph"}
         if any(NOTE.search(line) for block in self.blocks for line in block.lines):
             kinds.add("footnotes")

@@ -19,7 +19,7 @@ class Cloud:
     """One cloud, by the name that `az cloud list` and Bicep's environment() give it."""
 
     name: str
-    authority: str  # host that signs in
+    authority: str  # host of the sign-in
     domains: tuple[str, ...]  # in which its services have their names
     scopes: Mapping[str, str] = field(default_factory=dict)  # by that of the public cloud
 

@@ -88,5 +88,7 @@ def parse_trusted_host(text: str) -> str:
     """Parse a host, or a domain with all hosts below it. Raises ValueError for anything else."""
     host = text.lower()
     if not AUTHORITY.fullmatch(host) or ("]" not in host and ":" in host):
-        raise ValueError("hosts such as gateway.contoso.com, or .contoso.com for all below")
+        raise ValueError(
+            "hosts such as gateway.contoso.com, or .contoso.com for all of its subdomains"
+        )
     return host

@@ -8,9 +8,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
 
+from ingest.cli.argument_types import age, count, object_id, object_ids, port, positive
 from ingest.config.declaration import Flag
 from ingest.config.settings import environment_settings
-from ingest.models import FigureFilter, __version__, parse_ids
+from ingest.models import FigureFilter, __version__
 
 COMMANDS = {
     "run": "update the index to match the roots",
@@ -22,7 +23,7 @@ COMMANDS = {
     "report": "write an HTML report: the index, its problems, its last run",
     "eval": "score the index on questions with known answers",
     "doctor": "check settings, identity, roles, services and roots, and say how to fix them",
-    "knowledge": "make a knowledge base over the index on Azure AI Search, for agents",
+    "knowledge": "create a knowledge base for agents from the index on Azure AI Search",
     "token-proxy": "let a local container sign in as you, without a key",
 }
 
@@ -191,7 +192,7 @@ def add_search(command: argparse.ArgumentParser) -> None:
         dest="figure_filter",  # `figures` is the setting of a run
         choices=[choice.value for choice in FigureFilter],
         default=FigureFilter.INCLUDE.value,
-        help="include the descriptions of figures, exclude them, or find them only (include)",
+        help="include the descriptions of figures, exclude them, or find only them (include)",
     )
     command.add_argument("--full", action="store_true", help="show whole chunks")
     command.add_argument(
@@ -290,7 +291,11 @@ def add_eval(command: argparse.ArgumentParser) -> None:
         help="tokens that --compare may embed (0 with a paid model, no limit with the local one)",
     )
     command.add_argument(
-        "--misses", type=positive, default=10, metavar="N", help="maximum misses to show (10)"
+        "--misses",
+        type=positive,
+        default=10,
+        metavar="N",
+        help="maximum number of misses to show (10)",
     )
 
 
@@ -362,55 +367,3 @@ ADD_ARGUMENTS = {
     "knowledge": add_knowledge,
     "token-proxy": add_token_proxy,
 }
-
-
-# Argparse puts the names of these functions into its messages: "invalid port value: 'x'".
-
-
-def port(text: str) -> int:
-    """Parse a TCP port; 0 is any free one."""
-    number = int(text)
-    if not 0 <= number < 65536:  # noqa: PLR2004
-        raise argparse.ArgumentTypeError("must be from 0 to 65535")
-    return number
-
-
-def count(text: str) -> int:
-    """Parse an integer of at least 0."""
-    number = int(text)
-    if number < 0:
-        raise argparse.ArgumentTypeError("must be 0 or more")
-    return number
-
-
-def age(text: str) -> float:
-    """Parse an age in seconds: "36h", "2d"."""
-    unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:])
-    number = float(text[:-1] if unit else text) * (unit or 1)
-    if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError("must be 0 or more")
-    return number
-
-
-def object_id(text: str) -> tuple[str, ...]:
-    """Parse the object id of a user."""
-    found = object_ids(text)
-    if len(found) != 1:
-        raise argparse.ArgumentTypeError("must be one object id")
-    return found
-
-
-def object_ids(text: str) -> tuple[str, ...]:
-    """Parse object ids with commas between them; "" for none."""
-    try:
-        return parse_ids([part.strip() for part in text.split(",") if part.strip()], reserved=False)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
-
-
-def positive(text: str) -> int:
-    """Parse an integer of at least 1."""
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be 1 or more")
-    return number

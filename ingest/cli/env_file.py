@@ -49,7 +49,7 @@ KEY_RECIPIENTS = {
 LOOPBACK_URL = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?(/.*)?")
 # A setting all the same: with it, the file could name the host that gets a token.
 ENVIRONMENT_ONLY = frozenset({"INGEST_TRUSTED_HOSTS"})
-# Dangerous if they were honoured, so whoever wrote them must learn that they are not.
+# Dangerous if they were honoured, so the author of the file must learn that they are not.
 WARNED_PATTERNS = (
     *("LD_*", "DYLD_*", "GCONV_PATH", "GLIBC_TUNABLES", "PYTHON*", "*_PROXY", "*_proxy"),
     *("*_CA_BUNDLE", "SSL_CERT_*", "SSLKEYLOGFILE", "*AUTHORITY_HOST", "*IDENTITY_ENDPOINT"),
@@ -69,7 +69,7 @@ def read_env_file() -> dict[str, str]:
 def check_key_hosts(environment: Mapping[str, str], given: Mapping[str, str]) -> None:
     """Raise ConfigError if `.env` alone names a host that would get a key of the environment.
 
-    Azure's own hosts cannot pass a key on to whoever wrote the file.
+    Azure's own hosts cannot pass a key on to the author of the file.
     """
     trusted = environment.get("INGEST_TRUSTED_HOSTS", "").lower().replace(",", " ").split()
     for key, (scope, names) in KEY_RECIPIENTS.items():
@@ -95,7 +95,7 @@ def warn_about_ignored() -> None:
     for name in sorted(parse_env_file()):
         if any(fnmatchcase(name, pattern) for pattern in WARNED_PATTERNS):
             log.warning(
-                "%s in %s is ignored, because whoever wrote the file could misuse it: set it in "
+                "%s in %s is ignored, because the author of the file could misuse it: set it in "
                 "the environment if you need it",
                 name,
                 ENV_FILE,
@@ -159,6 +159,6 @@ def check_outside_roots(roots: Sequence[str]) -> None:
             inside = folder.resolve()
             if any(place.is_relative_to(inside) for place in places):
                 raise ConfigError(
-                    f"{ENV_FILE} lies inside the root {root}, so whoever adds documents could "
+                    f"{ENV_FILE} lies inside the root {root}, so anyone who adds documents could "
                     "change the settings: start ingest in another folder, with the file there"
                 )

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from itertools import chain
 
 from ingest.cli import load_settings, logs, open_index_and_model
+from ingest.cli.progress import progress_logger
 from ingest.cli.run import named_roots
 from ingest.commands.eval.compare import (
     RecipeResult,
@@ -74,7 +75,10 @@ def main(options: argparse.Namespace) -> int:
     with open_index_and_model(settings, create_connections(settings)) as (index, model):
         totals = check_searchable(index, model, settings)
         weights = {*TRIED_WEIGHTS, index.hybrid_weight}
-        evaluation = evaluate(index, model, questions, weights=sorted(weights))
+        log_progress = progress_logger("question", quiet=options.quiet)
+        evaluation = evaluate(
+            index, model, questions, weights=sorted(weights), on_progress=log_progress
+        )
         fit = fit_weight(evaluation.ranks_by_weight, index.hybrid_weight)
     if options.json:
         print("\n".join(to_json(line) for line in evaluation_json(evaluation, fit)))

@@ -1,4 +1,4 @@
-"""`ingest knowledge`: make a knowledge base over the index, for agents."""
+"""`ingest knowledge`: create a knowledge base for agents from the index."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def main(options: argparse.Namespace) -> int:
     settings = load_settings(options)
     if index_location(settings).is_local:
         raise ConfigError(
-            "a knowledge base is made over an index on Azure AI Search: set AZURE_SEARCH_ENDPOINT"
+            "a knowledge base needs an index on Azure AI Search: set AZURE_SEARCH_ENDPOINT"
         )
     connections = create_connections(settings)
     with closing(connect_azure_index(settings, connections, may_be_absent=False)) as index:

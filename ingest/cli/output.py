@@ -169,8 +169,8 @@ class Display:
         elif time.monotonic() - self.last_line > PROGRESS_LOG_SECONDS / (2 if news else 1):
             self.last_wait = waiting
             self.write_line(
-                f"{self.sources:,} documents, {self.pages:,} pages, {self.chunks:,} chunks so far"
-                + (f", {waits}" if waits else ""),
+                f"{pluralize(self.sources, 'document')}, {pluralize(self.pages, 'page')}, "
+                f"{pluralize(self.chunks, 'chunk')} so far" + (f", {waits}" if waits else ""),
                 logging.INFO,
                 "progress",
                 sources=self.sources,

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ingest.cli import load_settings, open_index_and_model
+from ingest.cli.progress import progress_logger
 from ingest.commands.inspect.viewer import IndexAccess, inspect_sources
 from ingest.commands.report.duplicates import find_duplicates
 from ingest.commands.report.overview import Report, needs_action
@@ -42,7 +43,8 @@ def main(options: argparse.Namespace) -> int:
         report = build_report(index, index_name(settings), options.run)
         recipe = create_recipe(settings, take_stored_model(model, index))
         access = IndexAccess(settings, connections, index, recipe)
-        views = inspect_sources(report.records, options.inspect, access)
+        log_progress = progress_logger("document", quiet=options.quiet)
+        views = inspect_sources(report.records, options.inspect, access, log_progress)
     from ingest.commands.report.page import render_report
 
     text = render_report(report, views)

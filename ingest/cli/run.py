@@ -173,7 +173,7 @@ def run_and_show(
 
 
 def note_missing(missing: Sequence[str], totals: RunTotals) -> None:
-    """Note the roots that could not be opened, and log a warning of each."""
+    """Record the roots that could not be opened, and log a warning for each."""
     totals.unlisted += missing
     for reason in missing:
         log.warning("%s; the other roots are done", reason)

@@ -58,7 +58,7 @@ def main(options: argparse.Namespace) -> int:
 
 
 def announce(proxy: TokenProxy, options: argparse.Namespace, identity: str) -> None:
-    """Print whose tokens the proxy serves, and the variables that a client needs."""
+    """Print the account whose tokens the proxy serves, and the variables that a client needs."""
     shown = {} if options.write else proxy.environment
     if options.json:
         print(json.dumps({"event": "listening", "identity": identity, **shown}), flush=True)
@@ -110,7 +110,7 @@ def replace_file(file: Path, text: str, variables: Collection[str]) -> None:
     if file.exists():
         entries = file.read_text(errors="replace").splitlines() if file.is_file() else [""]
         if not all(entry.partition("=")[0] in variables for entry in entries):
-            raise ConfigError(f"--write {file}: holds something else; name another file")
+            raise ConfigError(f"--write {file}: contains something else; name another file")
     # mkstemp creates the file with mode 0600, so others can never read it.
     descriptor, path = tempfile.mkstemp(dir=file.absolute().parent)
     with os.fdopen(descriptor, "w") as temporary:

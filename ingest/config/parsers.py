@@ -72,7 +72,7 @@ def comma_separated(kind: Callable[[str], Any]) -> Callable[[str], tuple[Any, ..
         try:
             return tuple(kind(part.strip()) for part in text.split(",") if part.strip())
         except ValueError as error:
-            raise ValueError(f"{error}, or several with commas between") from None
+            raise ValueError(f"{error}, or several, separated by commas") from None
 
     return parse
 

@@ -137,7 +137,7 @@ class Settings:
         "INGEST_FIGURES_TO",
         "a folder, or a blob container's URL, that keeps the images of described figures "
         "([figures.md](figures.md#images)); unset: they are not kept",
-        flag=Flag("keep the images of described figures there: a folder, or a container", "PLACE"),
+        flag=Flag("store the images of described figures in this folder or container", "PLACE"),
     )
     verify_text: float = setting_field(
         0.0,
@@ -229,7 +229,7 @@ class Settings:
         "a root without any PDF is meant to be empty: remove what the index has of it",
         parse_bool,
         flag=Flag(
-            "a root without any PDF is meant to be empty: remove what the index has of it (no)"
+            "accept a root without any PDF as empty: remove its documents from the index (no)"
         ),
     )
     exclude: tuple[str, ...] = setting_field(

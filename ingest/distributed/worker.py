@@ -84,7 +84,7 @@ class EngineSlot:
             return
         all_taken = self.taken_count == len(self.group.sources)
         self.is_tail = all_taken and self.session.tail_slots.acquire(blocking=False)
-        # A new coordinator can only start in a slot that nobody occupies.
+        # A new coordinator can only start in a free slot.
         if self.is_tail or self.session.links.is_waiting():
             self.is_released = True
             self.session.links.release_slot()

@@ -162,7 +162,7 @@ def checksum(record: np.void) -> int:
 
 
 def hash_text(text: str) -> bytes:
-    """Return the hash by which a text is known."""
+    """Return the key of a text in the journal."""
     return hashlib.sha256(text.encode()).digest()
 
 

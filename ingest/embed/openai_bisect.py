@@ -19,9 +19,9 @@ from ingest.runtime.retry import CONFIRMATIONS, MAX_FAILURES, MAX_FAILURES_OF_SU
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
-# Of which a text is suspected only while the service embeds another one.
+# A text is suspected of these only while the service embeds another one.
 UNCERTAIN_CAUSES = (SplitCause.FAILURE, SplitCause.DENIAL)
-MAX_FAILURES_OF_PART = 2  # of a request with a part of the texts of one that failed
+MAX_FAILURES_OF_PART = 2  # of a request for a part of the texts of one that failed
 
 
 def embed_parts(

@@ -16,7 +16,7 @@ SCHEDULED_RETIREMENTS = {
     "text-embedding-3-small": date(2027, 4, 15),
     "text-embedding-ada-002": date(2027, 4, 15),
 }
-NOTICE_DAYS = 270  # before the date, from which on the remedy is told
+NOTICE_DAYS = 270  # before the date; from then on, the remedy is reported
 
 
 @dataclass(frozen=True, slots=True)

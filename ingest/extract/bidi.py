@@ -97,7 +97,7 @@ def find_numbers(
 ) -> Iterator[tuple[int, int]]:
     """Yield the start and end of each number; the groups of figures after a plus are one number.
 
-    The annex would turn the groups of a telephone number around, so nobody lets it.
+    The annex would reverse the groups of a telephone number, so no program follows it there.
     """
     end = span[0]
     for match in number.finditer(shown, *span):

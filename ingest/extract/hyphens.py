@@ -248,7 +248,7 @@ def is_broken_word(
 
 
 def is_broken_capitals(before: str, after: str, vocabulary: Vocabulary) -> bool:
-    """Return whether a word in capitals was broken, which the document writes in one piece."""
+    """Return whether a word in capitals was hyphenated at a line end, and is one word elsewhere."""
     if not (before.isupper() and after.isupper() and len(before) > 1 < len(after)):
         return False
     first, last = before.casefold(), after.casefold()

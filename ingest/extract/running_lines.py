@@ -1,6 +1,6 @@
 """Remove running headers and footers: lines that repeat on many pages. Pure.
 
-A line with a number that differs from page to page is one only if that is the number of the page:
+A line whose number changes from page to page is one only if that is the number of the page:
 an invoice, a ticket or "Week 3" counts with the pages too, and is what people search for.
 """
 

@@ -102,7 +102,7 @@ class CompositeIndex(SqliteState):
         figures: FigureFilter = FigureFilter.INCLUDE,
     ) -> list[Hit]:
         search = getattr(self.store, "search_permitted", None)
-        if search is None and person is None:  # a store of somebody else
+        if search is None and person is None:  # a user-supplied store of version 0.1
             return search_distinct(
                 lambda depth: self.store.search(text, vector, mode, depth),
                 top,

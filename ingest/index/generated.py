@@ -1,4 +1,4 @@
-"""The line that marks the text of a chunk as generated. Pure."""
+"""Line that marks the text of a chunk as generated. Pure."""
 
 from __future__ import annotations
 

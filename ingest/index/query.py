@@ -14,7 +14,9 @@ def clean_query(text: str) -> str:
     """
     query = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip()
     if not query:
-        raise ConfigError("the query is empty; as in: ingest search notice period")
+        raise ConfigError(
+            "the query is empty: pass a question or words, as in: ingest search notice period"
+        )
     if len(query) > MAX_QUERY_CHARS:
         raise ConfigError(
             f"the query has {len(query):,} characters, and at most {MAX_QUERY_CHARS:,} are looked "

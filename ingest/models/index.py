@@ -1,4 +1,4 @@
-"""What an index stores and finds: records, chunks, cached pages and hits."""
+"""Values that an index stores and finds: records, chunks, cached pages and hits."""
 
 from __future__ import annotations
 

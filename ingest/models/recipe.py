@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 # Literals, not defaults: a changed default must change the digest.
 UNCHANGED_AT: dict[str, object] = {"figures": ""}
 DESCRIBES = "describe "  # in a recipe's `figures`, before the model that describes them
-IMAGES_IN = ", images in "  # there too, before the place that keeps their images
+IMAGES_IN = ", images in "  # then, before the folder or container that keeps their images
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,7 +97,7 @@ class Permissions:
         }.isdisjoint(self.groups)
 
 
-# A filter lists ids with commas between them.
+# A filter separates ids by commas.
 ID_PATTERN = re.compile(r"[^\s,'\"\[\]]{1,256}")
 
 

@@ -163,7 +163,7 @@ class RunRecorder:
         with self.services.times.wait_for(INDEX_ANSWER):
             save_run_summary(summary, self.services.index)
             self.save_marks(summary)
-        if not self.run.stop.is_requested():  # giving room back may take a while
+        if not self.run.stop.is_requested():  # reclaiming space may take a while
             try:
                 self.services.index.reclaim_space()
             except IngestError as error:

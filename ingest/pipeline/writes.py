@@ -82,7 +82,7 @@ class EmbeddedBatch(NamedTuple):
 
 
 def is_new_chunk(item: object) -> TypeGuard[NewChunk]:
-    """Return whether an item must be embedded; other items pass the embedding stage."""
+    """Return whether an item must be embedded; others pass the embedding stage unchanged."""
     return isinstance(item, NewChunk)
 
 

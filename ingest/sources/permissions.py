@@ -66,7 +66,7 @@ def parse_permissions(text: str) -> PermissionRules:
             raise ValueError(f'"{glob}" needs {OIDS} or {GROUPS}: "{glob}" = {{ {OIDS} = [] }}')
         lists = {name: given.get(name, []) for name in (OIDS, GROUPS)}
         if not all(isinstance(ids, list) for ids in lists.values()):
-            raise ValueError(f'"{glob}": {OIDS} and {GROUPS} are lists')
+            raise ValueError(f'"{glob}": {OIDS} and {GROUPS} must be lists')
         rules.append((glob, Permissions(parse_ids(lists[OIDS]), parse_ids(lists[GROUPS]))))
     return tuple(rules)
 

@@ -7,10 +7,11 @@ would be read again in every run, so neither may reach the comparison with the i
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Protocol, TypeAlias, cast
 
 from ingest.errors import ConfigError, DocumentError
 from ingest.models import Code, ListingIssue, Source, Unread, is_document_name, parent_name
@@ -31,6 +32,9 @@ class LegacyRoot(Protocol):
     def listed(self) -> Iterator[Source | ListingIssue | Unread]: ...
 
     def opened(self, source: Source) -> AbstractContextManager[BinaryIO]: ...
+
+
+RootLike: TypeAlias = "str | os.PathLike[str] | Root | LegacyRoot"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +128,33 @@ def is_file(stream: BinaryIO) -> bool:
     Having a `fileno` is not enough: that of a gzip stream is the compressed file's.
     """
     return isinstance(getattr(stream, "raw", stream), io.FileIO)
+
+
+def split_roots(roots: Sequence[RootLike]) -> tuple[list[str], list[Root]]:
+    """Split roots into names (paths and URLs) and custom roots.
+
+    Raises ConfigError for an empty name or no name, and TypeError for anything that is not a root.
+    """
+    named: list[str] = []
+    custom: list[Root] = []
+    for root in roots:
+        if isinstance(root, str | os.PathLike):
+            named.append(os.fspath(root))
+        elif hasattr(root, "list") and hasattr(root, "open"):
+            custom.append(ValidatedRoot(cast("Root", root)))
+        elif hasattr(root, "listed") and hasattr(root, "opened"):
+            custom.append(ValidatedRoot(LegacyRootAdapter(root)))
+        else:
+            raise TypeError(f"a root must be a path, a URL or a Root, not {type(root).__name__}")
+    if "" in named:
+        raise ConfigError('no root is given: name a folder, as in: ingest("docs/")')
+    return named, custom
+
+
+def require_unique_names(roots: list[Root]) -> list[Root]:
+    """Raise ConfigError if two roots share a name: each would remove the sources of the other."""
+    names = [root.name for root in roots]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"two roots are called {name!r}: give each its own name")
+    return roots

@@ -1,4 +1,4 @@
-"""Who the process is, from what is set and what the machine has."""
+"""Choice of the credential, from the settings and the machine."""
 
 from __future__ import annotations
 

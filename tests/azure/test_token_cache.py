@@ -299,7 +299,7 @@ def test_a_500_of_the_identity_endpoint_is_told_as_one(
             self.send_error(500)
 
         def log_message(self, *_: object) -> None:
-            """Say nothing."""
+            """Log nothing."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Broken) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()

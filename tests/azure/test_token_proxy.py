@@ -1,4 +1,4 @@
-"""A container signs in as whoever is signed in on its host. Real processes, the real SDK."""
+"""A container signs in as the user who is signed in on its host. Real processes, the real SDK."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def proxy(tmp_path: Path, machine: Laptop) -> Iterator[Running]:
 
 
 def asked(proxy: Running, scope: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """What the real SDK makes of the proxy, in another process."""
+    """Result of the real SDK against the proxy, in another process."""
     env = environment() | {"NO_PROXY": "127.0.0.1"} | proxy.variables | more
     return call_forked(partial(print_token, scope), cwd=proxy.file.parent, env=env)
 
@@ -202,7 +202,7 @@ def test_no_other_file_is_overwritten(machine: Laptop, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(text)
     with started(machine, tmp_path, "--write", ".env") as process:
         assert process.wait() == 2
-    assert "holds something else" in process.stderr.text
+    assert "contains something else" in process.stderr.text
     assert (tmp_path / ".env").read_text() == text
 
 
@@ -231,7 +231,7 @@ def test_it_ends_with_the_shell_that_started_it(machine: Laptop, tmp_path: Path)
 
 
 def test_what_happens_is_json_too(proxy: Running, machine: Laptop, tmp_path: Path) -> None:
-    """A script can watch who asks."""
+    """A script can follow the requests for tokens."""
     proxy.end()
     with started(machine, tmp_path, "--write", "identity.env", "--json") as process:
         appeared(proxy.file)

@@ -46,14 +46,14 @@ class Judges:
     validator: Path
 
     def invalid(self, file: Path) -> str:
-        """What is wrong with the page as HTML."""
+        """Errors in the HTML of the page."""
         command = ["node", self.validator, "--preset", "recommended", "--formatter", "text", file]
         return subprocess.run(
             list(map(str, command)), capture_output=True, text=True, check=False
         ).stdout
 
     def barriers(self, page: Page) -> list[str]:
-        """What keeps somebody from using the page as it is now."""
+        """Accessibility violations of the page as it is now."""
         page.evaluate(self.axe.read_text())
         found: Any = page.evaluate("axe.run()")
         return [

@@ -72,7 +72,7 @@ def test_it_does_not_choose_who_gets_my_key(key: str, name: str, url: str) -> No
 
 
 def test_inside_a_root_it_ends_the_command(command: Command, tmp_path: Path) -> None:
-    """Whoever adds documents does not choose the index; and I am told what to do."""
+    """A person who adds documents does not choose the index; a message says what to do."""
     (tmp_path / ".env").write_text("INGEST_INDEX=elsewhere\n")
     for arguments, more in ((("run", "."), {}), (("doctor",), {"INGEST_ROOT": "."})):
         done = command(*arguments, **more)

@@ -1,4 +1,4 @@
-"""What a run leaves alone, as a person or a schedule is told of it."""
+"""Excluded documents, as a run reports them to a person or a scheduler."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_an_excluded_document_does_not_cry_for_ever(command: Command, docs: Path
 def test_a_rebuild_keeps_what_the_index_has_of_an_excluded_document(
     command: Command, docs: Path
 ) -> None:
-    """Another recipe takes reading it anew; one without chunks is left out as in a run."""
+    """Another recipe needs it to be read again; one without chunks is left out as in a run."""
     command("run", "docs")
     anew = command(
         "rebuild", "--chunk-tokens", "64", "--exclude", "b*.pdf", "--exclude", "gone.pdf"

@@ -1,4 +1,4 @@
-"""What people see of the outcomes of figures: in a run's summary, the status and the report."""
+"""Outcomes of figures in a run's summary, the status and the report."""
 
 from __future__ import annotations
 

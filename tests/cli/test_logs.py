@@ -1,4 +1,4 @@
-"""What stderr gets: lines for people, or an object a line for machines that ask for it."""
+"""Logs on stderr: lines for people, or JSON objects if asked for."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_the_form_can_be_chosen(command: Command, tmp_path: Path, form: tuple[st
 def test_the_last_line_says_what_the_exit_code_means(
     well: Path, arguments: list[str], last: str
 ) -> None:
-    """Whoever reads the end of a log knows what to make of it, without a table of numbers."""
+    """I understand the end of a log without a table of exit codes."""
     done = ingested(well, *arguments)
 
     line = done.stderr.splitlines()[-1]

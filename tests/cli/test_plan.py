@@ -1,4 +1,4 @@
-"""What a plan says to a person: what matters, with where it is from, and nothing of nothing."""
+"""Output of a plan: the relevant figures with their origin, and no lines about nothing."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def data(page: str) -> dict[str, list[list[object]]]:
-    """What the page's list is made of."""
+    """Data of the page's list."""
     (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page)
     found: dict[str, list[list[object]]] = json.loads(text)
     return found

@@ -1,4 +1,4 @@
-"""What `ingest search` prints of a hit."""
+"""Output of `ingest search`."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_programs_get_page_heading_and_excerpt() -> None:
 
 
 def test_nothing_foreign_moves_the_cursor() -> None:
-    """Whoever fills a shared index cannot write on my terminal; Persian joiners stay."""
+    """A person who fills a shared index cannot write on my terminal; Persian joiners stay."""
     evil = "\x1b[2J\x9b1A\u202etxt\ud800"
     fields = FIELDS | {"source": f"{evil}.pdf", "page_label": evil, "content": f"a\u200cb {evil}"}
     fields["page_labels"] = [evil, evil]

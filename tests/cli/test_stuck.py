@@ -86,7 +86,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
 
 
 def until(true: Callable[[], object]) -> bool:
-    """Whether something becomes true while one can wait for it."""
+    """Return whether a condition becomes true before a timeout."""
     pause = threading.Event()
     return any(true() or pause.wait(0.1) for _ in range(10 * PATIENCE))
 

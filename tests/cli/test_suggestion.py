@@ -1,4 +1,4 @@
-"""What to try next: the last line of a run that a person started."""
+"""Suggestion of a next command: the last line of a run that a person started."""
 
 from __future__ import annotations
 

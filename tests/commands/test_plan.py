@@ -1,4 +1,4 @@
-"""How long and how large: figures from what is known, and none where nothing is."""
+"""Estimates of time and size: from what is known, and none where nothing is."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
 
 
 def take(index: Index, wanted: Manifest, *, take_over: bool = False) -> None:
-    """What a run does once it holds the index."""
+    """Check the recipe as a run does once it holds the index."""
     check_format(index, "docs")
     check_recipe(index, wanted, "docs", RATES, take_over=take_over)
 

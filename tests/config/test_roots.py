@@ -66,7 +66,7 @@ def filled(folder: Path) -> Path:
 def test_what_is_a_name_and_what_is_a_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever has folders with an equals sign in their names reads them as before."""
+    """Folders with an equals sign in their names are read as before."""
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "year=2026/a.pdf", "x")
     assert split_name("handbook=./docs") == ("handbook", "./docs")

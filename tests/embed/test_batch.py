@@ -55,7 +55,7 @@ def arriving(gaps: Sequence[float]) -> tuple[Iterator[int], Callable[[], float]]
 
 
 def sizes(gaps: Sequence[float]) -> list[int]:
-    """How many texts are in each list that is made of items that arrive like that."""
+    """Number of texts in each batch of items that arrive like that."""
     items, clock = arriving(gaps)
     made: Iterator[list[int] | str] = fill_batches(
         items, is_size, lambda size: size, max_items=99, max_tokens=lambda: 99, clock=clock

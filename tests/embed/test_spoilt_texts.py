@@ -1,4 +1,4 @@
-"""Texts that a model cannot embed: each costs its document, and never the run."""
+"""Texts that a model cannot embed fail their document, and never the run."""
 
 from __future__ import annotations
 

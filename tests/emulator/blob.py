@@ -156,7 +156,7 @@ class Storage:
         return Response(HTTPStatus.OK, body, {"Content-Type": "application/xml"})
 
     def access_control(self, container: str, path: str) -> Response:
-        """Who may do what with a file or a folder, as headers. Raises Failure."""
+        """Access control list of a file or folder, as headers. Raises Failure."""
         if not self.hierarchical:
             raise Failure(HTTPStatus.CONFLICT, "OperationNotSupportedOnPathType")
         with self.lock:

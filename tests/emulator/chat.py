@@ -71,7 +71,7 @@ class Chat(Quotas):
 
     @property
     def codes(self) -> Counter[str]:
-        """How often each picture was described."""
+        """Number of descriptions of each picture."""
         return Counter(one.code for one in self.asked)
 
     def complete(self, body: Json, model: str, request: Request) -> Response:
@@ -155,7 +155,7 @@ class Chat(Quotas):
         return picture.convert("RGB")
 
     def check_format(self, given: object) -> bool:
-        """Whether the answer must keep to a schema. Raises Refused if that is none."""
+        """Return whether the answer must follow a schema. Raises Refused if that is invalid."""
         if given is None:
             return False
         if not isinstance(given, dict) or given.get("type") != "json_schema":
@@ -196,7 +196,7 @@ class Chat(Quotas):
         return answer(200, {**made, "choices": [choice], "usage": usage}, headers)
 
     def describe(self, asked: Asked) -> str:
-        """What the model says of a picture."""
+        """Description of a picture by the model."""
         more = self.answers.get(asked.code, {})
         if isinstance(more, str):
             return more
@@ -233,7 +233,7 @@ def image_tokens(model: str, size: tuple[int, int]) -> int:
 
 
 def is_strict(schema: object) -> bool:
-    """Whether every object of a schema has all its fields required, and no others."""
+    """Return whether each object of a schema requires all of its fields, and allows no others."""
     if not isinstance(schema, dict):
         return False
     if schema.get("type") == "object":

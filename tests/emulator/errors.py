@@ -1,4 +1,4 @@
-"""Why AI Search turns a request down, in its own words."""
+"""Error messages of AI Search, in its own words."""
 
 from __future__ import annotations
 

@@ -43,7 +43,7 @@ class Gate:
 
 @contextmanager
 def held(azure: Azure, service: str, path: str = "", after: int = 0) -> Iterator[Gate]:
-    """While it lasts, requests to a service are held at a gate, but for the first ones."""
+    """Hold requests to a service, except the first ones, until the context ends."""
     gate = Gate(after)
     planned = azure.faults.add(gate.fault(), service, path=path)
     try:

@@ -79,7 +79,7 @@ def longest(lags: list[Json]) -> float:
 
 
 def rate_headers(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """What a success says of the quotas, as the emulator's setting has it."""
+    """Quota headers of a successful response, as the emulator is set."""
     told = {name.split("-")[2]: n for name, n in headers.items() if name.startswith("x-ratelimit-")}
     if told and set(told.values()) == {"-1"}:
         return ("-1",)
@@ -87,7 +87,7 @@ def rate_headers(headers: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def retry_headers(headers: Mapping[str, str]) -> tuple[str, ...]:
-    """What a 429 says of the time to wait, as the emulator's setting has it."""
+    """Retry headers of a 429, as the emulator is set."""
     names = ("retry-after", "retry-after-ms", "x-ratelimit-reset")
     found = {name.removesuffix("-tokens").removesuffix("-requests") for name in headers}
     return tuple(name for name in names if name in found)

@@ -13,7 +13,7 @@ NEVER = 86_400  # the seconds to wait for something that waiting does not help
 
 
 class Refused(Exception):
-    """The request ends here, with this response."""
+    """The emulator refuses the request with this response."""
 
     def __init__(self, response: Response, kind: str = "") -> None:
         super().__init__(response.status)

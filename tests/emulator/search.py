@@ -570,7 +570,7 @@ def pick(item: Json, only: Sequence[str]) -> Json:
 
 
 def permitted(hits: list[tuple[Json, float]], request: Request) -> list[tuple[Json, float]]:
-    """What a query without anybody's token finds in an index with permission filters."""
+    """Documents that a query without a user's token finds in an index with permission filters."""
     if request.headers.get("x-ms-enable-elevated-read") == "true":
         return hits
     return [hit for hit in hits if "all" in (*hit[0].get("oids", ()), *hit[0].get("groups", ()))]

@@ -55,7 +55,7 @@ SLOW, FAST = 1.0, 1 / 3  # shares of the delay
 
 @dataclass
 class Index:
-    """An index. Whoever reads or writes its documents holds `lock`."""
+    """An index. Code that reads or writes its documents holds `lock`."""
 
     definition: Json
     etag: str

@@ -305,7 +305,7 @@ def test_embeddings_can_come_in_any_order(azure: Azure, client: openai.OpenAI) -
 
 
 def test_what_was_embedded_twice_is_known(azure: Azure, client: openai.OpenAI) -> None:
-    """I can see what I would have paid for twice."""
+    """I see which texts I would have paid for twice."""
     embed(client, ["a", "b"])
     embed(client, ["b", "c"])
     assert azure.openai.repeated == {"b": 2}

@@ -40,7 +40,7 @@ def encrypted(user: str) -> bytes:
 
 @pytest.mark.parametrize("extractor", ["auto", "pdfium", "pypdf"])
 def test_every_engine_reads_text_and_structure(extractor: str) -> None:
-    """Title, headings, labels and text are the same whoever reads them."""
+    """Title, headings, labels and text are equal, whichever engine reads them."""
     outline = [(1, "Tools", 1), (2, "Mills", 2)]
     data = pdf("All about tools", "More about mills", "", title="Handbook", outline=outline)
 

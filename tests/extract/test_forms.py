@@ -1,4 +1,4 @@
-"""What people filled in and wrote on the pages."""
+"""Text of form fields and annotations."""
 
 from __future__ import annotations
 

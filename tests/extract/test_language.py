@@ -1,4 +1,4 @@
-"""Which language a document is in."""
+"""Detection of a document's language."""
 
 from __future__ import annotations
 

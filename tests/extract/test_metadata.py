@@ -1,4 +1,4 @@
-"""What documents say of themselves, and what of it is believed."""
+"""Metadata of documents, and which of it is trusted."""
 
 from __future__ import annotations
 

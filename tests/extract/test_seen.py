@@ -1,4 +1,4 @@
-"""What a reader of the page sees is in the index, and nothing that no viewer shows."""
+"""Visible text is indexed, and text that no viewer shows is not."""
 
 from __future__ import annotations
 

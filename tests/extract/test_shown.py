@@ -1,4 +1,4 @@
-"""What a viewer shows beside the content of the pages, and pages that the count leaves out."""
+"""Text that a viewer shows besides the pages' content, and pages that the page count leaves out."""
 
 from __future__ import annotations
 

@@ -192,7 +192,7 @@ def test_what_is_uploaded_is_found(index: Index) -> None:
     ],
 )
 def test_both_spellings_of_a_compound_are_found(index: Index, written: str, question: str) -> None:
-    """With a hyphen or without one, in wide letters or plain ones, whoever wrote it how."""
+    """With a hyphen or without one, in full-width letters or plain ones."""
     said = entry("d" * 40, written)
     index.upload([A, B, C, said])
 
@@ -693,7 +693,7 @@ def test_workers_see_whether_their_run_holds_the_index(index: Index, tmp_path: P
 
 
 def test_an_index_says_which_model_filled_it(index: Index, tmp_path: Path) -> None:
-    """A rebuild with another model knows it, and so does whoever opens the index later."""
+    """A rebuild with another model knows it, and so does a later process."""
     index.hold()
     index.close()
     other = again(index, tmp_path)

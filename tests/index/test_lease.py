@@ -198,7 +198,7 @@ def held_until(made: World, when: datetime, who: str, **more: object) -> None:
 
 @pytest.mark.parametrize("is_renewed", [False, True])
 def test_a_lease_dated_in_the_future_blocks_nobody_for_days(*, is_renewed: bool) -> None:
-    """A clock was three days fast. Whoever does not renew a lease does not hold it."""
+    """A clock was three days fast: a lease that is not renewed is not held."""
     made = world(lag=0.0)
     started, future = made.clock.now(), made.clock_time() + timedelta(days=3)
     held_until(made, future, f"{ANOTHER_MACHINE}:77")

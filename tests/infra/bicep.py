@@ -1,4 +1,4 @@
-"""What a Bicep file declares, passes on and refers to. Syntax and names only: it is no compiler."""
+"""Declarations, parameters and references of a Bicep file. Syntax and names only: no compiler."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def walk(node: Node) -> Iterator[Node]:
 
 
 def target(node: Node) -> str:
-    """What a resource is, `type@version`, or the path of a module."""
+    """Type of a resource, `type@version`, or the path of a module."""
     return text(node.named_children[1])
 
 
@@ -129,13 +129,13 @@ def members(node: Node) -> set[tuple[str, str]]:
 
 
 def is_key(node: Node) -> bool:
-    """Whether it names a property rather than a value."""
+    """Return whether it names a property rather than a value."""
     parent = node.parent
     return bool(parent and parent.type == "object_property" and parent.named_children[0] == node)
 
 
 def is_function(node: Node) -> bool:
-    """Whether it is called."""
+    """Return whether it is called."""
     parent = node.parent
     return bool(
         parent
@@ -145,7 +145,7 @@ def is_function(node: Node) -> bool:
 
 
 def inside_type(node: Node) -> bool:
-    """Whether it is part of a parameter's type."""
+    """Return whether it is part of a parameter's type."""
     while node.parent:
         if node.type == "type":
             return True

@@ -12,7 +12,7 @@ SHELLS = ["sh", *filter(shutil.which, ["pwsh"])]
 
 
 def script(shell: str, name: str) -> list[str]:
-    """Command that runs a script, without the profile of whoever runs the tests."""
+    """Command that runs a script without the user's profile."""
     if shell == "sh":
         return [str(ROOT / f"scripts/{name}.sh")]
     pwsh = shutil.which(shell)

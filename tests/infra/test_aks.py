@@ -37,7 +37,7 @@ def only(kind: str) -> Document:
 
 @cache
 def definition(kind: str) -> Draft202012Validator:
-    """What the operator accepts as a kind, and nothing beside it."""
+    """Schema of a kind that the operator accepts, without unknown fields."""
     path = files("dask_kubernetes").joinpath(
         f"operator/deployment/helm/dask-kubernetes-operator/crds/{kind.lower()}.yaml"
     )
@@ -60,7 +60,7 @@ def closed(schema: Any) -> Any:
 
 
 def refusal(document: Document) -> str:
-    """Why a cluster would refuse the document; "" if it would not."""
+    """Reason why a cluster would refuse the document; "" if it would not."""
     try:
         valid(document)
     except ValidationError as error:
@@ -233,7 +233,7 @@ def test_a_driver_has_the_time_to_end_in_order() -> None:
 
 
 def test_nobody_else_reaches_the_scheduler() -> None:
-    """Its ports run code for whoever asks: the network lets in who belongs there, by one label."""
+    """Its ports run any code they are sent, so the network admits only pods with one label."""
     policy = only("NetworkPolicy")["spec"]
     ours, operator = policy["ingress"]
     assert policy["podSelector"] == {}

@@ -290,7 +290,7 @@ def test_the_roles_are_the_documented_ones() -> None:
 
 
 def test_nobody_gets_more_than_needed() -> None:
-    """The host reads PDFs and writes documents; the index is made by whoever deploys."""
+    """The host reads PDFs and writes documents; the person who deploys creates the index."""
     host, deployer = MAIN.modules["hostRoles"], MAIN.modules["deployerRoles"]
     assert text(at(host, "params.blobs")) == "read"
     assert text(at(host, "params.createsIndex")) == "privateEndpoints"

@@ -47,7 +47,7 @@ def of(stage: str, word: str) -> list[str]:
 
 
 def context(folder: Path) -> Path:
-    """What .dockerignore lets through, which is all that a build can see."""
+    """Files that .dockerignore lets through, which is all that a build can see."""
     rules = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] != "#"]
     assert rules[0] == "*"
     kept = [line[1:] for line in rules if line.startswith("!")]
@@ -95,7 +95,7 @@ def build(folder: Path, **arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the last stage copies out of the first."""
+    """Paths that the last stage copies out of the first."""
     return shared(tmp_path_factory, "image", fill) / "opt/ingest"
 
 

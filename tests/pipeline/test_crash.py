@@ -68,7 +68,7 @@ class Mortal(SqliteIndex):
 
 
 def before(folder: Path) -> None:
-    """What the first, undisturbed run finds."""
+    """Documents of the first, undisturbed run."""
     write(folder / "changed.pdf", *(prose(topic, 12) for topic in ("lathes", "mills")))
     write(folder / "gone.pdf", prose("cranes", 12))
     write(folder / "same.pdf", prose("files", 3))
@@ -76,7 +76,7 @@ def before(folder: Path) -> None:
 
 
 def after(folder: Path) -> None:
-    """What the run that dies finds."""
+    """Documents of the run that dies."""
     pages = [prose(topic, 12) for topic in ("saws", "lathes", "drills")]
     write(folder / "changed.pdf", *pages, age=50)
     write(folder / "new.pdf", *["The same words on every page, again and again."] * 20)

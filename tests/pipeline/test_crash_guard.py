@@ -100,7 +100,7 @@ def test_what_ends_the_process_is_left_alone_in_the_end(bench: Bench) -> None:
 
 @pytest.mark.parametrize("only", [False, True])
 def test_six_kills_over_an_innocent_file_do_not_condemn_it(bench: Bench, *, only: bool) -> None:
-    """Whoever stops the job each time it reads this one has nothing against it."""
+    """A job that is stopped each time it reads this document does not count against it."""
     for path in bench.folder.glob("*.pdf"):
         if only and path.name != "poison.pdf":
             path.unlink()

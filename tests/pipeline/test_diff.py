@@ -272,7 +272,7 @@ def portfolio(*names: str) -> Record:
 
 
 def kinds(changes: list[Change]) -> dict[str, str]:
-    """What each change is, by name."""
+    """Kind of each change, by name."""
     return {
         c.record.source
         if isinstance(c, Vanished)

@@ -176,7 +176,7 @@ def test_a_run_that_ends_is_no_failure_of_a_figure(bench: Bench) -> None:
 
 
 def test_a_description_is_for_those_who_may_read_its_document(bench: Bench) -> None:
-    """Whoever may not read a report does not find its charts either."""
+    """A user who may not read a report does not find its charts either."""
     report = PreparedDocument("f", 3, 0, "", (), described=(DESCRIBED,))
     (chunk,) = insert_figure_chunks(report, B.source, RECIPE).chunks
     source = replace(B.source, fields=Permissions(("ann",)).to_values())

@@ -1,4 +1,4 @@
-"""Who may read a document, from what says so to what a search finds."""
+"""Permissions of documents, from their source to the hits of a search."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def run(world: World, root: Guarded, process: Process | None = None) -> dict[str
 
 
 def readers(folder: Path) -> dict[str, set[Permissions]]:
-    """Who may read the chunks of each document, as the index has it."""
+    """Permissions of the chunks of each document, as the index has them."""
     index = SqliteIndex(folder, MODEL, DIMENSIONS, create=False)
     found: dict[str, set[Permissions]] = {}
     for source, text in index.db.execute("SELECT source, readers FROM chunks"):

@@ -190,7 +190,7 @@ def embed_pairs(items: Iterable[Item], sent: list[str]) -> Iterator[EmbeddedBatc
 
 
 def services(remembered: int) -> Services:
-    """What the two stages use: the model's dimensions, and a cache of some vectors."""
+    """Services of the two stages: the model's dimensions, and a cache of some vectors."""
     recent = RecentVectors(remembered * DIMENSIONS * 4)
     embedder = SimpleNamespace(dimensions=DIMENSIONS)
     return cast("Services", SimpleNamespace(recent_vectors=recent, embedder=embedder))

@@ -1,4 +1,4 @@
-"""What runs pay for: it is in the index, it is what they say, and it stays within the limit.
+"""Spending of runs: it is in the index, matches what they report, and stays within the limit.
 
 The pipeline, the client, the SDK and the local index are the real ones; the service is the
 emulator's, without sockets. Time passes only by waiting, and a night is one run with a deadline.
@@ -204,7 +204,7 @@ def sometimes(random: Random, share: float, kinds: Sequence[Fault]) -> Callable[
 
 
 def spoil(kind: str, odd: str, text: str) -> str:
-    """What becomes of the vector of one odd text."""
+    """Replace the vector of one odd text."""
     return kind if text == odd else ""
 
 

@@ -234,7 +234,7 @@ def digest(*parts: str) -> str:
 
 
 def read(root: Root, stale: Stale) -> PreparedDocument | None:
-    """What a document is made of; None if it is as it was."""
+    """Chunks of a document; None if it has not changed."""
     assert isinstance(root, Words)
     name = stale.source.name
     if name not in root.files:
@@ -461,7 +461,7 @@ def live(world: World, seed: int) -> None:
 
 
 def race(world: World, seed: int) -> list[int | None]:
-    """Two runs at once, whose requests take turns by chance; their exit codes."""
+    """Exit codes of two concurrent runs whose requests interleave at random."""
     random, condition = Random(seed), threading.Condition()
     alive, turn = {0, 1}, [0]
     codes: list[int | None] = [None, None]

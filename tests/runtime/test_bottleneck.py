@@ -1,4 +1,4 @@
-"""What a run waited for, in one line."""
+"""Bottleneck of a run, in one line."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def times(**spells: tuple[float, float]) -> Stopwatch:
 
 
 def test_the_quota_is_named_with_the_one_that_would_do() -> None:
-    """I can go to whoever grants quota and say how much, and what for."""
+    """I know how much quota to ask for, and why."""
     spent = times(tokens=(681, 681), service=(200, 700), reading=(160, 300), writing=(40, 60))
 
     said = find_bottleneck(spent, 840, CAPACITY)

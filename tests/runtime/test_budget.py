@@ -1,4 +1,4 @@
-"""A budget: never exceeded, whoever asks at the same time, and final once it is used up."""
+"""A budget is never exceeded by concurrent callers, and is final once it is used up."""
 
 from __future__ import annotations
 

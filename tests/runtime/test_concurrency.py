@@ -1,4 +1,4 @@
-"""Items in parts, taken by turns."""
+"""Items are split into parts, which are processed in turn."""
 
 from __future__ import annotations
 

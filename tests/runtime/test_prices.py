@@ -1,4 +1,4 @@
-"""What it costs, by whose word and of which day."""
+"""Prices: from the settings or the list, with their date."""
 
 from __future__ import annotations
 

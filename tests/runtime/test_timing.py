@@ -1,4 +1,4 @@
-"""Where the time goes."""
+"""Stopwatch: the time that each activity takes."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_time_that_turns_out_to_be_lost_is_counted_afterwards() -> None:
 
 
 class Seen:
-    """Who watches, and remembers all of it."""
+    """Observer that records all calls."""
 
     def __init__(self) -> None:
         self.told: list[tuple[object, ...]] = []

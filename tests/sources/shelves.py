@@ -24,7 +24,7 @@ NUMBERS = itertools.count(1)
 
 
 class Shelf(Protocol):
-    """Where somebody else puts PDFs, and a run reads them."""
+    """A place where a person puts PDFs, and a run reads them."""
 
     # the root as a run sees it
     root: Root
@@ -91,7 +91,7 @@ def container(url: str, storage: BlobStorageClient, most: int = 100) -> Containe
 
 
 def token() -> TokenCache:
-    """What lets this process in, as the managed identity that its environment names."""
+    """Token of the managed identity that the environment names."""
     return TokenCache(
         SharedCredential(lambda: create_credential("", "", hosted=True)), STORAGE_SCOPE
     )

@@ -1,4 +1,4 @@
-"""What every kind of root must do, asked of each. A new one is a shelf more in `shelf`."""
+"""Contract that every kind of root fulfils. A new one is one more parameter of `shelf`."""
 
 from __future__ import annotations
 

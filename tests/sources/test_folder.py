@@ -241,7 +241,7 @@ def test_a_file_that_becomes_a_pipe_is_not_waited_for(folder: Path) -> None:
 
 
 def test_a_pipe_that_looks_like_the_file_is_not_read(folder: Path) -> None:
-    """Whoever gives a pipe the size and time of the listed file does not hold up the run."""
+    """A pipe that was given the size and time of the listed file does not block the run."""
     (folder / "a.pdf").touch()
     (root,) = parse_folder_roots([str(folder)])
     (source,) = root.list()

@@ -92,8 +92,8 @@ def prepare_repair(
 ) -> Pending[RecordCheck | SourceResult | None]:
     """Repair a suspect, or mark its record so that the pipeline reads the source again.
 
-    The result is the suspect if it was marked, or what was deleted if that repaired it; None if a
-    run is writing it, or if it cannot be read again.
+    The result is the suspect if its record was marked, the deletions if they repaired it, or None
+    if a run is writing it or it cannot be read again.
     """
     done: Pending[RecordCheck | SourceResult | None] = Pending(None, None)
     if isinstance(case, InProgress):

@@ -179,7 +179,8 @@ def check_sandbox(context: DoctorContext) -> str:
         pool.close()
     if missing := missing_layers(layers):
         raise ConfigError(f"{missing}: use another kernel or container, or read trusted PDFs only")
-    return f"all layers hold: {', '.join(found)}"
+    calls = "".join(f"; {text}" for text in found[len(layers) :])
+    return f"all layers are active: {', '.join(layers)}{calls}"
 
 
 def check_roots(context: DoctorContext) -> DoctorFinding:

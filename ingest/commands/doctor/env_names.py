@@ -89,7 +89,7 @@ def find_contradictions(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def find_cloud_conflicts(environment: Mapping[str, str]) -> Iterator[str]:
-    """Find services of another cloud than the one to sign in to, and say so."""
+    """Report services of another cloud than the one to sign in to."""
     given = {name: environment.get(name, "") for name in SERVICE_VARIABLES}
     found = {name: cloud for name, text in given.items() if (cloud := cloud_of(text))}
     try:

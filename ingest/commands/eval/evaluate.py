@@ -7,7 +7,7 @@ lacks is distinguished from one that the search did not find.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -64,9 +64,11 @@ def evaluate(
     questions: Sequence[Question],
     *,
     weights: Sequence[float] = (),
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> Evaluation:
     """Ask every question in every search mode, and in hybrid searches with each of the weights.
 
+    `on_progress` is called with the numbers of questions that were asked, and of all.
     Raises ServiceError or ConfigError.
     """
     known = chunks_by_source(index, questions)
@@ -74,7 +76,8 @@ def evaluate(
     vectors = embed_questions(embedder, [question.text for question in questions])
     answered: dict[Mode, list[AnsweredQuestion]] = {mode: [] for mode in Mode}
     ranks: dict[float, list[list[int]]] = {weight: [] for weight in weights}
-    for question, vector in zip(questions, vectors, strict=True):
+    for done, (question, vector) in enumerate(zip(questions, vectors, strict=True)):
+        on_progress(done, len(questions))
         key = answer_key(question, known)
         asked_by = {
             mode: vector if uses_vector(mode, question.text, embedder.model) else None

@@ -7,7 +7,7 @@ affected.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
@@ -66,11 +66,15 @@ class IndexAccess:
 
 
 def inspect_sources(
-    records: Sequence[Record], names: Sequence[str], access: IndexAccess
+    records: Sequence[Record],
+    names: Sequence[str],
+    access: IndexAccess,
+    on_progress: Callable[[int, int], None] = lambda _done, _total: None,
 ) -> list[InspectedSource]:
     """Read the named sources, or those chosen by default, and compare them with the index.
 
     A source that cannot be opened or read is returned with its error. `records` may lack chunk ids.
+    `on_progress` is called with the numbers of sources that were read, and of all.
     Raises ConfigError for a name that matches no source.
     """
     for name in names:
@@ -82,7 +86,10 @@ def inspect_sources(
     with closing(Viewer(access, {choice.record.root for choice in choices})) as viewer:
         threads = ThreadPoolExecutor(count_cores(), "viewer")
         try:
-            views = list(threads.map(viewer.view, choices))
+            views = []
+            for view in threads.map(viewer.view, choices):
+                views.append(view)
+                on_progress(len(views), len(choices))
         finally:
             threads.shutdown(cancel_futures=True)
     return [

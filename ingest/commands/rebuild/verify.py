@@ -191,7 +191,7 @@ def pair_records(
 def check_losses(
     lost_documents: Sequence[LostDocument], sources: int, *, prune: bool, max_deletes: int | None
 ) -> None:
-    """Raise ConfigError if more documents are lost than a run would remove, or as allowed."""
+    """Raise ConfigError if more documents are lost than a run would remove or the options allow."""
     limit = (
         max_deletes if max_deletes is not None else default_deletion_limit(sources) if prune else 0
     )

@@ -109,7 +109,7 @@ def as_figure(one: Seen, number: int, turn: Turn, lines: Lines) -> Figure:
 def add_alternatives(
     seen: list[Seen], tagged: Sequence[TaggedFigure], objects: PageObjects, turn: Turn
 ) -> None:
-    """Give the figures their alternative texts; a tagged figure that was not found is one."""
+    """Add alternative texts to the figures, and tagged figures that were not found."""
     boxes = read_content_boxes(objects, turn) if tagged else {}
     for one in tagged:
         parts = [box for content in one.contents for box in boxes.get(content, ())]

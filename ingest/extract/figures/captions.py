@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from ingest.extract.figures.shapes import Box, height_of, width_of
 
-# No hiragana: it makes words of sentences, and a label is a noun.
+# No hiragana: it inflects the words of a sentence, and a label is a noun.
 LETTER = r"[^\s\d.,:;()\[\]{}/\\|*•·\-–—+=<>_&%$€£#@!?\"'“”„«»‘’、。，．；（）「」！？ぁ-ゖ]"
 NUMBER = r"(?:\d{1,3}[a-z]?|[A-Z]\.?\d{1,3})(?:[.\-–‑]\d{1,3}){0,3}[a-z]?"
 # "Figure 3.", "Abb. 3", "Fig. n.º 2-1:", "図3", "รูปที่ 3"; or "3. ábra", "2 pav.". What follows a

@@ -53,7 +53,7 @@ def build_source(
     if wanted not in names:
         raise ConfigError(
             f"{found.name} has no semantic configuration, which a knowledge source needs: add one, "
-            "or make the index anew (ingest rebuild)"
+            "or create the index again (ingest rebuild)"
         )
     readable = {field.name for field in found.fields if field.retrievable is not False}
     cited = (profile.field_of(value) for value in CITED_VALUES)

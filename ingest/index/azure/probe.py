@@ -29,7 +29,7 @@ EMPTY_BATCH_STATUSES = (HTTPStatus.BAD_REQUEST, HTTPStatus.NOT_FOUND)
 def check_write_access(index: AzureIndex) -> None:
     """Raise RoleError or ConfigError if the identity may not write documents.
 
-    An empty batch takes the role that a full one takes.
+    An empty batch requires the role that a full one requires.
     """
 
     def ask() -> None:

@@ -367,7 +367,7 @@ class ForeignTarget(OwnTarget):
             self.raise_if_refused(page)
 
     def raise_if_refused(self, chunks: Sequence[Values]) -> None:
-        """Write chunks. Raises ServiceError if one is refused."""
+        """Write chunks. Raises ServiceError if the index refuses one."""
         self.documents.raise_if_refused(self.write_documents(chunks))
 
     def copies(self, root: str | None = None) -> Iterator[list[Values]]:

@@ -25,7 +25,7 @@ PARTS = (
     ("words", "word index"),
     ("chunks", "texts"),
     ("sqlite_autoindex_chunks", "texts"),
-    ("", "records and all else"),
+    ("", "records and other data"),
 )
 
 

@@ -67,7 +67,7 @@ class FileBudget:
     def count_answer(self, task: Task, size: int) -> None:
         """Count the bytes of an answer. Raises DocumentError if they are too many for one file.
 
-        The answer about the file itself may have the size of any document's.
+        The answer for the file itself has the limit of any document.
         """
         self.answer_bytes += size
         if task.attachment_path and self.answer_bytes > MAX_ANSWER_BYTES:

@@ -68,14 +68,14 @@ class FigureCache:
         return replace(task, entry=seen, draw=draw)
 
     def load(self, task: FigureTask) -> tuple[Described | None, int]:
-        """Return what the entry has of a figure, or else how often it was tried in vain."""
+        """Return the description in the entry, or None and the number of failed attempts."""
         entry = task.entry
         if entry.recognised is None:
             return None, int(entry.operation) if entry.operation.isdecimal() else 0
         try:
             return described_from_json(entry.recognised.text), 0
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            return None, 0  # of another version, or of somebody else's index
+            return None, 0  # written by another version or another program
 
     def save(self, task: FigureTask, made: Described, picture: bytes | None = None) -> FigureTask:
         """Save an outcome, and the picture that it is of; return the task with the new entry."""

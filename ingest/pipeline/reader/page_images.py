@@ -84,7 +84,7 @@ def accept_pages(task: RenderTask, answer: dict[int, str] | bytes) -> dict[int, 
     if isinstance(answer, bytes) or not answer.keys() <= set(task.pages):
         raise InvalidAnswerError("it is not about the pages that were asked for")
     if not all(PAGE_HASH.fullmatch(value) for value in answer.values()):
-        raise InvalidAnswerError("it has a hash that is none")
+        raise InvalidAnswerError("it has an invalid hash")
     return answer
 
 

@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 
 AZURE_LOGGER = "azure.monitor"
 CLOSE_TIMEOUT_SECONDS = 5.0  # to send the rest at the end of a run
-CLOSE_TIMEOUT_AFTER_LOSS_SECONDS = 1.0  # likewise, if some telemetry was lost before
+CLOSE_TIMEOUT_AFTER_LOSS_SECONDS = 1.0  # the same, if some telemetry was lost before
 
 # Azure's exporter would report its own statistics to Microsoft and fetch its configuration from
 # there. (The last variable keeps it from reading global providers.)
@@ -77,7 +77,7 @@ def start_sdk(
     run_info: RunInfo,
     credential: Callable[[str], TokenCredential],
 ) -> Iterator[Telemetry]:
-    """Start the SDK. If that fails, a warning is logged and the run goes on without telemetry."""
+    """Start the SDK. If that fails, a warning is logged and the run continues without telemetry."""
     environment.update(EXPORTER_OPT_OUTS)
     with count_losses() as losses:
         try:

@@ -54,7 +54,7 @@ class Access:
 
 
 def parse_access(acl: str, owner: str, group: str, wanted: str) -> Access:
-    """Parse who has the permission `wanted` from the headers of a path. Raises ValueError."""
+    """Parse the ids with the permission `wanted` from the headers of a path. Raises ValueError."""
     entries = [parse_entry(text) for text in acl.split(",") if not text.startswith("default:")]
     mask = next((entry.granted for entry in entries if entry.kind == "mask"), wanted)
     users: dict[str, bool] = {}
@@ -84,7 +84,7 @@ def parse_entry(text: str) -> Entry:
     """Parse `kind:id:rwx`. Raises ValueError."""
     kind, oid, granted = text.strip().split(":")
     if kind not in {"user", "group", "mask", "other"} or len(granted) != len("rwx"):
-        raise ValueError(f"{text!r} is no entry of an access control list")
+        raise ValueError(f"{text!r} is not an entry of an access control list")
     return Entry(kind, oid, granted)
 
 

@@ -78,11 +78,11 @@ class Shelf:
         return [e for e in check_index(self.scope(*names, **more)) if isinstance(e, CheckFinding)]
 
     def passed(self) -> list[InProgress]:
-        """What a check passed over."""
+        """Sources that a check skipped."""
         return [e for e in check_index(self.scope()) if isinstance(e, InProgress)]
 
     def repair(self, *names: Path | str, **more: bool) -> list[RunEvent]:
-        """What a repair settled."""
+        """Results of a repair."""
         return list(repair_index(self.scope(*names, **more)))
 
     def forget(self, root: str) -> list[SourceResult]:

@@ -1,4 +1,4 @@
-"""An index broken by hand in every way, found to be so, and mended for what is really lacking."""
+"""Checks find each kind of damage to an index, and a repair embeds only what is missing."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def tear(shelf: Shelf) -> None:
 
 
 def refuse(shelf: Shelf) -> None:
-    """What a run leaves that had a chunk refused: it failed, with ids that may exist."""
+    """Leave a record as a run whose chunk was refused does: failed, with ids that may exist."""
     record = shelf.record("a.pdf")
     refused: dict[str, Any] = {"outcome": "failed", "code": "refused", "pending": ("f" * 40,)}
     shelf.index.save(replace(record, **refused)).result()
@@ -99,7 +99,7 @@ def orphan(shelf: Shelf) -> None:
 
 @dataclass(frozen=True)
 class Break:
-    """What is done to an index, what is to be found, and how many chunks it costs to mend it."""
+    """Damage to an index, the expected finding, and the chunks that repairing it costs."""
 
     do: Callable[[Shelf], None]
     found: list[str]

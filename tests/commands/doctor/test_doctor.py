@@ -39,12 +39,12 @@ OTHER = "99999999-8888-7777-6666-555555555555"
 
 
 def examined(azure: Azure, root: str = str(ROOT / "data"), **more: str) -> list[DoctorFinding]:
-    """What the doctor finds, of a client of the emulator with these settings."""
+    """Findings of the doctor for a client of the emulator with these settings."""
     return list(diagnose(azure.environment | more, {}, {}, [root]))
 
 
 def wrong(found: list[DoctorFinding]) -> dict[str, str]:
-    """What is wrong, by check."""
+    """Problems by check."""
     return {finding.check: finding.text for finding in found if finding.verdict is WRONG}
 
 
@@ -550,7 +550,7 @@ def test_a_container_is_looked_into(azure: Azure) -> None:
 
 
 def with_scans(azure: Azure, **more: str) -> list[DoctorFinding]:
-    """What it finds where scanned pages go to Document Intelligence."""
+    """Findings where scanned pages go to Document Intelligence."""
     return examined(azure, **{"INGEST_OCR": azure.ocr_endpoint} | more)
 
 

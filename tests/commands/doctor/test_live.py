@@ -89,7 +89,7 @@ def test_an_identity_without_roles_records_how_it_is_refused(azure: Azure) -> No
 def test_the_emulator_behaves_as_the_recording_says(
     azure: Azure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever has a subscription makes the tests more real: lags, headers, sizes and bodies."""
+    """A user with a subscription makes the tests more real: lags, headers, sizes and bodies."""
     denied = {"status": 403, "headers": {"x-ms-region": "here"}, "body": "in other words"}
     lags = [{"first": 0.1, "settled": 8.0, "back": 0}, {"first": 0.1, "settled": 2.0, "back": 0}]
     recording = {

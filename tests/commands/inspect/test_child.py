@@ -1,4 +1,4 @@
-"""What is shown of a document is what was read from it, and marked where it is drawn."""
+"""The inspector shows the text that was read, and marks where it is drawn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which sources a report shows page by page, and what it says of them."""
+"""Sources that a report shows page by page, and what it shows of them."""
 
 from __future__ import annotations
 

@@ -259,7 +259,7 @@ def test_dying_around_the_switch_leaves_one_index_or_the_other(library: Library,
 
 
 def test_a_search_never_fails_or_comes_back_empty(library: Library) -> None:
-    """Whoever asks while indexes are made, switched and removed gets answers all the time."""
+    """Searches get answers while indexes are created, switched and removed."""
     over, faults, asked = threading.Event(), list[str](), itertools.count()
 
     def ask() -> None:

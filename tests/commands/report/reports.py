@@ -81,7 +81,7 @@ def run(name: str = RUN, day: int = 24, chunks: int = 60) -> Summary:
 
 
 def report(*records: Record, chunks: tuple[StoredChunk, ...] = (), **more: object) -> Report:
-    """What there is to show of these."""
+    """Report on these records."""
     made = Report(
         index=".ingest",
         chunks=sum(r.chunks for r in records),

@@ -1,4 +1,4 @@
-"""What a report says, as values."""
+"""Content of a report, as values."""
 
 from __future__ import annotations
 

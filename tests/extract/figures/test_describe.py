@@ -1,4 +1,4 @@
-"""What a model says of a figure, before it is believed."""
+"""Checks of a model's description of a figure."""
 
 from __future__ import annotations
 

@@ -328,7 +328,7 @@ def test_ordinary_text_has_no_headings() -> None:
 
 
 def letters(text: str) -> Counter[str]:
-    """What of a text must never be lost: all but white space, and what Markdown adds."""
+    """Characters that must never be lost: all but white space, and what Markdown adds."""
     return Counter(c for c in text if not c.isspace() and c not in "|-\\\ufffe")
 
 

@@ -1,4 +1,4 @@
-"""What a page's answer means: text, tables, confidence."""
+"""Parser of a page's OCR result: text, tables, confidence."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def note() -> GreyImage:
 
 
 def scanned(*pictures: GreyImage, hidden: str = "") -> bytes:
-    """A PDF whose pages are pictures, with a text that nobody sees."""
+    """A PDF whose pages are images, with an invisible text layer."""
     file = io.BytesIO()
     canvas = Canvas(file, invariant=1)
     for picture in pictures:

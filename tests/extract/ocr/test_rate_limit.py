@@ -1,4 +1,4 @@
-"""How often a service is asked, in a time of our own."""
+"""Rate of requests to an OCR service, in simulated time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What whoever took over a reader may try. Each reader imports this, so it imports little."""
+"""Attacks that an attacker in a sandbox may try. Each reader imports this, so it imports little."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Attempt = Callable[[Path, int], object]  # of a folder and a port
 
 
 class Evil:
-    """Pickled, it is a call of any function in whoever reads it."""
+    """Pickled, it calls any function in the process that unpickles it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -124,7 +124,7 @@ HARM: dict[str, Callable[[], object]] = {
 
 
 def harm(name: str) -> str:
-    """What came of an attempt to harm the parent."""
+    """Result of an attempt to harm the parent."""
     try:
         HARM[name]()
     except PermissionError:
@@ -135,7 +135,7 @@ def harm(name: str) -> str:
 
 
 def result(name: str, folder: Path, port: int) -> str:
-    """What came of an attempt."""
+    """Result of an attempt."""
     try:
         ALL[name](folder, port)
     except PermissionError:
@@ -146,7 +146,7 @@ def result(name: str, folder: Path, port: int) -> str:
 
 
 def behave(task: tuple[str, Path, int], file: BinaryIO, on_page: OnPage) -> object:
-    """What whoever took over a reader may want."""
+    """Act as an attacker in a sandbox."""
     how, folder, port = task
     if how in ALL:
         return result(how, folder, port)

@@ -1,4 +1,4 @@
-"""What a document may do to its reader. Each reader imports this, so it imports little."""
+"""Ways in which a document may harm its reader. Each reader imports this, so it imports little."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ingest.models import Code
 
 
 def behave(how: str, file: BinaryIO, on_page: OnPage) -> str:
-    """What a document may do to its reader."""
+    """Do to the reader what the document's name says."""
     if how == "read":
         return file.read().decode()
     if how == "hang":

@@ -60,7 +60,7 @@ class Night:
 
     @property
     def outcomes(self) -> dict[str, dict[str, Any]]:
-        """What became of each kind."""
+        """Outcome of each kind of file."""
         return {
             line["source"].removesuffix(".pdf"): line
             for line in self.said

@@ -1,4 +1,4 @@
-"""Whoever takes over a reader by means of a PDF has gained nothing. Tried, not read off."""
+"""An attacker who takes over a reader by means of a PDF gains nothing: each attack is tried."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ linux = pytest.mark.skipif(sys.platform != "linux", reason="what holds there is 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Iterator[Path]:
-    """A folder that whoever runs this may do anything in, with a file and a socket."""
+    """A folder with a file and a socket, in which the user of the test may do anything."""
     (tmp_path / "file").write_text("secret")
     with socket.socket(socket.AF_UNIX) as theirs:
         theirs.bind(str(tmp_path / "socket"))
@@ -247,7 +247,7 @@ def test_the_numbers_are_those_of_this_kernels_headers() -> None:
 
 
 def decision(lines: list[isolation.Instruction], arch: int, number: int, *arguments: int) -> int:
-    """What the kernel would make of a system call, by a filter of these instructions."""
+    """Decision of the kernel about a system call, by a filter of these instructions."""
     memory = {isolation.NUMBER_OFFSET: number, isolation.ARCHITECTURE_OFFSET: arch}
     memory |= {
         isolation.ARGUMENTS_OFFSET + 8 * place: value for place, value in enumerate(arguments)

@@ -75,7 +75,7 @@ def test_a_reader_has_read_no_other_owners_documents() -> None:
 
 
 def test_the_process_is_given_an_open_file(tmp_path: Path) -> None:
-    """What reads a document needs no path to it: it may be gone by then, or never have had one."""
+    """The reader needs no path to a document, which may be gone by then, or never have had one."""
     children = SandboxPool(behave, SandboxLimits(30, 1024))
     try:
         for text in ("first", "second"):
@@ -215,7 +215,7 @@ def test_a_hang_ends_when_nobody_is_left_to_end_it() -> None:
 
 
 def alive(pid: int) -> bool:
-    """Whether a process goes on; one that nobody has buried yet does not."""
+    """Return whether a process is running; a zombie is not."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

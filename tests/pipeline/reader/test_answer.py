@@ -69,7 +69,7 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def accepted(answer: object, task: Task = TASK) -> PreparedDocument | None:
-    """What the parent makes of an answer."""
+    """Decision of the parent about an answer."""
     return accept_document(task, decode(VALUE + msgspec.msgpack.encode(answer)))
 
 

@@ -1,4 +1,4 @@
-"""What a taken-over reader, or a picture, can do by way of descriptions of figures."""
+"""Attacks by descriptions of figures, from a compromised reader or a picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a page is and what it looks like, as a child process says."""
+"""Hash and image of a page, as a child process returns them."""
 
 from __future__ import annotations
 

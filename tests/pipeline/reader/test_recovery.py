@@ -269,7 +269,7 @@ def test_what_crashes_one_engine_is_read_by_the_other(
 
 
 def test_a_forced_engine_gets_a_second_chance_itself(tmp_path: Path) -> None:
-    """Whoever asked for one engine never gets the text of another."""
+    """If I choose one engine, I never get the text of the other."""
     extractors = []
 
     def read(task: Task, file: BinaryIO, limits: SandboxLimits) -> PreparedDocument:

@@ -1,4 +1,4 @@
-"""What telemetry is sent to: an OTLP collector and the ingestion of Application Insights."""
+"""Receivers of telemetry: an OTLP collector, and the ingestion endpoint of Application Insights."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Collector:
         return sum(number(point) for point in self.matching(metric, wanted))
 
     def count(self, metric: str, **wanted: Any) -> int:
-        """How many values a histogram has, with these attributes."""
+        """Number of values of a histogram with these attributes."""
         return sum(point.count for point in self.matching(metric, wanted))
 
     def matching(self, metric: str, wanted: dict[str, Any]) -> list[Any]:

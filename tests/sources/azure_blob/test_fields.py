@@ -1,4 +1,4 @@
-"""What blobs say of themselves, as fields: the setting, the listing, the role it takes."""
+"""Index fields from blob metadata: the setting, the listing, the role it needs."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def chunks(azure: Azure, where: str) -> list[dict[str, Any]]:
 
 
 def shown(rows: list[dict[str, Any]], *names: str) -> set[tuple[Any, ...]]:
-    """What stands in these fields, each combination once."""
+    """Distinct combinations of the values of these fields."""
     return {tuple(chunk[name] for name in names) for chunk in rows}
 
 

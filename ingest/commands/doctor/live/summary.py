@@ -67,7 +67,7 @@ EXPECTED_ANSWERS = [201, 200, 200, 200, 404, 201, 200]
 
 
 def summarize_answers(answers: Json) -> str:
-    """Say whether each answer to a write agreed with the writes before it."""
+    """Report whether each answer to a write agreed with the writes before it."""
     wrong = [statuses for statuses in answers["statuses"] if statuses != EXPECTED_ANSWERS]
     if not wrong:
         return f"answers to {len(EXPECTED_ANSWERS)} writes of one document: as expected each time"

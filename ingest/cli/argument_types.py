@@ -1,0 +1,59 @@
+"""Types of command-line arguments: functions that parse one, for argparse.
+
+Argparse puts their names into its messages, as in "invalid port value: 'x'".
+"""
+
+from __future__ import annotations
+
+import argparse
+
+from ingest.models import parse_ids
+
+
+def port(text: str) -> int:
+    """Parse a TCP port; 0 is any free one."""
+    number = int(text)
+    if not 0 <= number < 65536:  # noqa: PLR2004
+        raise argparse.ArgumentTypeError("must be from 0 to 65535")
+    return number
+
+
+def count(text: str) -> int:
+    """Parse an integer of at least 0."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return number
+
+
+def age(text: str) -> float:
+    """Parse an age in seconds: "36h", "2d"."""
+    unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:])
+    number = float(text[:-1] if unit else text) * (unit or 1)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError("must be 0 or more")
+    return number
+
+
+def object_id(text: str) -> tuple[str, ...]:
+    """Parse the object id of a user."""
+    found = object_ids(text)
+    if len(found) != 1:
+        raise argparse.ArgumentTypeError("must be one object id")
+    return found
+
+
+def object_ids(text: str) -> tuple[str, ...]:
+    """Parse object ids separated by commas; "" for none."""
+    try:
+        return parse_ids([part.strip() for part in text.split(",") if part.strip()], reserved=False)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def positive(text: str) -> int:
+    """Parse an integer of at least 1."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number
