@@ -126,8 +126,9 @@ def find_entry(
         entry = replace(here, name=given, renamed_from=here.name)
     elif here and entry and entry.name != here.name:
         raise ConfigError(
-            f"{place.own} is in the index as {here.name}, and {given} is another folder: remove "
-            f"one of them first (ingest check --forget {here.name})"
+            f"{place.own} is in the index as {here.name}, and {given} is another folder there: "
+            f"name each as before (ingest run {here.name}={place.own}), or remove one of them "
+            f"first (ingest check --forget {here.name})"
         )
     elif entry and entry.place != place.hash and is_recorded(place.own, index):
         log.warning(

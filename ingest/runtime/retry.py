@@ -244,7 +244,7 @@ def parse_retry_after(headers: Mapping[str, str], now: Callable[[], float] = tim
     if after:
         try:
             return max(0.0, parsedate_to_datetime(after).timestamp() - now())
-        except ValueError:
+        except (ValueError, OverflowError):
             pass
     resets = (
         parse_header_seconds(headers.get(f"x-ratelimit-reset-{unit}"))
@@ -256,6 +256,7 @@ def parse_retry_after(headers: Mapping[str, str], now: Callable[[], float] = tim
 def parse_header_seconds(text: str | None) -> float | None:
     """Parse a number of seconds, such as "5" or "5s"; None for anything else."""
     try:
-        return max(0.0, float((text or "").strip().removesuffix("s")))
+        seconds = float((text or "").strip().removesuffix("s"))
     except ValueError:
         return None
+    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -195,3 +196,19 @@ def test_an_outage_for_all_documents_refuses_none(
     azure.faults.add(faults.refused(status, every=1), "search", "POST", "docs/search.index")
     with pytest.raises(ServiceError, match="run again later"):
         made.documents.write("upload", CHUNKS)
+
+
+@pytest.mark.parametrize("sent", ["", "yesterday", "Sun, 29 Nov 2026 25:61:00 GMT"])
+def test_a_date_that_cannot_be_read_spoils_no_answer(
+    azure: Azure, made: AzureIndex, sent: str
+) -> None:
+    """A proxy writes its own date into each response; what was written is still written."""
+
+    def act(request: Request, service: Service) -> Response:
+        response = service(request)
+        return replace(response, headers={**response.headers, "Date": sent})
+
+    azure.faults.add(faults.Fault("date", act), "search")
+    write(made)
+    azure.search.settle()
+    assert made.documents.get("c1")

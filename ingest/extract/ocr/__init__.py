@@ -22,3 +22,4 @@ class SubmittedPage(NamedTuple):
 
     operation: str  # id of the result, which the service keeps for a day
     poll_after_seconds: float  # until the first poll
+    is_new: bool = False  # accepted just now

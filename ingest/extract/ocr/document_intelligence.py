@@ -23,6 +23,7 @@ from ingest.azure.client import classify_azure_error, create_rest_client, create
 from ingest.azure.errors import (
     AI_SERVICES_ERRORS,
     ANY,
+    AccessDeniedError,
     ErrorResponse,
     ErrorTable,
     RequestContext,
@@ -60,6 +61,8 @@ Polled: TypeAlias = "tuple[OcrResult | None, float]"  # the text, or the seconds
 
 CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS = 30, 120
 OCR_POLL_SECONDS = 1.0  # between polls, if the service sends no Retry-After
+MAX_POLL_SECONDS = 60.0  # between polls, whatever it sends
+OPERATION_LAG_SECONDS = 15.0  # in which a service may not know yet what it has accepted
 RESULT_URL = re.compile(r"/analyzeResults/([\w-]{8,64})(?:\?|$)")
 
 # A white page. It is paid for, and only sent to learn whether the service works at all.
@@ -92,8 +95,16 @@ def create_error_table(model: str) -> ErrorTable:
         # A parameter is invalid, so every page would fail.
         (rejected_statuses, {"InvalidArgument"}, REFUSED_REQUEST),
         (rejected_statuses, ANY, fail(PageRejected, "{response}")),
-        (ANY, ANY, REFUSED_REQUEST),
+        (
+            ANY,
+            ANY,
+            fail(AccessDeniedError, "{where} refused the request ({response}): check INGEST_OCR"),
+        ),
     )
+
+
+class OperationMissingError(ResultLost):
+    """The service does not know the operation, no longer or not yet."""
 
 
 class DocumentIntelligence:
@@ -153,7 +164,8 @@ class DocumentIntelligence:
             found = RESULT_URL.search(response.headers.get("Operation-Location", ""))
             if not found:
                 raise RetryableError(f"{self.endpoint} accepted a page without an operation id")
-            return SubmittedPage(found[1], parse_retry_after(response.headers) or OCR_POLL_SECONDS)
+            seconds = parse_retry_after(response.headers) or OCR_POLL_SECONDS
+            return SubmittedPage(found[1], seconds, is_new=True)
 
         return self.call_with_retry(send, max_failures)
 
@@ -167,8 +179,14 @@ class DocumentIntelligence:
                 self.send_probe()
             began = self.retry_policy.clock()
 
+        def attempt(max_failures: float) -> T:
+            try:
+                return call(max_failures)
+            except AccessDeniedError as error:  # gateways filter so
+                raise RepeatedFailureError(str(error)) from error
+
         try:
-            return call_for_item(call, check_service)
+            return call_for_item(attempt, check_service)
         except RepeatedFailureError as error:
             raise PageRejected(str(error)) from error
 
@@ -198,10 +216,17 @@ class DocumentIntelligence:
     ) -> OcrResult:
         """Poll the operation of a page, each time by `call`, until there is its text."""
         began = self.retry_policy.clock()
+        lag = OPERATION_LAG_SECONDS if submitted.is_new else 0.0
         seconds = submitted.poll_after_seconds
         while True:
-            self.retry_policy.wait(seconds)
-            result, seconds = call(lambda: self.poll(submitted.operation))
+            self.retry_policy.wait(min(seconds, MAX_POLL_SECONDS))
+            try:
+                result, seconds = call(lambda: self.poll(submitted.operation))
+            except OperationMissingError:
+                # Sent again, it would be paid for again.
+                if self.retry_policy.clock() - began >= lag:
+                    raise
+                result, seconds = None, OCR_POLL_SECONDS
             if result:
                 self.read_at = self.retry_policy.clock()
                 return result
@@ -227,7 +252,7 @@ class DocumentIntelligence:
             response = self.request("GET", f"{self.model}/analyzeResults/{operation}")
         except ErrorResponse as error:
             if error.status == HTTPStatus.NOT_FOUND:
-                raise ResultLost("the service no longer has its result") from error
+                raise OperationMissingError("the service no longer has its result") from error
             raise
         body = orjson.loads(response.content)
         status = body["status"]

@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -328,7 +329,9 @@ class DocumentClient:
 
     def set_clock(self, response: HttpResponse) -> None:
         """Read the service's clock from the date of a response."""
-        if sent := response.headers.get("Date"):
+        # A proxy may send a date that cannot be read: then the clock stays as it was.
+        with suppress(ValueError, OverflowError):
+            sent = response.headers.get("Date", "")
             self.clock_offset = parsedate_to_datetime(sent).timestamp() - time.time()
 
     def now(self) -> datetime:

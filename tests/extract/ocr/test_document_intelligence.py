@@ -18,7 +18,7 @@ from ingest.errors import ConfigError, NotYetError, ServiceError, StoppedError
 from ingest.extract.ocr import PageRejected, ResultLost, SubmittedPage
 from ingest.extract.ocr.document_intelligence import DocumentIntelligence
 from ingest.extract.ocr.rate_limit import LeakyBucket
-from ingest.runtime.retry import RetryPolicy
+from ingest.runtime.retry import RetryPolicy, parse_retry_after
 from tests.embed.rate_limit.simulation import Slept
 from tests.emulator import faults
 from tests.emulator.emulator import Azure
@@ -123,13 +123,36 @@ def test_an_operation_that_nobody_knows_is_gone(
     azure: Azure, service: DocumentIntelligence
 ) -> None:
     """Expired, or of another resource: it must be sent again, which the caller decides."""
-    taken = service.submit(file("Old."))
+    taken = service.submit(file("Old."))._replace(is_new=False)
     azure.clock.advance(90_000)
     azure.identity.revoke_all()
     with pytest.raises(ResultLost):
         service.wait_for_result(taken)
     with pytest.raises(ResultLost):
         service.wait_for_result(SubmittedPage("00000000-0000-0000-0000-000000000000", 0.0))
+
+
+def test_an_operation_that_is_not_known_yet_is_waited_for(
+    azure: Azure, service: DocumentIntelligence
+) -> None:
+    """The service has taken the page, and a replica has not heard of it: it is not sent again."""
+    unknown = faults.instead("404", failure(404, "NotFound", "Resource not found."))
+    azure.faults.add(unknown, "ocr", "GET", nth=range(1, 4))
+    assert service.wait_for_result(service.submit(file("New."))).text == "New."
+
+
+@pytest.mark.parametrize("seconds", ["inf", "86400"])
+def test_a_page_is_asked_for_however_long_the_service_says_to_wait(
+    azure: Azure, seconds: str
+) -> None:
+    """A day, or for ever: such an answer must not stop a run."""
+    slept = Slept()
+    service = connected(azure, policy=RetryPolicy(900, clock=slept.clock, sleep=slept.sleep))
+    submitted = service.submit(file("Any."))
+    told = parse_retry_after({"retry-after": seconds})
+    assert service.wait_for_result(submitted._replace(poll_after_seconds=told)).text == "Any."
+    assert slept.now < 900
+    service.close()
 
 
 def test_an_endpoint_of_another_kind_is_named(azure: Azure) -> None:
@@ -201,7 +224,7 @@ def test_an_answer_is_only_asked_for_where_the_page_was_sent(azure: Azure) -> No
     service = connected(azure)
     evil = answer(202, {}, {"Operation-Location": "https://elsewhere/analyzeResults/12345678"})
     azure.faults.add(faults.instead("evil", evil), "ocr", "POST", nth=1)
-    taken = service.submit(file("Any."))
+    taken = service.submit(file("Any."))._replace(is_new=False)
     assert taken.operation == "12345678"
     with pytest.raises(ResultLost):  # which our own endpoint says
         service.wait_for_result(taken)

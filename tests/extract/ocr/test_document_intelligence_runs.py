@@ -264,7 +264,7 @@ def test_a_page_on_which_the_service_fails_for_ever_costs_itself(
             return Response(502) if is_lost else service(request)
         text, _ = azure.ocr.looked_at(request.body)
         if text == "Not sent.":
-            return Response(500)
+            return Response(500 if alone else 403, b"<html>Blocked</html>")
         response = service(request)
         if text == "Not read.":
             lost.add(response.headers["apim-request-id"])
