@@ -67,7 +67,7 @@ def fill(where: Path, root: str) -> None:
                 "file:///document.pdf",
                 "f",
                 name,
-                Chunk(id_of(name), text, WORDS, 0, 0, len(text), 1, 1, "", ()),
+                Chunk(id_of(name), text, WORDS, 0, 0, len(text), 1, 1, (), ()),
                 vector,
             )
             for name, text, vector in zip(names, texts, vectors, strict=True)

@@ -116,7 +116,7 @@ def entry(record: Record, place: int, text: str, vector: Vectors) -> IndexEntry:
     """A chunk of a document as it is written."""
     source = Source(record.root, record.source, "", record.size, "")
     id_ = hashlib.sha256(f"{record.source}{place}".encode()).hexdigest()
-    chunk = Chunk(id_, text, 350, place, 0, len(text), place + 1, place + 1, "", ())
+    chunk = Chunk(id_, text, 350, place, 0, len(text), place + 1, place + 1, (), ())
     return IndexEntry(source, record.source, record.fingerprint, "", chunk, vector)
 
 

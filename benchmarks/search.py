@@ -160,7 +160,7 @@ def entry(source: Source, number: int, text: str, vector: NDArray[np.float32]) -
         end=len(text),
         page_start=ordinal + 1,
         page_end=ordinal + 1,
-        label="",
+        labels=(),
         headings=("A chapter", "A section"),
     )
     return IndexEntry(source, f"file://{source.location}", "0" * 64, "A book", chunk, vector)
