@@ -30,7 +30,7 @@ GOOD_SHARE = 0.5  # of the highest possible score: see min_max_fusion
 MIN_QUERY_WORDS = 2
 MAX_DOCUMENT_FREQUENCY = 0.5  # share of chunks; BM25 scores a more frequent word 0
 MIN_FUNCTION_WORDS = 2  # of a question, to tell its language
-MIN_LANGUAGE_SHARE = 0.15  # of chunks with a common word, for documents of its language
+MIN_LANGUAGE_SHARE = 0.15  # of chunks with its common words, for documents of a language
 MAX_ROWS_READ = 20_000  # by one query, in some 20 ms; beyond, frequent words are left out
 
 
@@ -129,9 +129,14 @@ class SqliteSearcher:
         found = {w for w, key in folded.items() if key in FUNCTION_WORDS[language] - names}
         if len(found) < MIN_FUNCTION_WORDS:  # perhaps words of another language
             return set()
-        common = COMMON_WORDS[language]
-        chunks = counts[common] if common in counts else self.count_chunks(common)
-        return set() if chunks >= MIN_LANGUAGE_SHARE * self.count_all() else found
+        return set() if self.has_language(language) else found
+
+    def has_language(self, language: str) -> bool:
+        """Return whether enough chunks have the common words of a language."""
+        query = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)"
+        least = math.ceil(MIN_LANGUAGE_SHARE * self.count_all())
+        both = " AND ".join(match_query([word]) for word in COMMON_WORDS[language])
+        return int(self.db.execute(query, (both, least)).fetchone()[0]) >= least
 
     def count_each(self, words: Sequence[str]) -> dict[str, int]:
         """Return the number of chunks with each word, rarest first."""

@@ -32,6 +32,7 @@ CODE = (
     rf"(?<!{ALNUM})"
     rf"(?:{ALNUM}*\d(?:[.,:]\d{ALNUM}*)+|{LETTER}+(?:[{COMPOUND_HYPHENS}]\n?\d{ALNUM}*)+)"
 )
+MIN_WORD_LETTERS = 4  # that a code begins with, as "COVID-19"; "LG" and "ISO" are part of it
 QUERY_PATTERN = re.compile(f"{CODE}|{TERM_PATTERN.pattern}")
 
 
@@ -81,7 +82,7 @@ def query_terms(text: str) -> list[str]:
     """Split a query into unique terms, folded, in order.
 
     Unspaced scripts are split into character pairs. A number or code with separators is one term,
-    and so is what a code begins with.
+    and so is the word that a code begins with.
     """
     runs = QUERY_PATTERN.findall(fold_text(text))
     return list(dict.fromkeys(term for run in runs for term in split_run(run)))
@@ -93,7 +94,8 @@ def split_run(run: str) -> Iterator[str]:
         yield from (run[i : i + 2] for i in range(len(run) - 1))
         return
     yield run
-    if (parts := COMPOUND_HYPHEN.split(run))[1:]:
+    parts = COMPOUND_HYPHEN.split(run)
+    if len(parts) > 1 and len(parts[0]) >= MIN_WORD_LETTERS:
         yield parts[0]
 
 
