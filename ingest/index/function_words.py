@@ -63,15 +63,16 @@ FUNCTION_WORDS = {
 }
 
 
-# Of each of these languages: a word that nearly every page has, and hardly any of another.
+# Of each of these languages: two words that nearly every page has. In another language, names and
+# code have one of them, hardly both.
 COMMON_WORDS = {
-    "en": "the",
-    "de": "und",
-    "fr": "les",
-    "es": "los",
-    "it": "della",
-    "pt": "uma",
-    "nl": "het",
+    "en": ("the", "of"),
+    "de": ("und", "der"),
+    "fr": ("les", "des"),
+    "es": ("los", "que"),
+    "it": ("della", "che"),
+    "pt": ("uma", "para"),
+    "nl": ("het", "een"),
 }
 
 

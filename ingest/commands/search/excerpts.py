@@ -192,8 +192,8 @@ def text_stems(text: str) -> frozenset[str]:
 
 
 def stem(word: str) -> str:
-    """Return the beginning of a word; of a number, all of it."""
-    return word if word.isdigit() else word[:MAX_STEM_LETTERS]
+    """Return the beginning of a word; of a number or code, all of it."""
+    return word[:MAX_STEM_LETTERS] if word.isalpha() else word
 
 
 def words_to_mark(question: str) -> list[str]:

@@ -30,7 +30,7 @@ GOOD_SHARE = 0.5  # of the highest possible score: see min_max_fusion
 MIN_QUERY_WORDS = 2
 MAX_DOCUMENT_FREQUENCY = 0.5  # share of chunks; BM25 scores a more frequent word 0
 MIN_FUNCTION_WORDS = 2  # of a question, to tell its language
-MIN_LANGUAGE_SHARE = 0.15  # of chunks with a common word, for documents of its language
+MIN_LANGUAGE_SHARE = 0.15  # of chunks with its common words, for documents of a language
 MAX_ROWS_READ = 20_000  # by one query, in some 20 ms; beyond, frequent words are left out
 
 
@@ -99,12 +99,17 @@ class SqliteSearcher:
         """Drop the words that occur in many chunks; if all do, keep the rarest few.
 
         Returns the number of chunks with each word, rarest first. This does the job of a stop word
-        list, in the languages of the documents.
+        list, in the languages of the documents. Words that no chunk has are kept, with 0, if the
+        question is in another language: chunks that answer have translations of them, so one with
+        a single word of the question must not score as if it had all.
         """
-        words = query_terms(text)
-        counts = self.count_each(words)
-        foreign = self.foreign_function_words(text, words, counts)
-        counts = {word: n for word, n in counts.items() if word not in foreign} or counts
+        counts = self.count_each(query_terms(text))
+        foreign = self.foreign_function_words(text, counts)
+        content = {word: n for word, n in counts.items() if word not in foreign}
+        if any(content.values()):
+            counts = content
+        if not foreign:
+            counts = {word: n for word, n in counts.items() if n}
         most = MAX_DOCUMENT_FREQUENCY * self.count_all()
         rare = {
             word: count
@@ -113,27 +118,30 @@ class SqliteSearcher:
         }
         return rare or dict(list(counts.items())[:MIN_QUERY_WORDS])
 
-    def foreign_function_words(
-        self, text: str, words: Sequence[str], counts: Mapping[str, int]
-    ) -> set[str]:
+    def foreign_function_words(self, text: str, counts: Mapping[str, int]) -> set[str]:
         """Return the function words of a question in a language of few chunks; else none.
 
         They are as rare as names there. `counts` has the number of chunks with each word.
         """
-        folded = {word: fold_case(word) for word in words}
+        folded = {word: fold_case(word) for word in counts}
         language = guess_language(list(folded.values()))
         names = set(map(fold_case, find_names(text)))
         found = {w for w, key in folded.items() if key in FUNCTION_WORDS[language] - names}
         if len(found) < MIN_FUNCTION_WORDS:  # perhaps words of another language
             return set()
-        common = COMMON_WORDS[language]
-        chunks = counts[common] if common in counts else self.count_chunks(common)
-        return set() if chunks >= MIN_LANGUAGE_SHARE * self.count_all() else found
+        return set() if self.has_language(language) else found
+
+    def has_language(self, language: str) -> bool:
+        """Return whether enough chunks have the common words of a language."""
+        query = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)"
+        least = math.ceil(MIN_LANGUAGE_SHARE * self.count_all())
+        both = " AND ".join(match_query([word]) for word in COMMON_WORDS[language])
+        return int(self.db.execute(query, (both, least)).fetchone()[0]) >= least
 
     def count_each(self, words: Sequence[str]) -> dict[str, int]:
-        """Return the number of chunks with each word that any has, rarest first."""
+        """Return the number of chunks with each word, rarest first."""
         counts = {word: self.count_chunks(word) for word in words}
-        return dict(sorted(filter(itemgetter(1), counts.items()), key=itemgetter(1)))
+        return dict(sorted(counts.items(), key=itemgetter(1)))
 
     def count_chunks(self, word: str) -> int:
         """Count the chunks with a word."""

@@ -24,6 +24,16 @@ COMPOUND_HYPHEN = re.compile(rf"[{COMPOUND_HYPHENS}]\n?")
 # A footnote mark behind its word, or an exponent.
 RAISED_OR_LOWERED = re.compile("(?<=\\w)(?=[\u00b2\u00b3\u00b9\u2070-\u209c])")
 TERM_PATTERN = re.compile(rf"[{UNSPACED_SCRIPTS}]+|[^\W_{UNSPACED_SCRIPTS}]+")
+# Numbers such as "4,000", "17:30" and "3.11.2", and codes such as "XJ-900", whose digits alone are
+# in many other ones. Only from the beginning of a word on, which keeps it linear.
+ALNUM = rf"[^\W_{UNSPACED_SCRIPTS}]"
+LETTER = rf"[^\W\d_{UNSPACED_SCRIPTS}]"
+CODE = (
+    rf"(?<!{ALNUM})"
+    rf"(?:{ALNUM}*\d(?:[.,:]\d{ALNUM}*)+|{LETTER}+(?:[{COMPOUND_HYPHENS}]\n?\d{ALNUM}*)+)"
+)
+MIN_WORD_LETTERS = 4  # that a code begins with, as "COVID-19"; "LG" and "ISO" are part of it
+QUERY_PATTERN = re.compile(f"{CODE}|{TERM_PATTERN.pattern}")
 
 
 def fold_text(text: str) -> str:
@@ -69,17 +79,24 @@ def segment(text: str) -> str:
 
 
 def query_terms(text: str) -> list[str]:
-    """Split a query into unique terms, folded, in order; unspaced scripts into character pairs."""
-    runs = TERM_PATTERN.findall(fold_text(text))
-    return list(dict.fromkeys(term for run in runs for term in character_bigrams(run)))
+    """Split a query into unique terms, folded, in order.
+
+    Unspaced scripts are split into character pairs. A number or code with separators is one term,
+    and so is the word that a code begins with.
+    """
+    runs = QUERY_PATTERN.findall(fold_text(text))
+    return list(dict.fromkeys(term for run in runs for term in split_run(run)))
 
 
-def character_bigrams(run: str) -> Iterator[str]:
-    """Yield a word unchanged; a run of a script without spaces as overlapping character pairs."""
-    if len(run) <= len("字字") or not UNSPACED_CHARACTER.match(run):
-        yield run
-    else:
+def split_run(run: str) -> Iterator[str]:
+    """Yield the terms of a word, number or code, or of a run of a script without spaces."""
+    if len(run) > len("字字") and UNSPACED_CHARACTER.match(run):
         yield from (run[i : i + 2] for i in range(len(run) - 1))
+        return
+    yield run
+    parts = COMPOUND_HYPHEN.split(run)
+    if len(parts) > 1 and len(parts[0]) >= MIN_WORD_LETTERS:
+        yield parts[0]
 
 
 def match_query(words: list[str]) -> str:
@@ -92,6 +109,8 @@ def highlight(text: str, words: list[str], before: str, after: str) -> str:
 
     def mark(match: re.Match[str]) -> str:
         run = match.group()
+        if fold_case(run) not in words and not TERM_PATTERN.fullmatch(run):
+            return TERM_PATTERN.sub(mark, run)
         if not UNSPACED_CHARACTER.match(run):
             return f"{before}{run}{after}" if stem_arabic(fold_case(run)) in words else run
         hits = {
@@ -107,14 +126,14 @@ def highlight(text: str, words: list[str], before: str, after: str) -> str:
         compound = match.group()
         if fold_case("".join(COMPOUND_HYPHEN.split(compound))) in words:
             return f"{before}{compound}{after}"
-        return TERM_PATTERN.sub(mark, compound)
+        return QUERY_PATTERN.sub(mark, compound)
 
     parts = []
     end = 0
     for match in COMPOUND_PATTERN.finditer(text):
-        parts += [TERM_PATTERN.sub(mark, text[end : match.start()]), mark_compound(match)]
+        parts += [QUERY_PATTERN.sub(mark, text[end : match.start()]), mark_compound(match)]
         end = match.end()
-    parts.append(TERM_PATTERN.sub(mark, text[end:]))
+    parts.append(QUERY_PATTERN.sub(mark, text[end:]))
     return "".join(parts).replace(after + before, "")
 
 

@@ -38,6 +38,10 @@ def test_marks_ignore_hyphens_and_the_width_of_letters() -> None:
     assert highlight("of COVID-19, of COVID", ["covid19"], "[", "]") == "of [COVID-19], of COVID"
     assert highlight("of COVID-19", ["covid", "19", "covid19"], "[", "]") == "of [COVID-19]"
     assert highlight("Part ＡＢ１", ["ab1"], "[", "]") == "Part [ＡＢ１]"
+    words = query_terms("LG-7 4,000")
+    assert (
+        highlight("LG-7-L, 7.4, 4,000 €, v4,0", words, "[", "]") == "[LG-7]-L, 7.4, [4,000] €, v4,0"
+    )
 
 
 def test_words_are_indexed_in_their_plainest_form() -> None:
@@ -50,7 +54,12 @@ def test_words_are_indexed_in_their_plainest_form() -> None:
         "covid19",
         "19test",
     ]
-    assert query_terms("Straße m² COVID-19") == ["strasse", "m", "2", "covid", "19", "covid19"]
+    assert query_terms("Straße m² COVID-19") == (
+        ["strasse", "m", "2", "covid-19", "covid", "covid19"]
+    )
+    assert query_terms("v3.11.2 XJ-9 2020-21") == (
+        ["v3.11.2", "xj-9", "2020", "21", "xj9", "202021"]
+    )
 
 
 def test_an_arabic_word_is_found_with_its_article_and_endings() -> None:
