@@ -43,7 +43,10 @@ MIN_RAISED_HEIGHTS = 0.15
 
 
 def join_raised_parts(handle: TextHandle, text: str, places: Sequence[int]) -> str:
-    """Drop the line ends, at those places, between a word and what is raised or lowered at it."""
+    """Drop the line ends, at those places, between a word and what is raised at it.
+
+    The number of a footnote is parted from its word by a space.
+    """
     edges = list_char_edges(handle, [n for place in places for n in (place - 1, place + 2)])
     chars = list(text)
     for number, place in enumerate(places):
@@ -56,7 +59,9 @@ def join_raised_parts(handle: TextHandle, text: str, places: Sequence[int]) -> s
             and part_bottom < top
             and MIN_MARK_HEIGHTS * height < part_top - part_bottom <= MAX_MARK_HEIGHTS * height
         ):
-            chars[place : place + 2] = NOTHING, NOTHING
+            word = text[place - MIN_NOTED_LETTERS : place]
+            is_note = chars[place + 2].isdecimal() and word.isalpha()
+            chars[place : place + 2] = " " if is_note else NOTHING, NOTHING
     return "".join(chars)
 
 
