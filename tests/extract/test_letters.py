@@ -12,7 +12,20 @@ from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 
 from ingest.extract.document import ExtractOptions, extract
-from ingest.extract.engines.pdfium_letters import correct_reversed, correct_symbols
+from ingest.extract.engines.pdfium import Pdfium
+from ingest.extract.engines.pdfium_letters import (
+    correct_characters,
+    correct_reversed,
+    correct_symbols,
+)
+from ingest.extract.engines.pdfium_raw import (
+    close_page,
+    close_text,
+    count_characters,
+    load_page,
+    load_text,
+    read_characters,
+)
 from ingest.extract.engines.placeholders import Placeholders
 from tests.extract import scripts_pdf as scripts
 from tests.hostile.writing import pdf as hostile_pdf
@@ -260,6 +273,33 @@ def in_symbols(data: bytes) -> bytes:
     """A PDF whose font has the codes of a symbol font."""
     texts = {code: f"{0xF000 + code:04x}" for code in range(32, 127)}
     return with_glyph_names(data, {}, texts)
+
+
+@pytest.mark.parametrize(
+    ("before", "raised", "wanted"),
+    [("20", "th", "20th"), ("le 1", "er", "le 1er"), ("the law", "4", "the law 4")],
+)
+def test_an_ordinal_in_smaller_type_is_on_its_line(before: str, raised: str, wanted: str) -> None:
+    """Chromium draws each letter by itself, and PDFium begins a line with raised ones."""
+    letters = [(n, 700.0, 12.0, before) for n in range(len(before))]
+    letters += [(n, 704.8, 8.0, raised) for n in range(len(raised))]
+    x = 72.0
+    pieces = []
+    for n, y, size, part in letters:
+        pieces.append((x, y, size, part[n]))
+        x += shown(part[n], size)
+    data = drawn(*pieces)
+    engine = Pdfium(data, ())
+    page = load_page(engine.address, 0)
+    text = load_text(page)
+    try:
+        read = read_characters(text, count_characters(text))
+        known = Placeholders()
+        assert "\r\n" in read
+        assert known.replace(correct_characters(text, read, known)) == wanted
+    finally:
+        close_text(text)
+        close_page(page)
 
 
 def test_a_text_in_a_symbol_font_is_read_as_letters() -> None:

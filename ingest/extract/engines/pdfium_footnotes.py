@@ -15,7 +15,7 @@ from ingest.extract.engines.pdfium_raw import (
     list_char_edges,
     origin_of,
 )
-from ingest.extract.engines.placeholders import Placeholders
+from ingest.extract.engines.placeholders import NOTHING, Placeholders
 
 if TYPE_CHECKING:
     from ingest.extract.engines.pdfium_bidi import ReadCluster
@@ -29,9 +29,40 @@ NUMBER_AFTER_WORD = re.compile(
     r"|(?<=[0-9][.,:;!?][0-9])(?=[0-9]{0,2}\r\n ))"
     r"[0-9]{0,2}(?![^\W_])"
 )
+# An ordinal or a number in smaller type, which PDFium puts on a line of its own: "the 20\r\nth of".
+# A single letter with an index is a formula's, and laid out with it.
+RAISED_PART = re.compile(
+    r"\r\n(?:(?<=[0-9IVXLCMnN]\r\n)(?=(?:st|nd|rd|th|er?|re|ère|ème|os?|as?|mes?|lles?)(?![^\W_]))"
+    r"|(?<=[^\W\d_]{2}\r\n)(?=[0-9]{1,2}(?![^\W_])))"
+)
+MAX_RAISED_GAP_HEIGHTS = 0.25
 MIN_NOTED_LETTERS = 3  # of a word with a footnote: a power follows a unit of one or two
 MAX_MARK_HEIGHTS = 0.85  # of the type of the word
+MIN_MARK_HEIGHTS = 0.45  # what is smaller stands at an initial
 MIN_RAISED_HEIGHTS = 0.15
+
+
+def join_raised_parts(handle: TextHandle, text: str, places: Sequence[int]) -> str:
+    """Drop the line ends, at those places, between a word and what is raised at it.
+
+    The number of a footnote is parted from its word by a space.
+    """
+    edges = list_char_edges(handle, [n for place in places for n in (place - 1, place + 2)])
+    chars = list(text)
+    for number, place in enumerate(places):
+        both = edges[2 * BOX_FIELDS * number : 2 * BOX_FIELDS * (number + 1)]
+        _, top, right, bottom, left, part_top, _, part_bottom = both
+        height = top - bottom
+        if (
+            abs(left - right) <= MAX_RAISED_GAP_HEIGHTS * height
+            and bottom < part_top
+            and part_bottom < top
+            and MIN_MARK_HEIGHTS * height < part_top - part_bottom <= MAX_MARK_HEIGHTS * height
+        ):
+            word = text[place - MIN_NOTED_LETTERS : place]
+            is_note = chars[place + 2].isdecimal() and word.isalpha()
+            chars[place : place + 2] = " " if is_note else NOTHING, NOTHING
+    return "".join(chars)
 
 
 def part_footnote_marks(

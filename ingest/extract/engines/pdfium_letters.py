@@ -11,7 +11,12 @@ import re
 from itertools import repeat
 
 from ingest.extract.engines.pdfium_accents import ACCENT, compose_accents
-from ingest.extract.engines.pdfium_footnotes import NUMBER_AFTER_WORD, part_footnote_marks
+from ingest.extract.engines.pdfium_footnotes import (
+    NUMBER_AFTER_WORD,
+    RAISED_PART,
+    join_raised_parts,
+    part_footnote_marks,
+)
 from ingest.extract.engines.pdfium_initials import (
     LINE_END,
     LONE_CAPITAL,
@@ -70,6 +75,8 @@ def correct_characters(handle: TextHandle, text: str, placeholders: Placeholders
         text = correct_symbols(text)
     if "`" in text or (not text.isascii() and ACCENT.search(text)):
         text = compose_accents(handle, text)
+    if places := [match.start() for match in RAISED_PART.finditer(text)]:
+        text = join_raised_parts(handle, text, places)
     if places := [match.start() for match in NUMBER_AFTER_WORD.finditer(text)]:
         text = part_footnote_marks(handle, text, places, placeholders)
     text = correct_spaces(handle, text, placeholders)

@@ -25,6 +25,8 @@ from ingest.extract.layout.word_boxes import (
 MAX_LINE_SHIFT_HEIGHTS = 0.7  # a word that is so much higher or lower is on another line
 
 MIN_CELL_GAP_HEIGHTS = 0.3  # between two cells whose columns are shown by the lines below
+MIN_CELL_TO_WORD_GAP = 1.2  # in gaps between the last words of the cell
+MAX_DOT_HEIGHTS = 0.35  # width of a dot of a leader
 MAX_HEADER_DROP_HEIGHTS = 8  # of those lines below the header
 
 SAME_CELL_EDGE_POINTS = 0.8  # edges closer than this are aligned
@@ -199,34 +201,42 @@ def find_ruled_gaps(
 def find_column_gaps(boxes: Boxes, lines: Indices, cuts: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Mark each word after the first that begins a cell close to the one before it.
 
-    The header of a narrow column may be as close to the next one as two words are. It is parted
-    from it where the cells of at least two lines below begin, or end, as the header does.
+    The widest cell of a column, or its header, may be as close to the next one as two words are. It
+    is parted from it where the cells of at least two lines near it begin, or end, as both do.
     """
     gaps = np.zeros(len(cuts), bool)
     inner = np.flatnonzero(cuts & (np.diff(lines) == 0))
     if len(inner) < MIN_ALIGNED_CELLS:
         return gaps
     heights = boxes[:-1, 3] - boxes[:-1, 1]
-    close = boxes[1:, 0] - boxes[:-1, 2] > MIN_CELL_GAP_HEIGHTS * heights
+    distances = boxes[1:, 0] - boxes[:-1, 2]
+    close = distances > MIN_CELL_GAP_HEIGHTS * heights
+    # Within a cell, words are closer to each other than to the next cell.
+    within = ~np.append(True, cuts[:-1])
+    close &= ~within | (distances > MIN_CELL_TO_WORD_GAP * np.append(0, distances[:-1]))
+    close &= boxes[1:, 2] - boxes[1:, 0] > MAX_DOT_HEIGHTS * heights
     has_cell = np.zeros(lines[-1] + 1, bool)
     has_cell[lines[inner]] = True
     close &= ~cuts & has_cell[lines[:-1]]
     if not close.any():
         return gaps
-    begins = boxes[np.append(0, np.flatnonzero(cuts) + 1)]
+    firsts = np.append(0, np.flatnonzero(cuts) + 1)
+    begins = boxes[firsts]
     ends = boxes[inner]
     starts, stops = np.sort(begins[:, 0]), np.sort(ends[:, 2])
+    # Where the cell of each word begins.
+    lefts = begins[np.cumsum(np.append(0, cuts))[:-1], 0]
     # Few places have enough edges on a page, and fewer have them on the lines below.
     close &= (
         (count_edges(starts, boxes[1:, 0]) >= MIN_ALIGNED_CELLS)
-        & (count_edges(starts, boxes[:-1, 0]) >= MIN_ALIGNED_CELLS)
+        & (count_edges(starts, lefts) >= MIN_ALIGNED_CELLS)
     ) | (count_edges(stops, boxes[:-1, 2]) >= MIN_ALIGNED_CELLS)
     for row in np.flatnonzero(close)[:MAX_CLOSE_GAPS].tolist():
         left, right = boxes[row], boxes[row + 1]
         extent = left[3], left[1] + MAX_HEADER_DROP_HEIGHTS * heights[row]
         gaps[row] = (
             count_level(begins, 0, right[0], extent) >= MIN_ALIGNED_CELLS
-            and count_level(begins, 0, left[0], extent) >= MIN_ALIGNED_CELLS
+            and count_level(begins, 0, lefts[row], extent) >= MIN_ALIGNED_CELLS
         ) or count_level(ends, 2, left[2], extent) >= MIN_ALIGNED_CELLS
     return gaps
 
