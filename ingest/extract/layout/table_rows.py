@@ -104,11 +104,7 @@ class RowSplitter:
                 or (
                     gap > -self.height / 4  # else it is beside the lines of a higher cell
                     and column_of(band[0], self.columns) == 0
-                    and (
-                        not self.may_continue(band, rows[-1])
-                        if is_uneven
-                        else len(band) > 1 or not self.goes_on_in_first_column(band, rows[-1])
-                    )
+                    and self.begins_row(band, rows[-1], is_uneven=is_uneven)
                 )
             )
             if begins:
@@ -124,35 +120,22 @@ class RowSplitter:
             is_value(s.text) and column_of(s, self.columns) in found for above in row for s in above
         )
 
-    def may_continue(self, band: Band, row: Sequence[Band]) -> bool:
-        """Return whether a band that fills the first column may continue the row above it.
-
-        White space shows that it does. Against it are values, words that had room on the line
-        above, and if it has several pieces, that none begins with a small letter.
-        """
-        last = {column_of(s, self.columns): s for above in row for s in above}
-        if len(band) > 1 and not any(is_small(s.text) for s in band):
-            return False
-        for segment in band:
-            column = column_of(segment, self.columns)
-            if column in self.value_columns and is_value(segment.text):
-                return False
-            above = last.get(column)
-            if above and not could_wrap(above, segment, self.columns[column]):
-                return False
-        return True
-
-    def goes_on_in_first_column(self, band: Band, row: Sequence[Band]) -> bool:
-        """Return whether a band continues the first cell of the row above it."""
+    def begins_row(self, band: Band, row: Sequence[Band], *, is_uneven: bool) -> bool:
+        """Return whether a band that fills the first column does not go on in the row above it."""
         cells = [s for above in row for s in above if column_of(s, self.columns) == 0]
-        return not cells or self.goes_on(cells[-1], band[0])
+        if is_uneven:
+            return bool(cells) or not any(map(self.is_long, row[-1]))
+        return len(band) > 1 or (bool(cells) and not self.goes_on(cells[-1], band[0]))
 
     def goes_on(self, above: TextSegment, below: TextSegment) -> bool:
         """Return whether one line of a cell goes on in another, by its end and its beginning."""
-        is_long = above.u1 - above.u0 > MIN_LONG_LINE_HEIGHTS * self.height
         return could_wrap(above, below, self.columns[column_of(below, self.columns)]) and (
-            is_small(below.text) or (is_long and not is_value(below.text))
+            is_small(below.text) or (self.is_long(above) and not is_value(below.text))
         )
+
+    def is_long(self, line: TextSegment) -> bool:
+        """Return whether a line of a cell is as long as one that goes on in the next one."""
+        return line.u1 - line.u0 > MIN_LONG_LINE_HEIGHTS * self.height
 
     def split_drawn_cells(self, bands: Sequence[Band]) -> list[list[Band]]:
         """Split bands into rows of cells that were drawn one after the other, each as a whole.
