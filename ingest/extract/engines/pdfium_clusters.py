@@ -18,10 +18,8 @@ from typing import TypeAlias
 
 from ingest.extract.bidi import RIGHT_TO_LEFT
 from ingest.extract.engines.pdfium_items import (
-    IDENTITY,
     NO_MARK,
     Mark,
-    Matrix,
     TextItem,
     list_items,
     move_point,
@@ -29,6 +27,7 @@ from ingest.extract.engines.pdfium_items import (
     read_item,
     read_mark,
 )
+from ingest.extract.engines.pdfium_objects import IDENTITY, Matrix
 from ingest.extract.engines.pdfium_raw import (
     BOX_FIELDS,
     PageHandle,
