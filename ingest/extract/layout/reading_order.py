@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -29,9 +28,7 @@ from ingest.extract.layout.whitespace import (
     is_outside,
     median_height,
     merge_extents,
-    middle_of,
 )
-from ingest.extract.layout.word_boxes import MAX_LEVEL_SHIFT_HEIGHTS
 
 MIN_COLUMN_LINES = 3
 MAX_COLUMN_CHANGES = 2  # in drawing order: from one column to the other, and back
@@ -40,7 +37,6 @@ MIN_DRAWN_COLUMN_LINES = 4  # with fewer, drawing order does not show whether th
 MIN_FLOW_SHARE = 0.6  # of a column's lines in sentences that go on from line to line
 MIN_ROW_GAP_HEIGHTS = 0.35  # white space between the rows of a table, in heights of the type
 MIN_CROSSING_RULES = 2  # of a table whose columns of text are as wide as those of a page
-MIN_LEVEL_SHARE = 0.7  # of a group's lines, level with those of another group
 MAX_CELL_LINES_ABOVE = 4  # lines of a table's first row, of one cell, above its other cells
 BOX_WIDTH_SHARE = 0.6  # of the width of the text beside it
 HEADING_SIZE_RATIO = 1.15  # of its type to that of most lines
@@ -279,7 +275,7 @@ def are_text_columns(
     """Return whether two groups side by side are columns of text, and not of a table.
 
     They are if both have full lines of prose, or sentences that go on from line to line; or if one
-    is drawn after the other and neither has values beside the other's lines.
+    is drawn after the other and neither is a column of values.
     """
     # The right one is a single column, and decides in most tables.
     sides = ((right, other), (left, one))
@@ -292,10 +288,7 @@ def are_text_columns(
         min(len(left), len(right)) >= MIN_DRAWN_COLUMN_LINES
         and count_side_changes(left, right) <= MAX_COLUMN_CHANGES
         and is_wide
-        and not (
-            are_level(left, right)
-            and (is_value_column(left) or is_value_column(right) or have_common_rows(left, right))
-        )
+        and not (is_value_column(left) or is_value_column(right) or have_common_rows(left, right))
     )
 
 
@@ -315,16 +308,3 @@ def count_side_changes(left: Sequence[TextSegment], right: Sequence[TextSegment]
     """Count how often the drawing order changes from one group to the other."""
     drawn = sorted([(s.drawing_index, 0) for s in left] + [(s.drawing_index, 1) for s in right])
     return sum(a[1] != b[1] for a, b in pairwise(drawn))
-
-
-def are_level(left: Sequence[TextSegment], right: Sequence[TextSegment]) -> bool:
-    """Return whether most lines of the shorter of two groups are level with one of the other."""
-    few, many = sorted((left, right), key=len)
-    middles = sorted(map(middle_of, many))
-    level = 0
-    for segment in few:
-        place = bisect_right(middles, segment.middle)
-        nearest = middles[max(0, place - 1) : place + 1]
-        shift = min(abs(segment.middle - middle) for middle in nearest)
-        level += shift < MAX_LEVEL_SHIFT_HEIGHTS * segment.height
-    return level >= MIN_LEVEL_SHARE * len(few)
