@@ -22,12 +22,12 @@ from ingest.extract.layout.whitespace import (
     Band,
     Extent,
     add_band,
-    band_extents,
-    column_of,
+    find_columns,
     group_bands,
     is_outside,
     median_height,
     merge_extents,
+    split_by_column,
 )
 
 MIN_COLUMN_LINES = 3
@@ -109,7 +109,7 @@ def split_regions(bands: Sequence[Band], min_gap: float) -> Iterator[list[Band]]
         if region and not has_columns and is_beside(region[-1], band):
             yield from split_off_tail(region[:-1])
             region = region[-1:]
-            merged = merge_extents(band_extents([*region[-1], *band]), min_gap)
+            merged = find_columns([region[-1], band], min_gap)
         elif region and (
             is_stray
             or (bridges or len(merged) == 1 if has_columns else has_gap(band, min_gap))
@@ -118,9 +118,7 @@ def split_regions(bands: Sequence[Band], min_gap: float) -> Iterator[list[Band]]
             kept = find_header_start(region, band, min_gap) if bridges else len(region)
             yield from split_off_tail(region[:kept])
             region = region[kept:]
-            merged = merge_extents(
-                (span for part in [*region, band] for span in band_extents(part)), min_gap
-            )
+            merged = find_columns([*region, band], min_gap)
         region.append(band)
         spans = merged
     if region:
@@ -133,10 +131,7 @@ def begins_table(region: Sequence[Band], columns: Sequence[Extent], band: Band) 
         return False
     if band[0].v0 - max(s.v1 for s in region[-1]) <= band[0].height / 2:
         return False
-    lines: list[list[TextSegment]] = [[] for _ in columns]
-    for segment in (segment for above in region for segment in above):
-        lines[column_of(segment, columns)].append(segment)
-    shares = map(prose_share, lines, columns)
+    shares = map(prose_share, split_by_column(region, columns), columns)
     return min(shares) > MIN_PROSE_SHARE
 
 
@@ -154,10 +149,7 @@ def find_header_start(region: Sequence[Band], below: Band, min_gap: float) -> in
         ),
         count - 1,
     )
-    spans = [
-        merge_extents((span for band in part for span in band_extents(band)), min_gap)
-        for part in (region[:start], [*region[start:], below])
-    ]
+    spans = [find_columns(part, min_gap) for part in (region[:start], [*region[start:], below])]
     widest = max(map(len, region[start:]))
     is_header = widest > PAIR_COLUMNS and len(spans[1]) >= max(widest, len(spans[0]) + 1)
     return start if is_header else count
@@ -172,7 +164,7 @@ def is_beside(above: Band, below: Band) -> bool:
 
 def has_gap(band: Band, min_gap: float) -> bool:
     """Return whether there is a gap within a band."""
-    return len(band) > 1 and len(merge_extents(band_extents(band), min_gap)) > 1
+    return len(band) > 1 and len(find_columns([band], min_gap)) > 1
 
 
 def split_off_tail(region: list[Band]) -> Iterator[list[Band]]:
@@ -188,7 +180,7 @@ def split_off_tail(region: list[Band]) -> Iterator[list[Band]]:
         yield from split_off_tail(region[:section])
         yield from split_off_tail(region[section:])
         return
-    first = merge_extents((span for band in region for span in band_extents(band)), 0.0)[0]
+    first = find_columns(region, 0.0)[0]
     others = [n for n, band in enumerate(region) if band[-1].u0 > first[1]]
     drawn = max((region[n][-1].drawing_index for n in others), default=0)
     end = len(region)
@@ -217,30 +209,20 @@ def find_section(region: Sequence[Band]) -> int:
             and band[0].v0 - max(s.v1 for s in above) > height / 2
             and max(s.drawing_index for part in region[:n] for s in part) < band[0].drawing_index
             and band[0].drawing_index == min(s.drawing_index for part in region[n:] for s in part)
-            and count_columns(region[n + 1 :]) > count_columns(region[:n])
+            and len(find_columns(region[n + 1 :], 0.0)) > len(find_columns(region[:n], 0.0))
         ):
             return n
     return 0
-
-
-def count_columns(bands: Sequence[Band]) -> int:
-    """Count the extents that bands cover with white space running down between them."""
-    return len(merge_extents([extent for band in bands for extent in band_extents(band)], 0.0))
 
 
 def split_columns(
     region: Sequence[Band], height: float, rulings: Rulings
 ) -> list[list[TextSegment]]:
     """Return the segments of each column of a region, from left to right; at least one column."""
-    spans = merge_extents(
-        (span for band in region for span in band_extents(band)), MIN_WHITE_HEIGHTS * height
-    )
+    spans = find_columns(region, MIN_WHITE_HEIGHTS * height)
     if len(spans) <= 1:
         return [[segment for band in region for segment in band]]
-    groups: list[list[TextSegment]] = [[] for _ in spans]
-    for band in region:
-        for segment in band:
-            groups[column_of(segment, spans)].append(segment)
+    groups = split_by_column(region, spans)
     found: list[tuple[list[TextSegment], Extent]] = []
     for group, span in zip(groups, spans, strict=True):
         if found:

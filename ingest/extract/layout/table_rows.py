@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from ingest.extract.layout.pieces import LABEL_ENDS, is_value
 from ingest.extract.layout.segments import TextSegment
-from ingest.extract.layout.whitespace import Band, Extent, column_of
+from ingest.extract.layout.whitespace import Band, Extent, column_of, split_by_column
 
 MIN_VALUE_SHARE = 0.6  # of the pieces of a column of values, below its header
 MAX_HEADER_LINES = 3
@@ -44,25 +44,13 @@ class TableGrid:
     columns: list[Extent]
 
 
-def split_into_cells(row: Sequence[Band], columns: Sequence[Extent]) -> list[list[TextSegment]]:
-    """Distribute the segments of a row over its columns, each from top to bottom."""
-    cells: list[list[TextSegment]] = [[] for _ in columns]
-    for band in row:
-        for segment in band:
-            cells[column_of(segment, columns)].append(segment)
-    return cells
-
-
 class RowSplitter:
     """Splits the bands of one table into rows."""
 
     def __init__(self, bands: Sequence[Band], columns: Sequence[Extent], height: float) -> None:
         self.columns = columns
         self.height = height
-        pieces: list[list[TextSegment]] = [[] for _ in columns]
-        for band in bands:
-            for segment in band:
-                pieces[column_of(segment, columns)].append(segment)
+        pieces = split_by_column(bands, columns)
         self.is_drawn_by_columns = is_drawn_by_columns(pieces)
         self.value_columns = {n for n, column in enumerate(pieces) if is_value_column(column)}
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ingest.extract.engines.pdfium_raw import PageHandle, ReorderedText, TextHandle
 from ingest.extract.layout.continued import ArrangedPage
-from ingest.extract.layout.drawing_order import find_better_drawing_order
+from ingest.extract.layout.drawing_order import find_better_drawing_order, is_drawn_in_order
 from ingest.extract.layout.geometry import (
     Boxes,
     Indices,
@@ -98,7 +98,11 @@ def order_words(drawn: Boxes, text: str, words: WordBoxes, plain: str | None) ->
     if len(present) == 1:
         bands = find_better_drawing_order(bands, right_to_left=right_to_left) or bands
     has_table = any(band[0].is_table for band in bands)
-    if not has_table and plain is not None and is_drawing_order(bands):
+    if (
+        not has_table
+        and plain is not None
+        and is_drawn_in_order([s for band in bands for s in band])
+    ):
         return ArrangedPage(plain)
     return ArrangedPage(
         "\n".join(format_bands(bands, right_to_left=right_to_left)),
@@ -132,12 +136,6 @@ def has_holes(written: Boxes, *, by_letters: bool = False) -> bool:
 def has_cut_in_line(cuts: NDArray[np.bool_], lines: Indices) -> bool:
     """Return whether a cut is within a line."""
     return bool((cuts & (np.diff(lines) == 0)).any())
-
-
-def is_drawing_order(bands: Sequence[Band]) -> bool:
-    """Return whether the bands are in drawing order."""
-    indexes = [segment.drawing_index for band in bands for segment in band]
-    return all(a < b for a, b in pairwise(indexes))
 
 
 def format_bands(bands: Sequence[Band], *, right_to_left: bool) -> Iterator[str]:
