@@ -65,8 +65,6 @@ class RowSplitter:
 
     def split_ruled(self, bands: Sequence[Band]) -> list[list[Band]]:
         """Split a row of a table with a rule below each row: only values on new levels do."""
-        if is_labelled(bands):
-            return self.split(bands)
         rows = [list(bands[:1])]
         for band in bands[1:]:
             if 2 * len(band) > len(self.columns) and self.has_value_again(band, rows[-1]):

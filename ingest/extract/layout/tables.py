@@ -141,8 +141,7 @@ def find_bottom_of_frames(band: Band, rulings: Rulings) -> float:
             ]
             ends = any(abs(span[1] - one) <= SAME_EDGE_POINTS for span in near)
             begins = any(abs(span[0] - other) <= SAME_EDGE_POINTS for span in near)
-            crossed = any(span[0] < one and span[1] > other for span in near)
-            if ends and begins and not crossed:
+            if ends and begins:
                 return bottom
     return 0.0
 
