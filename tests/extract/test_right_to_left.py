@@ -17,7 +17,7 @@ from pypdf.generic import DictionaryObject, NameObject
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.engines.pdfium import Pdfium
 from ingest.extract.engines.pdfium_bidi import ReadCluster, read_row, reorder_page
-from ingest.extract.engines.pdfium_clusters import Cluster, order_at_one_place, order_lam_alef
+from ingest.extract.engines.pdfium_clusters import Cluster, order_lam_alef
 from ingest.extract.engines.pdfium_footnotes import part_clusters
 from ingest.extract.engines.pdfium_positions import find_text_positions
 from ingest.extract.engines.pdfium_raw import (
@@ -124,19 +124,6 @@ def test_a_ligature_is_in_order() -> None:
     """A glyph that stands for several letters gives them in the order of reading."""
     glyphs = ["م", "لا", "س"]  # as seen from the left
     assert read(shown(Shown(LEFT, TOP, glyphs))) == "سلام"
-
-
-@pytest.mark.parametrize("turned", [True, False])
-def test_two_letters_at_one_place_are_in_order(turned: bool) -> None:
-    """Lam and alef begin at one place; what PDFium has turned around is told by the word."""
-    drawn = [("م", 0, 10), ("ا", 10, 14), ("ل", 10, 17)]  # as seen from the left
-    clusters = [
-        Cluster(text, left, right, base=0, size=12, place=2 - n if turned else n, item=0, key=left)
-        for n, (text, left, right) in enumerate(drawn)
-    ]
-    pair = sorted(clusters[1:], key=lambda cluster: -cluster.place)  # as PDFium has turned it
-    found = order_at_one_place(clusters[:1], pair)
-    assert [cluster.text for cluster in found] == ["ا", "ل"]
 
 
 def test_an_alef_within_a_lam_follows_it() -> None:

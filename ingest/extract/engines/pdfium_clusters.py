@@ -18,10 +18,8 @@ from typing import TypeAlias
 
 from ingest.extract.bidi import RIGHT_TO_LEFT
 from ingest.extract.engines.pdfium_items import (
-    IDENTITY,
     NO_MARK,
     Mark,
-    Matrix,
     TextItem,
     list_items,
     move_point,
@@ -29,6 +27,7 @@ from ingest.extract.engines.pdfium_items import (
     read_item,
     read_mark,
 )
+from ingest.extract.engines.pdfium_objects import IDENTITY, Matrix
 from ingest.extract.engines.pdfium_raw import (
     BOX_FIELDS,
     PageHandle,
@@ -48,7 +47,6 @@ MAX_SIDE_SPACE = 0.25  # of a glyph, in heights of the type
 SAME_PLACE_POINTS = 0.01
 # In heights of the type, within a run.
 MAX_OVERHANG = 2.0  # to the left of the letter before
-MAX_OVERLAP = 0.1  # of a letter and the next one
 MAX_SLOPE = 1.5  # above or below its line
 HYPHEN_MARK = "\ufffe"  # PDFium's for a hyphen at the end of a line
 JOINERS = frozenset("\u200c\u200d")  # they take no space: at the place of the letter after them
@@ -101,34 +99,11 @@ def read_clusters(page: PageHandle, handle: TextHandle, drawn: str) -> list[Clus
         if mark.text and mark.address == last.address and found:
             widen(found[-1], item)
         else:
-            found += order_at_one_place(found, list(make_clusters(chars, item, mark, number)))
+            found += make_clusters(chars, item, mark, number)
         if mark.run:
             follow_run(found, start, mark.run)
         last = mark
     return found
-
-
-def order_at_one_place(before: Sequence[Cluster], clusters: list[Cluster]) -> list[Cluster]:
-    """Return the clusters of an object; those at one place may be in the order of drawing.
-
-    PDFium turns leftward letters around, those at one place as well, but it does not turn words
-    that the document itself gives in the order of drawing. The object before shows whether it has.
-    """
-    if len(clusters) <= 1 or not before or not is_drawn_rightwards(before[-1], clusters[0]):
-        return clusters
-    groups = groupby(clusters, key=lambda cluster: (cluster.key, cluster.base))
-    return [c for _, group in groups for c in sorted(group, key=lambda cluster: cluster.place)]
-
-
-def is_drawn_rightwards(before: Cluster, cluster: Cluster) -> bool:
-    """Return whether PDFium's order of two clusters of a line goes from left to right."""
-    return (
-        before.base == cluster.base
-        and 0 <= before.place < cluster.place
-        and before.right <= cluster.left + MAX_OVERLAP * cluster.size
-        and cluster.left - before.right < cluster.size
-        and RIGHT_TO_LEFT.search(before.text) is not None
-    )
 
 
 def read_chars(handle: TextHandle, drawn: str, turn: Matrix) -> PageChars:

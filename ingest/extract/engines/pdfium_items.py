@@ -6,10 +6,11 @@ import codecs
 import ctypes
 from collections.abc import Iterator
 from itertools import repeat
-from typing import NamedTuple, TypeAlias
+from typing import NamedTuple
 
 from pypdfium2 import raw
 
+from ingest.extract.engines.pdfium_objects import IDENTITY, Matrix, multiply, read_matrix
 from ingest.extract.engines.pdfium_raw import (
     BOX_FIELDS,
     PageHandle,
@@ -24,12 +25,8 @@ from ingest.extract.engines.pdfium_raw import (
     mark_at,
     mark_bytes,
     mark_name_of,
-    matrix_of,
 )
 
-Matrix: TypeAlias = "tuple[float, float, float, float, float, float]"
-
-IDENTITY: Matrix = (1.0, 0.0, 0.0, 1.0, 0.0, 0.0)
 # For text that runs up, upside down, and down: what makes it run to the right.
 TURNS: tuple[Matrix, ...] = (
     (0.0, -1.0, 1.0, 0.0, 0.0, 0.0),
@@ -44,8 +41,8 @@ MAX_MARK_BYTES = 8192  # of a replacement text; a longer one is ignored
 
 # Used again and again.
 MARK_BUFFER = ctypes.create_string_buffer(MAX_MARK_BYTES)
-SIZE_BUFFER, MATRIX_BUFFER = ctypes.c_float(), (ctypes.c_float * 6)()
-SIZE_ADDRESS, MATRIX_ADDRESS = map(ctypes.addressof, (SIZE_BUFFER, MATRIX_BUFFER))
+SIZE_BUFFER = ctypes.c_float()
+SIZE_ADDRESS = ctypes.addressof(SIZE_BUFFER)
 REVERSED_CHARS = "ReversedChars\0".encode("utf-16-le")
 
 
@@ -103,29 +100,6 @@ def read_item(address: int, form: Matrix) -> TextItem:
     """Return an object that draws text."""
     font_size_of(address, SIZE_ADDRESS)
     return TextItem(address, multiply(read_matrix(address), form), form, SIZE_BUFFER.value)
-
-
-def read_matrix(item: int) -> Matrix:
-    """Return the matrix of an object."""
-    matrix_of(item, MATRIX_ADDRESS)
-    a, b, c, d, e, f = MATRIX_BUFFER
-    return a, b, c, d, e, f
-
-
-def multiply(one: Matrix, two: Matrix) -> Matrix:
-    """Return the matrix that applies one after the other."""
-    if two is IDENTITY:
-        return one
-    a, b, c, d, e, f = one
-    g, h, i, j, k, m = two
-    return (
-        a * g + b * i,
-        a * h + b * j,
-        c * g + d * i,
-        c * h + d * j,
-        e * g + f * i + k,
-        e * h + f * j + m,
-    )
 
 
 def move_point(x: float, y: float, matrix: Matrix) -> tuple[float, float]:

@@ -269,7 +269,7 @@ def read_matrix(item: Item) -> Matrix:
 
 def multiply(first: Matrix, then: Matrix | None) -> Matrix:
     """Return the matrix that applies one matrix and then another."""
-    if then is None:
+    if then is None or then is IDENTITY:
         return first
     a, b, c, d, e, f = first
     g, h, i, j, k, m = then

@@ -27,7 +27,6 @@ from ingest.extract.engines.pdfium_raw import (
 from ingest.extract.layout.continued import ArrangedPage, Columns
 from ingest.extract.layout.lines import (
     LINE_END,
-    DrawingOrder,
     find_line_starts,
     is_descending,
     measure_some_lines,
@@ -74,10 +73,8 @@ item_of = bind_by_address(raw.FPDFText_GetTextObject, POINTER, POINTER, INT)
 class TaggedPage:
     """Text, headings and tables of a page by its structure tree."""
 
-    text: str = ""  # in the order of the tree, unless that is the drawing order
-    is_in_order: bool = False  # the tree covers the page, and the page draws in its order
+    text: str = ""  # in the order of the tree; "" if that does not cover the page
     headings: tuple[tuple[int, str], ...] = ()  # level and title
-    has_tables: bool = False
     tables: tuple[Columns, ...] = ()  # the columns of each
 
 
@@ -88,17 +85,11 @@ class StructureReader:
     wants_headings: bool  # of all pages: the document has no outline
     page_number: int = 0  # of the page that is being read, from 1
     headings: list[Heading] = field(default_factory=list)
-    has_tables: bool = False  # somewhere in the pages read so far
     last_children: dict[tuple[int, int], int] = field(default_factory=dict)
     count: int = 0  # elements of the page that is being read
 
-    def arrange(
-        self, page: PageHandle, handle: TextHandle, text: str
-    ) -> tuple[ArrangedPage, DrawingOrder]:
-        """Return the text of a page in the order of its structure tree, or what that says of it.
-
-        The text is "" if the page draws it in the order of the tree, or if the tree does not cover
-        the page.
+    def arrange(self, page: PageHandle, handle: TextHandle, text: str) -> ArrangedPage | None:
+        """Return the text of a page in the order of its structure tree; None if it is not covered.
 
         Args:
             page: The loaded page.
@@ -108,18 +99,13 @@ class StructureReader:
         try:
             found = read_tagged_page(self.read(page), page, handle, text)
         except ValueError:  # the tree is too large, or names what is not there
-            return ArrangedPage(""), DrawingOrder.UNKNOWN
-        self.has_tables |= found.has_tables
+            return None
         self.headings += [
             Heading(level, title, self.page_number)
             for level, title in found.headings
             if len(title) <= MAX_TITLE_CHARS and any(map(str.isalpha, title))
         ]
-        if not found.is_in_order:
-            return ArrangedPage(found.text, found.tables), DrawingOrder.UNKNOWN
-        # Who tags tables tags all of them; of others, some may be lines with tabs.
-        order = DrawingOrder.READING_NO_TABLES if self.has_tables else DrawingOrder.READING
-        return ArrangedPage(""), order
+        return ArrangedPage(found.text, found.tables) if found.text else None
 
     def read(self, page: PageHandle) -> list[Element]:
         """Return the elements at the top of a page's structure tree; none if it has no tree."""
@@ -230,7 +216,7 @@ def read_tagged_page(
     )
     if is_drawn_in_order:
         titles = find_titles(handle, text, structure, contents)
-        return TaggedPage(is_in_order=True, headings=tuple(titles))
+        return TaggedPage(text, headings=tuple(titles))
     offsets = [offset for offset, char in enumerate(text) if not char.isspace()]
     found = list_char_contents(handle, offsets, contents)
     known = [content if content in places else -1 for content in found]
@@ -245,9 +231,7 @@ def read_tagged_page(
         (level, TaggedText(text, runs).join_line(numbers)) for level, numbers in structure.headings
     ]
     shown = "\n".join(filter(None, [*above, body, *below]))
-    return TaggedPage(
-        shown, headings=tuple(titles), has_tables=structure.has_tables, tables=tuple(writer.tables)
-    )
+    return TaggedPage(shown, headings=tuple(titles), tables=tuple(writer.tables))
 
 
 def is_from_the_top(page: PageHandle, handle: TextHandle, text: str) -> bool:

@@ -19,7 +19,6 @@ from ingest.extract.engines.pdfium_raw import (
 from ingest.extract.layout.continued import ArrangedPage
 from ingest.extract.layout.lines import (
     LINE_END,
-    DrawingOrder,
     PageLines,
     arrange_by_lines,
     find_line_starts,
@@ -71,18 +70,15 @@ def arrange_page(  # noqa: PLR0913 - what is known of a page and its document
 
         gapped = find_gapped_runs(handle, text)
         is_plain = gapped is None
-    order = DrawingOrder.UNKNOWN
     if structure and (structure.wants_headings or not is_plain):
-        shown, order = structure.arrange(page, handle, text)
-        if shown.text:
-            return shown
-    if order is not DrawingOrder.UNKNOWN:
-        plain = text
-    if plain is not None and (is_plain or order is DrawingOrder.READING_NO_TABLES):
+        tagged = structure.arrange(page, handle, text)
+        if tagged:
+            return tagged
+    if plain is not None and is_plain:
         return ArrangedPage(plain)
     from ingest.extract.layout.words import arrange_by_words
 
-    return arrange_by_words(page, handle, text, plain, order, runs=gapped)
+    return arrange_by_words(page, handle, text, plain, gapped)
 
 
 def has_unbroken_lines(page: PageHandle, handle: TextHandle, lines: int) -> bool:

@@ -32,8 +32,6 @@ def find_gapped_runs(handle: TextHandle, text: str) -> Boxes | None:
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 1] - boxes[:, 3]
     counts = np.array([stop - start for start, stop in spans])
     sparse = np.flatnonzero(width > MAX_MEAN_WIDTH * height * counts)
-    if len(sparse) < MIN_GAPPED_LINES:
-        return None
     parts = [split_at_gaps(handle, text, spans[number]) for number in sparse.tolist()]
     if sum(len(part) > 1 for part in parts) < MIN_GAPPED_LINES:
         return None

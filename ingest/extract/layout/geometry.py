@@ -5,27 +5,22 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Sequence
-from itertools import compress, repeat
+from itertools import repeat
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from pypdfium2 import raw
 
 from ingest.extract.engines.pdfium_raw import (
     BOX_BYTES,
     BOX_FIELDS,
-    MAX_DRAWN_OBJECTS,
     ListedPage,
     PageHandle,
     TextHandle,
     bounds_of,
-    count_items,
     count_rects,
     edge_addresses,
     fill_char_boxes,
-    item_at,
-    kind_of,
     rect_at,
 )
 
@@ -57,14 +52,8 @@ def read_text_boxes(text: TextHandle) -> Boxes:
 
 
 def read_drawn_boxes(page: PageHandle) -> Boxes:
-    """Return the boxes of the paths on a page: rules, frames, drawings."""
-    paths = page.paths if isinstance(page, ListedPage) else find_paths(page)
+    """Return the boxes of the paths on a page whose objects are listed: rules, frames, drawings."""
+    paths = page.paths if isinstance(page, ListedPage) else ()
     found = array("f", bytes(BOX_BYTES * len(paths)))  # left, bottom, right, top
     deque(map(bounds_of, paths, *edge_addresses(found)), maxlen=0)
     return np.frombuffer(found, np.float32).reshape(-1, BOX_FIELDS)[:, [0, 3, 2, 1]]
-
-
-def find_paths(page: PageHandle) -> list[int]:
-    """Return the addresses of the paths among the first objects of a page."""
-    items = list(map(item_at, repeat(page), range(min(count_items(page), MAX_DRAWN_OBJECTS))))
-    return list(compress(items, map(raw.FPDF_PAGEOBJ_PATH.__eq__, map(kind_of, items))))

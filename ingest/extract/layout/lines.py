@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from functools import lru_cache
 from itertools import accumulate
 from operator import itemgetter
@@ -31,14 +30,6 @@ LETTERS_OF_VALUES = "0123456789.,'’:/%+-–—−()$€£¥ "
 
 OUTER_LINES = 3  # lines at either end of a page that are always measured
 INNER_LINES = 4  # lines between them that are measured at first, approximately
-
-
-class DrawingOrder(Enum):
-    """Drawing order of a page, as far as it is known before positions are looked at."""
-
-    UNKNOWN = 0
-    READING = 1  # it is the reading order
-    READING_NO_TABLES = 2  # the same, and the page has no table
 
 
 @dataclass(slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -23,15 +22,13 @@ from ingest.extract.layout.whitespace import (
     Band,
     Extent,
     add_band,
-    band_extents,
-    column_of,
+    find_columns,
     group_bands,
     is_outside,
     median_height,
     merge_extents,
-    middle_of,
+    split_by_column,
 )
-from ingest.extract.layout.word_boxes import MAX_LEVEL_SHIFT_HEIGHTS
 
 MIN_COLUMN_LINES = 3
 MAX_COLUMN_CHANGES = 2  # in drawing order: from one column to the other, and back
@@ -40,7 +37,6 @@ MIN_DRAWN_COLUMN_LINES = 4  # with fewer, drawing order does not show whether th
 MIN_FLOW_SHARE = 0.6  # of a column's lines in sentences that go on from line to line
 MIN_ROW_GAP_HEIGHTS = 0.35  # white space between the rows of a table, in heights of the type
 MIN_CROSSING_RULES = 2  # of a table whose columns of text are as wide as those of a page
-MIN_LEVEL_SHARE = 0.7  # of a group's lines, level with those of another group
 MAX_CELL_LINES_ABOVE = 4  # lines of a table's first row, of one cell, above its other cells
 BOX_WIDTH_SHARE = 0.6  # of the width of the text beside it
 HEADING_SIZE_RATIO = 1.15  # of its type to that of most lines
@@ -113,7 +109,7 @@ def split_regions(bands: Sequence[Band], min_gap: float) -> Iterator[list[Band]]
         if region and not has_columns and is_beside(region[-1], band):
             yield from split_off_tail(region[:-1])
             region = region[-1:]
-            merged = merge_extents(band_extents([*region[-1], *band]), min_gap)
+            merged = find_columns([region[-1], band], min_gap)
         elif region and (
             is_stray
             or (bridges or len(merged) == 1 if has_columns else has_gap(band, min_gap))
@@ -122,9 +118,7 @@ def split_regions(bands: Sequence[Band], min_gap: float) -> Iterator[list[Band]]
             kept = find_header_start(region, band, min_gap) if bridges else len(region)
             yield from split_off_tail(region[:kept])
             region = region[kept:]
-            merged = merge_extents(
-                (span for part in [*region, band] for span in band_extents(part)), min_gap
-            )
+            merged = find_columns([*region, band], min_gap)
         region.append(band)
         spans = merged
     if region:
@@ -137,10 +131,7 @@ def begins_table(region: Sequence[Band], columns: Sequence[Extent], band: Band) 
         return False
     if band[0].v0 - max(s.v1 for s in region[-1]) <= band[0].height / 2:
         return False
-    lines: list[list[TextSegment]] = [[] for _ in columns]
-    for segment in (segment for above in region for segment in above):
-        lines[column_of(segment, columns)].append(segment)
-    shares = map(prose_share, lines, columns)
+    shares = map(prose_share, split_by_column(region, columns), columns)
     return min(shares) > MIN_PROSE_SHARE
 
 
@@ -158,10 +149,7 @@ def find_header_start(region: Sequence[Band], below: Band, min_gap: float) -> in
         ),
         count - 1,
     )
-    spans = [
-        merge_extents((span for band in part for span in band_extents(band)), min_gap)
-        for part in (region[:start], [*region[start:], below])
-    ]
+    spans = [find_columns(part, min_gap) for part in (region[:start], [*region[start:], below])]
     widest = max(map(len, region[start:]))
     is_header = widest > PAIR_COLUMNS and len(spans[1]) >= max(widest, len(spans[0]) + 1)
     return start if is_header else count
@@ -176,7 +164,7 @@ def is_beside(above: Band, below: Band) -> bool:
 
 def has_gap(band: Band, min_gap: float) -> bool:
     """Return whether there is a gap within a band."""
-    return len(band) > 1 and len(merge_extents(band_extents(band), min_gap)) > 1
+    return len(band) > 1 and len(find_columns([band], min_gap)) > 1
 
 
 def split_off_tail(region: list[Band]) -> Iterator[list[Band]]:
@@ -192,7 +180,7 @@ def split_off_tail(region: list[Band]) -> Iterator[list[Band]]:
         yield from split_off_tail(region[:section])
         yield from split_off_tail(region[section:])
         return
-    first = merge_extents((span for band in region for span in band_extents(band)), 0.0)[0]
+    first = find_columns(region, 0.0)[0]
     others = [n for n, band in enumerate(region) if band[-1].u0 > first[1]]
     drawn = max((region[n][-1].drawing_index for n in others), default=0)
     end = len(region)
@@ -221,30 +209,20 @@ def find_section(region: Sequence[Band]) -> int:
             and band[0].v0 - max(s.v1 for s in above) > height / 2
             and max(s.drawing_index for part in region[:n] for s in part) < band[0].drawing_index
             and band[0].drawing_index == min(s.drawing_index for part in region[n:] for s in part)
-            and count_columns(region[n + 1 :]) > count_columns(region[:n])
+            and len(find_columns(region[n + 1 :], 0.0)) > len(find_columns(region[:n], 0.0))
         ):
             return n
     return 0
-
-
-def count_columns(bands: Sequence[Band]) -> int:
-    """Count the extents that bands cover with white space running down between them."""
-    return len(merge_extents([extent for band in bands for extent in band_extents(band)], 0.0))
 
 
 def split_columns(
     region: Sequence[Band], height: float, rulings: Rulings
 ) -> list[list[TextSegment]]:
     """Return the segments of each column of a region, from left to right; at least one column."""
-    spans = merge_extents(
-        (span for band in region for span in band_extents(band)), MIN_WHITE_HEIGHTS * height
-    )
+    spans = find_columns(region, MIN_WHITE_HEIGHTS * height)
     if len(spans) <= 1:
         return [[segment for band in region for segment in band]]
-    groups: list[list[TextSegment]] = [[] for _ in spans]
-    for band in region:
-        for segment in band:
-            groups[column_of(segment, spans)].append(segment)
+    groups = split_by_column(region, spans)
     found: list[tuple[list[TextSegment], Extent]] = []
     for group, span in zip(groups, spans, strict=True):
         if found:
@@ -279,7 +257,7 @@ def are_text_columns(
     """Return whether two groups side by side are columns of text, and not of a table.
 
     They are if both have full lines of prose, or sentences that go on from line to line; or if one
-    is drawn after the other and neither has values beside the other's lines.
+    is drawn after the other and neither is a column of values.
     """
     # The right one is a single column, and decides in most tables.
     sides = ((right, other), (left, one))
@@ -292,10 +270,7 @@ def are_text_columns(
         min(len(left), len(right)) >= MIN_DRAWN_COLUMN_LINES
         and count_side_changes(left, right) <= MAX_COLUMN_CHANGES
         and is_wide
-        and not (
-            are_level(left, right)
-            and (is_value_column(left) or is_value_column(right) or have_common_rows(left, right))
-        )
+        and not (is_value_column(left) or is_value_column(right) or have_common_rows(left, right))
     )
 
 
@@ -315,16 +290,3 @@ def count_side_changes(left: Sequence[TextSegment], right: Sequence[TextSegment]
     """Count how often the drawing order changes from one group to the other."""
     drawn = sorted([(s.drawing_index, 0) for s in left] + [(s.drawing_index, 1) for s in right])
     return sum(a[1] != b[1] for a, b in pairwise(drawn))
-
-
-def are_level(left: Sequence[TextSegment], right: Sequence[TextSegment]) -> bool:
-    """Return whether most lines of the shorter of two groups are level with one of the other."""
-    few, many = sorted((left, right), key=len)
-    middles = sorted(map(middle_of, many))
-    level = 0
-    for segment in few:
-        place = bisect_right(middles, segment.middle)
-        nearest = middles[max(0, place - 1) : place + 1]
-        shift = min(abs(segment.middle - middle) for middle in nearest)
-        level += shift < MAX_LEVEL_SHIFT_HEIGHTS * segment.height
-    return level >= MIN_LEVEL_SHARE * len(few)

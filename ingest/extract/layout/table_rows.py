@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from ingest.extract.layout.pieces import LABEL_ENDS, is_value
 from ingest.extract.layout.segments import TextSegment
-from ingest.extract.layout.whitespace import Band, Extent, column_of
+from ingest.extract.layout.whitespace import Band, Extent, column_of, split_by_column
 
 MIN_VALUE_SHARE = 0.6  # of the pieces of a column of values, below its header
 MAX_HEADER_LINES = 3
@@ -44,25 +44,13 @@ class TableGrid:
     columns: list[Extent]
 
 
-def split_into_cells(row: Sequence[Band], columns: Sequence[Extent]) -> list[list[TextSegment]]:
-    """Distribute the segments of a row over its columns, each from top to bottom."""
-    cells: list[list[TextSegment]] = [[] for _ in columns]
-    for band in row:
-        for segment in band:
-            cells[column_of(segment, columns)].append(segment)
-    return cells
-
-
 class RowSplitter:
     """Splits the bands of one table into rows."""
 
     def __init__(self, bands: Sequence[Band], columns: Sequence[Extent], height: float) -> None:
         self.columns = columns
         self.height = height
-        pieces: list[list[TextSegment]] = [[] for _ in columns]
-        for band in bands:
-            for segment in band:
-                pieces[column_of(segment, columns)].append(segment)
+        pieces = split_by_column(bands, columns)
         self.is_drawn_by_columns = is_drawn_by_columns(pieces)
         self.value_columns = {n for n, column in enumerate(pieces) if is_value_column(column)}
 
@@ -77,8 +65,6 @@ class RowSplitter:
 
     def split_ruled(self, bands: Sequence[Band]) -> list[list[Band]]:
         """Split a row of a table with a rule below each row: only values on new levels do."""
-        if is_labelled(bands):
-            return self.split(bands)
         rows = [list(bands[:1])]
         for band in bands[1:]:
             if 2 * len(band) > len(self.columns) and self.has_value_again(band, rows[-1]):
@@ -104,11 +90,7 @@ class RowSplitter:
                 or (
                     gap > -self.height / 4  # else it is beside the lines of a higher cell
                     and column_of(band[0], self.columns) == 0
-                    and (
-                        not self.may_continue(band, rows[-1])
-                        if is_uneven
-                        else len(band) > 1 or not self.goes_on_in_first_column(band, rows[-1])
-                    )
+                    and self.begins_row(band, rows[-1], is_uneven=is_uneven)
                 )
             )
             if begins:
@@ -124,35 +106,22 @@ class RowSplitter:
             is_value(s.text) and column_of(s, self.columns) in found for above in row for s in above
         )
 
-    def may_continue(self, band: Band, row: Sequence[Band]) -> bool:
-        """Return whether a band that fills the first column may continue the row above it.
-
-        White space shows that it does. Against it are values, words that had room on the line
-        above, and if it has several pieces, that none begins with a small letter.
-        """
-        last = {column_of(s, self.columns): s for above in row for s in above}
-        if len(band) > 1 and not any(is_small(s.text) for s in band):
-            return False
-        for segment in band:
-            column = column_of(segment, self.columns)
-            if column in self.value_columns and is_value(segment.text):
-                return False
-            above = last.get(column)
-            if above and not could_wrap(above, segment, self.columns[column]):
-                return False
-        return True
-
-    def goes_on_in_first_column(self, band: Band, row: Sequence[Band]) -> bool:
-        """Return whether a band continues the first cell of the row above it."""
+    def begins_row(self, band: Band, row: Sequence[Band], *, is_uneven: bool) -> bool:
+        """Return whether a band that fills the first column does not go on in the row above it."""
         cells = [s for above in row for s in above if column_of(s, self.columns) == 0]
-        return not cells or self.goes_on(cells[-1], band[0])
+        if is_uneven:
+            return bool(cells) or not any(map(self.is_long, row[-1]))
+        return len(band) > 1 or (bool(cells) and not self.goes_on(cells[-1], band[0]))
 
     def goes_on(self, above: TextSegment, below: TextSegment) -> bool:
         """Return whether one line of a cell goes on in another, by its end and its beginning."""
-        is_long = above.u1 - above.u0 > MIN_LONG_LINE_HEIGHTS * self.height
         return could_wrap(above, below, self.columns[column_of(below, self.columns)]) and (
-            is_small(below.text) or (is_long and not is_value(below.text))
+            is_small(below.text) or (self.is_long(above) and not is_value(below.text))
         )
+
+    def is_long(self, line: TextSegment) -> bool:
+        """Return whether a line of a cell is as long as one that goes on in the next one."""
+        return line.u1 - line.u0 > MIN_LONG_LINE_HEIGHTS * self.height
 
     def split_drawn_cells(self, bands: Sequence[Band]) -> list[list[Band]]:
         """Split bands into rows of cells that were drawn one after the other, each as a whole.

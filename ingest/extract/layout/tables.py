@@ -14,17 +14,17 @@ from ingest.extract.hyphens import mark_line_ends
 from ingest.extract.layout.rulings import SAME_EDGE_POINTS, Rulings
 from ingest.extract.layout.segments import TextSegment, merge_segments
 from ingest.extract.layout.table_checks import MIN_TABLE_ROWS, is_plausible_table
-from ingest.extract.layout.table_rows import RowSplitter, TableGrid, split_into_cells
+from ingest.extract.layout.table_rows import RowSplitter, TableGrid
 from ingest.extract.layout.whitespace import (
     MIN_WHITE_HEIGHTS,
     Band,
     Extent,
     add_band,
-    band_extents,
     column_of,
+    find_columns,
     is_outside,
     median_height,
-    merge_extents,
+    split_by_column,
 )
 
 MAX_ROW_GAP_HEIGHTS = 2.0  # white space between two rows, in heights of the type
@@ -106,10 +106,7 @@ def detect_table(
     first, end = (start, after) if framed else find_drawn_with(bands, start, after)
     if (first, end) != (start, after):
         rows = [[band] for band in bands[first:end]]
-        columns = merge_extents(
-            (span for band in bands[first:end] for span in band_extents(band)),
-            min_gap,
-        )
+        columns = find_columns(bands[first:end], min_gap)
         if len(columns) <= 1:
             return None, start, after
     if not framed and is_torn(bands, first, end):
@@ -117,7 +114,7 @@ def detect_table(
     flat = [band for row in rows for band in row]
     splitter = RowSplitter(flat, columns, height)
     rows = splitter.split_sections(rows) if framed else splitter.split(flat)
-    table = TableGrid([split_into_cells(row, columns) for row in rows], columns)
+    table = TableGrid([split_by_column(row, columns) for row in rows], columns)
     is_table = is_plausible_table(table, framed=framed)
     return (table, first, end) if is_table else (None, start, after)
 
@@ -144,8 +141,7 @@ def find_bottom_of_frames(band: Band, rulings: Rulings) -> float:
             ]
             ends = any(abs(span[1] - one) <= SAME_EDGE_POINTS for span in near)
             begins = any(abs(span[0] - other) <= SAME_EDGE_POINTS for span in near)
-            crossed = any(span[0] < one and span[1] > other for span in near)
-            if ends and begins and not crossed:
+            if ends and begins:
                 return bottom
     return 0.0
 
@@ -256,9 +252,7 @@ def collect_rows(
         and not is_last_row_attached(rows, lines, height)
     ):
         rows.pop()
-    return rows, merge_extents(
-        (span for row in rows for band in row for span in band_extents(band)), min_gap
-    )
+    return rows, find_columns((band for row in rows for band in row), min_gap)
 
 
 def count_rows_above_other_table(rows: Sequence[Sequence[Band]], columns: Sequence[Extent]) -> int:

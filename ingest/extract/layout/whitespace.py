@@ -62,13 +62,22 @@ def add_band(extents: list[Extent], band: Band, min_gap: float) -> list[Extent]:
             if start <= segment.u0 and segment.u1 <= end:
                 break
         else:
-            return merge_extents([*extents, *band_extents(band)], min_gap)
+            return merge_extents([*extents, *((s.u0, s.u1) for s in band)], min_gap)
     return extents
 
 
-def band_extents(band: Band) -> list[Extent]:
-    """Return the extents of a band's segments."""
-    return [(segment.u0, segment.u1) for segment in band]
+def find_columns(bands: Iterable[Band], min_gap: float) -> list[Extent]:
+    """Return the extents that bands cover, with white space running down between them."""
+    return merge_extents([(s.u0, s.u1) for band in bands for s in band], min_gap)
+
+
+def split_by_column(bands: Iterable[Band], columns: Sequence[Extent]) -> list[list[TextSegment]]:
+    """Return the segments of bands in each column, from top to bottom."""
+    found: list[list[TextSegment]] = [[] for _ in columns]
+    for band in bands:
+        for segment in band:
+            found[column_of(segment, columns)].append(segment)
+    return found
 
 
 def is_outside(segment: TextSegment, columns: Sequence[Extent]) -> bool:

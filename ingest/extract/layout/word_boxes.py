@@ -23,7 +23,6 @@ MIN_SEGMENT_GAP_HEIGHTS = 0.75  # between two segments; the spaces of justified 
 MAX_LEVEL_SHIFT_HEIGHTS = 0.3  # of both ends of a line drawn as one run
 
 MIN_CROSSING_POINTS = 6.0  # of a rule that runs down through a line
-HYPHEN, FIGURE_DASH, EM_DASH, MINUS = 0x2D, 0x2012, 0x2014, 0x2212
 # Word separators: code points up to the first one, and the other two.
 SPACE, UNBROKEN_SPACE, WIDE_SPACE = 0x20, 0xA0, 0x3000
 PARAGRAPH_CODE = 0x2029  # before a line end
@@ -82,7 +81,7 @@ def find_words(
     words = WordBoxes(starts, stops, lines[firsts], boxes[:half], boxes[half:])
     if isinstance(text, ReorderedText):
         widen_words(words, np.array(text.edges, np.float32).reshape(-1, BOX_FIELDS))
-    return part_dashes(text, words, code_points)
+    return words
 
 
 def widen_words(words: WordBoxes, char_boxes: Boxes) -> None:
@@ -98,29 +97,6 @@ def widen_words(words: WordBoxes, char_boxes: Boxes) -> None:
     leftward = box_centres(words.last_boxes, 0) < box_centres(words.first_boxes, 0)
     for boxes, is_left in ((words.first_boxes, ~leftward), (words.last_boxes, leftward)):
         boxes[is_left, 0], boxes[~is_left, 2] = lefts[is_left], rights[~is_left]
-
-
-def part_dashes(text: TextHandle, words: WordBoxes, code_points: CodePoints) -> WordBoxes:
-    """Part each dash from the word before it that is on another line: PDFium joins them."""
-    codes = code_points[words.ends]
-    dashes = (codes == HYPHEN) | ((codes >= FIGURE_DASH) & (codes <= EM_DASH)) | (codes == MINUS)
-    dashes &= words.ends > words.starts
-    if not dashes.any():
-        return words
-    middles = box_centres(words.first_boxes, 1), box_centres(words.last_boxes, 1)
-    heights = words.first_boxes[:, 1] - words.first_boxes[:, 3]
-    away = np.flatnonzero(dashes & (np.abs(middles[0] - middles[1]) > heights / 2))
-    if not len(away):
-        return words
-    order = np.sort(np.append(np.arange(len(dashes)), away))
-    rests = away + np.arange(len(away))  # rows of the words without their dashes
-    parted = words.select(order)
-    parted.lines[:] += np.cumsum(np.isin(np.arange(len(order)), rests + 1))
-    parted.ends[rests] -= 1
-    parted.last_boxes[rests] = read_type_boxes(text, parted.ends[rests].tolist())
-    parted.starts[rests + 1] = parted.ends[rests + 1]
-    parted.first_boxes[rests + 1] = parted.last_boxes[rests + 1]
-    return parted
 
 
 def mark_changes(numbers: Indices) -> NDArray[np.bool_]:

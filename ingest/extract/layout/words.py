@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ingest.extract.engines.pdfium_raw import PageHandle, ReorderedText, TextHandle
 from ingest.extract.layout.continued import ArrangedPage
-from ingest.extract.layout.drawing_order import find_better_drawing_order, split_lines
+from ingest.extract.layout.drawing_order import find_better_drawing_order, is_drawn_in_order
 from ingest.extract.layout.geometry import (
     Boxes,
     Indices,
@@ -19,7 +19,6 @@ from ingest.extract.layout.geometry import (
     read_drawn_boxes,
     read_text_boxes,
 )
-from ingest.extract.layout.lines import DrawingOrder
 from ingest.extract.layout.pieces import join_markers
 from ingest.extract.layout.reading_order import order_segments
 from ingest.extract.layout.rulings import find_rulings
@@ -50,20 +49,13 @@ LONG_LINE_SHARE = 0.75  # of the width of the longest line
 MIN_LINE_GAPS = 2  # after long lines, to know the usual one
 
 
-def arrange_by_words(  # noqa: PLR0913 - what arrange_page() has found
-    page: PageHandle,
-    handle: TextHandle,
-    text: str,
-    plain: str | None,
-    order: DrawingOrder = DrawingOrder.UNKNOWN,
-    *,
-    runs: Boxes | None = None,
+def arrange_by_words(
+    page: PageHandle, handle: TextHandle, text: str, plain: str | None, runs: Boxes | None = None
 ) -> ArrangedPage:
     """Return the text of a page in reading order.
 
     `plain` is its text ordered by lines, if that was possible; it is right if no line has a hole.
-    If the drawing order is known to be right, only tables are to be found. `runs` are the boxes
-    of its runs of text, if they have been read.
+    `runs` are the boxes of its runs of text, if they have been read.
     """
     written = read_text_boxes(handle) if runs is None else runs
     # Lines of Thai are joined, which line by line is simpler.
@@ -72,15 +64,13 @@ def arrange_by_words(  # noqa: PLR0913 - what arrange_page() has found
         return ArrangedPage(plain)
     drawn = read_drawn_boxes(page)
     words = find_words(handle, code_points(text), written, drawn)
-    return order_words(drawn, text, words, plain, order)
+    return order_words(drawn, text, words, plain)
 
 
-def order_words(
-    drawn: Boxes, text: str, words: WordBoxes, plain: str | None, order: DrawingOrder
-) -> ArrangedPage:
+def order_words(drawn: Boxes, text: str, words: WordBoxes, plain: str | None) -> ArrangedPage:
     """Return the text of a page in reading order, by the positions of its words.
 
-    See arrange_by_words() for `plain` and `order`. `drawn` are the boxes of rules and frames.
+    See arrange_by_words() for `plain`. `drawn` are the boxes of rules and frames.
     """
     directions = find_directions(words, text)
     present = sorted(set(directions.tolist()))
@@ -105,16 +95,15 @@ def order_words(
             rulings,
             right_to_left=right_to_left,
         )
-    if order is not DrawingOrder.UNKNOWN:
-        segments = sorted((s for band in bands for s in band), key=lambda s: s.drawing_index)
-        bands = list(split_lines(segments, right_to_left=right_to_left))
-    elif len(present) == 1:
+    if len(present) == 1:
         bands = find_better_drawing_order(bands, right_to_left=right_to_left) or bands
     has_table = any(band[0].is_table for band in bands)
-    if not has_table and (
-        order is not DrawingOrder.UNKNOWN or (plain is not None and is_drawing_order(bands))
+    if (
+        not has_table
+        and plain is not None
+        and is_drawn_in_order([s for band in bands for s in band])
     ):
-        return ArrangedPage(text if plain is None else plain)
+        return ArrangedPage(plain)
     return ArrangedPage(
         "\n".join(format_bands(bands, right_to_left=right_to_left)),
         tuple(band[0].columns for band in bands if band[0].is_table),
@@ -147,12 +136,6 @@ def has_holes(written: Boxes, *, by_letters: bool = False) -> bool:
 def has_cut_in_line(cuts: NDArray[np.bool_], lines: Indices) -> bool:
     """Return whether a cut is within a line."""
     return bool((cuts & (np.diff(lines) == 0)).any())
-
-
-def is_drawing_order(bands: Sequence[Band]) -> bool:
-    """Return whether the bands are in drawing order."""
-    indexes = [segment.drawing_index for band in bands for segment in band]
-    return all(a < b for a, b in pairwise(indexes))
 
 
 def format_bands(bands: Sequence[Band], *, right_to_left: bool) -> Iterator[str]:
