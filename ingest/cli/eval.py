@@ -170,11 +170,11 @@ def format_misses(evaluation: Evaluation, options: argparse.Namespace) -> Iterat
     for answer in misses[: options.misses]:
         rank = f"  (rank {answer.ranks[0]})" if answer.ranks else ""
         yield f"\n  {shorten_line(answer.question.text)}"
-        yield f"    wanted  {format_expected(answer)}{rank}"
+        yield f"    expected  {format_expected(answer)}{rank}"
         yield (
-            f"    came    {format_found_chunk(answer.hits[0])}"
+            f"    found     {format_found_chunk(answer.hits[0])}"
             if answer.hits
-            else "    came    nothing"
+            else "    found     nothing"
         )
     if len(misses) > options.misses:
         yield f"\n  and {len(misses) - options.misses:,} more: --misses {len(misses)}"
@@ -183,8 +183,8 @@ def format_misses(evaluation: Evaluation, options: argparse.Namespace) -> Iterat
         yield f"\n{count:,} that this index cannot answer; they count as missed"
     for answer in evaluation.unanswerable[: options.misses]:
         yield f"\n  {shorten_line(answer.question.text)}"
-        yield f"    wanted  {format_expected(answer)}"
-        yield f"    but     {answer.missing_reason}"
+        yield f"    expected  {format_expected(answer)}"
+        yield f"    but       {answer.missing_reason}"
 
 
 def format_expected(answer: AnsweredQuestion) -> str:

@@ -56,8 +56,8 @@ class Cluster:
         self.workers.append(started)
         return started
 
-    def living(self, number: int) -> list[Started]:
-        """As many workers as wanted, which are there now; started if there are too few."""
+    def scale(self, number: int) -> list[Started]:
+        """Start or end workers until this many are running, and return them."""
         alive = [worker for worker in self.workers if worker.poll() is None]
         for extra in alive[number:]:
             end(extra)
@@ -66,7 +66,7 @@ class Cluster:
         return alive
 
     def wait_for(self, number: int) -> None:
-        """Until so many workers are there, and no more."""
+        """Wait until exactly this many workers are running."""
         with self.client() as client:
             wait_until(
                 lambda: len(client.scheduler_info(n_workers=-1)["workers"]) == number,
@@ -90,7 +90,7 @@ class Cluster:
         )
 
     def empty(self) -> None:
-        """Until the scheduler keeps nothing of any run, and no worker either."""
+        """Wait until neither the scheduler nor a worker keeps anything of a run."""
         with self.client() as client:
 
             def left() -> list[str]:
@@ -103,7 +103,7 @@ class Cluster:
             wait_until(lambda: not left(), lambda: f"nothing is left of any run: {left()}")
 
     def stopping(self) -> None:
-        """Until every worker has heard that its run is to end."""
+        """Wait until every worker was asked to stop."""
         with self.client() as client:
             wait_until(lambda: all(client.run(asked_to_stop).values()), "all have heard of it")
 
@@ -142,7 +142,7 @@ def sessions() -> int:
 
 
 def asked_to_stop() -> bool:
-    """Whether each session of a worker was asked to stop."""
+    """Return whether each session of a worker was asked to stop."""
     here = list(session.SESSIONS.values())
     return all(there.done() and there.result().run.stop.is_requested() for there in here)
 
@@ -153,7 +153,7 @@ def tasks(dask_scheduler: Any) -> list[bytes]:
 
 
 def results(dask_worker: Any) -> list[bytes]:
-    """What a worker keeps of tasks that are done, but for actors."""
+    """Results that a worker keeps, except actors."""
     return [pickle.dumps(value) for value in dask_worker.data.values()]
 
 

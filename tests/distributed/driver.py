@@ -30,18 +30,18 @@ class Driver:
 
     process: Process
 
-    def over(self) -> Over:
-        """How it ended, once it has."""
+    def wait(self) -> FinishedRun:
+        """Wait for the end of the run."""
         code, out = self.process.wait(), self.process.stdout.text
         events = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
-        return Over(code, events, self.process.stderr.text)
+        return FinishedRun(code, events, self.process.stderr.text)
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         self.process.send(number)
 
 
 @dataclass
-class Over:
+class FinishedRun:
     """A run that has ended."""
 
     code: int
@@ -50,12 +50,12 @@ class Over:
 
     @property
     def outcomes(self) -> Counter[str]:
-        """How many sources came to what."""
+        """Number of sources by outcome."""
         return Counter(e["outcome"] for e in self.events if e.get("event") == "source")
 
     @property
     def summary(self) -> dict[str, Any]:
-        """What it says of itself at the end."""
+        """The summary that it prints at the end."""
         return next(e for e in reversed(self.events) if e.get("event") == "summary")
 
 

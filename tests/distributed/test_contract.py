@@ -51,7 +51,7 @@ def engines(
         return
     folder = tmp_path_factory.mktemp("cluster")
     with cluster(folder, {**here.azure.environment, **SMALL}) as made:
-        made.living(2)
+        made.scale(2)
         yield partial(on_dask, made.address)
 
 
@@ -67,7 +67,7 @@ def index(request: pytest.FixtureRequest, here: World) -> str:
 
 
 def plain(summary: Summary | None) -> dict[str, Any]:
-    """What two runs have in common that did the same; what the index holds is counted late."""
+    """Parts of a summary that equal runs share; the size of the index is counted late."""
     assert summary
     return {
         "outcomes": summary.outcomes,

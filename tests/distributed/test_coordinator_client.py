@@ -126,7 +126,7 @@ def test_who_misses_the_pacing_waits_for_another_one() -> None:
 
 
 def test_only_what_is_said_of_quotas_goes_to_the_pacing() -> None:
-    """No header of an answer that is about anything else."""
+    """Only rate-limit headers are sent on."""
     headers = {"X-RateLimit-Remaining-Tokens": "7", "Retry-After": "2", "Set-Cookie": "secret"}
     assert quota_headers(headers) == {"x-ratelimit-remaining-tokens": "7", "retry-after": "2"}
 

@@ -83,10 +83,10 @@ def test_an_error_of_a_group_is_passed_on_and_a_lost_scheduler_is_named() -> Non
 
 
 def profiled(dask_worker: Any) -> bool:
-    """Whether a worker is."""
+    """Return whether a worker is profiled."""
     return any(dask_worker.periodic_callbacks[name].is_running() for name in PROFILER_CALLBACKS)
 
 
 def beginning() -> None:
-    """What a group does first."""
+    """First call of a group."""
     coordinator_link("a run", distributed.get_client())

@@ -23,7 +23,7 @@ from ingest.pipeline.diff import MAX_ATTEMPTS
 from ingest.runtime.cancellation import Cancellation
 from tests.conftest import DIMENSIONS
 from tests.distributed.cluster import Cluster, cluster, descendants, end
-from tests.distributed.driver import SMALL, Driver, Over, contents, driver
+from tests.distributed.driver import SMALL, Driver, FinishedRun, contents, driver
 from tests.emulator.emulator import Azure, emulator
 from tests.emulator.faults import Fault
 from tests.emulator.gate import Gate, held
@@ -45,7 +45,7 @@ class World:
     folder: Path
     root: str
     wanted: dict[str, Any]
-    calm: Over
+    calm: FinishedRun
     calls: int  # for embeddings, of that run
 
     @contextmanager
@@ -66,7 +66,7 @@ class World:
             self.azure.openai.tpm = None
 
     def secrets(self) -> list[str]:
-        """What must not be sent: tokens, what gets them, and the text of documents."""
+        """Texts that must not be sent: tokens, the secret for them, and the text of documents."""
         identity = self.azure.identity
         return [*identity.issued, identity.secret, "crowns in year"]
 
@@ -80,13 +80,13 @@ class World:
                 where.written(key, lease, self.azure.clock.now(), self.azure.search.delays)
 
     def held(self, service: str, path: str = "", after: int = 0) -> AbstractContextManager[Gate]:
-        """While it lasts, requests to a service are held at a gate, but for the first ones."""
+        """Hold requests to a service, except the first ones, until the context ends."""
         return held(self.azure, service, path, after)
 
-    def made_good(self, over: Over, index: str, twice: int = 0) -> None:
-        """What must be so of a run that was disturbed."""
-        assert over.code == 3, over.err
-        assert over.outcomes == self.calm.outcomes
+    def assert_recovered(self, finished: FinishedRun, index: str, twice: int = 0) -> None:
+        """Assert that a disturbed run has the results of an undisturbed one."""
+        assert finished.code == 3, finished.err
+        assert finished.outcomes == self.calm.outcomes
         assert contents(self.azure, index) == self.wanted
         paid = self.azure.openai.repeated
         assert sum(paid.values()) - len(paid) <= twice, paid
@@ -102,7 +102,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         azure.blob.put("docs", "broken.pdf", b"%PDF-broken")
         root = f"{azure.blob_endpoint}/docs"
         with driver(azure, folder, root, AZURE_SEARCH_INDEX="calm") as undisturbed:
-            calm = undisturbed.over()
+            calm = undisturbed.wait()
         calls = len(azure.openai.requests)
         with cluster(folder, {**azure.environment, **SMALL}) as made:
             yield World(azure, made, folder, root, contents(azure, "calm"), calm, calls)
@@ -116,7 +116,7 @@ def counted(world: World) -> None:
 
 def test_workers_that_die_while_they_embed_and_write_are_made_up_for(world: World) -> None:
     """What they had is done again, by who joined meanwhile, too; only that is paid for twice."""
-    world.cluster.living(0)
+    world.cluster.scale(0)
     first, second = (world.cluster.worker(REAL_READERS="1") for _ in range(2))
     world.cluster.wait_for(2)
     with world.run("dying") as run:
@@ -131,8 +131,8 @@ def test_workers_that_die_while_they_embed_and_write_are_made_up_for(world: Worl
             readers += descendants(second.pid)
             end(second)
             unwritten = world.azure.openai.texts.total() - before
-        over = run.over()
-    world.made_good(over, "dying", twice=2 * UNDER_WAY + unwritten)
+        finished = run.wait()
+    world.assert_recovered(finished, "dying", twice=2 * UNDER_WAY + unwritten)
     assert joined.poll() is None
     assert len(readers) >= 2
     wait_until(lambda: not any(map(alive, readers)), "no reader is left")
@@ -140,7 +140,7 @@ def test_workers_that_die_while_they_embed_and_write_are_made_up_for(world: Worl
 
 def test_a_whole_node_dies_while_it_reads_and_another_one_joins(world: World) -> None:
     """A nanny, its worker and the readers are gone at once; who comes later gets work."""
-    world.cluster.living(0)
+    world.cluster.scale(0)
     node = world.cluster.worker(nanny=True)
     world.cluster.wait_for(1)
     with world.run("reading") as run, world.held("blob", "docs/") as gate:
@@ -149,14 +149,14 @@ def test_a_whole_node_dies_while_it_reads_and_another_one_joins(world: World) ->
         other = world.cluster.worker()
         world.cluster.wait_for(1)
         gate.opened.set()
-        over = run.over()
-    world.made_good(over, "reading")
+        finished = run.wait()
+    world.assert_recovered(finished, "reading")
     assert other.poll() is None
 
 
 def test_the_worker_that_keeps_the_pace_dies_and_no_limit_is_exceeded(world: World) -> None:
     """Another one keeps it, even where who waits for it has all places; quota and budget hold."""
-    world.cluster.living(2)
+    world.cluster.scale(2)
     most = sum(request.tokens for request in world.azure.openai.requests[: world.calls]) // 2
     before = len(world.azure.openai.requests)
     with (
@@ -168,17 +168,17 @@ def test_the_worker_that_keeps_the_pace_dies_and_no_limit_is_exceeded(world: Wor
         (keeper,) = world.cluster.holding_actors()
         end(world.cluster.owner(keeper))
         gate.opened.set()
-        over = run.over()
+        finished = run.wait()
     paid = sum(request.tokens for request in world.azure.openai.requests[before:])
-    assert over.code == 1, over.err
-    assert "--max-tokens" in over.err
+    assert finished.code == 1, finished.err
+    assert "--max-tokens" in finished.err
     assert most / 3 < paid <= most
     assert len(world.azure.openai.throttled) <= 1
 
 
 def test_a_stopped_run_settles_what_is_under_way_and_the_next_one_goes_on(world: World) -> None:
     """^C, then SIGTERM without time: the workers stop, and serve the next run at once."""
-    world.cluster.living(2)
+    world.cluster.scale(2)
     with (
         world.held("blob", "docs/", after=SOURCES // 2) as unread,  # some are still to be read
         world.held("openai", after=4) as gate,  # the first request goes alone, to learn the quota
@@ -190,7 +190,7 @@ def test_a_stopped_run_settles_what_is_under_way_and_the_next_one_goes_on(world:
         world.cluster.stopping()
         gate.opened.set()
         unread.opened.set()
-        interrupted = run.over()
+        interrupted = run.wait()
     assert interrupted.code == 130, interrupted.err
     assert 0 < interrupted.outcomes["new"] < world.calm.outcomes["new"]
     assert 0 < max(map(len, seen)) < 20_000, "what a scheduler holds of a group is small"
@@ -200,27 +200,27 @@ def test_a_stopped_run_settles_what_is_under_way_and_the_next_one_goes_on(world:
     with world.held("openai") as gate, world.run("stopped", **more) as run:
         gate.reached()
         run.kill(signal.SIGTERM)
-        ended = run.over()
+        ended = run.wait()
     assert ended.code == 143, ended.err
     assert not ended.outcomes["new"]
 
     with world.run("stopped") as run:
-        over = run.over()
-    assert over.code == 3, over.err
+        finished = run.wait()
+    assert finished.code == 3, finished.err
     assert contents(world.azure, "stopped") == world.wanted
     world.cluster.empty()
 
 
 def test_a_killed_driver_leaves_nobody_at_work(world: World) -> None:
     """Its workers stop before the index can be another's; who comes too early is told so."""
-    world.cluster.living(2)
+    world.cluster.scale(2)
     with world.run("killed") as run, world.held("openai", after=6) as gate:
         gate.reached(2)
         run.kill()
         run.process.wait()
         gate.opened.set()
         with world.run("killed") as early:
-            refused = early.over()
+            refused = early.wait()
     assert refused.code == 11
     assert "if it was killed, for" in refused.err
 
@@ -231,14 +231,14 @@ def test_a_killed_driver_leaves_nobody_at_work(world: World) -> None:
 
     world.age_lease("killed", 100)
     with world.run("killed") as run:
-        over = run.over()
-    assert over.code == 3, over.err
+        finished = run.wait()
+    assert finished.code == 3, finished.err
     assert contents(world.azure, "killed") == world.wanted
 
 
 def test_a_document_that_ends_its_worker_is_given_up_and_no_other_is(world: World) -> None:
     """Three times, and then it is said of it alone."""
-    world.cluster.living(0)
+    world.cluster.scale(0)
     workers = [world.cluster.worker()]
     world.cluster.wait_for(1)
     for n in range(6):
@@ -254,10 +254,10 @@ def test_a_document_that_ends_its_worker_is_given_up_and_no_other_is(world: Worl
 
     planned = world.azure.faults.add(Fault("ends its reader", act), "blob", path="3 bad")
     with world.run("poisoned", root=f"{world.azure.blob_endpoint}/poisoned") as run:
-        over = run.over()
+        finished = run.wait()
     world.azure.faults.planned.remove(planned)
-    assert over.code == 3, over.err
-    assert over.outcomes == {"new": 6, "failed": 1}
+    assert finished.code == 3, finished.err
+    assert finished.outcomes == {"new": 6, "failed": 1}
     # A look-up that lags may hide one attempt from the next worker.
     assert MAX_ATTEMPTS <= len(deaths) <= MAX_ATTEMPTS + 1
 
@@ -269,63 +269,63 @@ sys.path[:] = [place for place in sys.path if not os.path.isdir(os.path.join(pla
 """
 
 
-def on_a_stranger(world: World, **environment: str) -> Over:
+def on_a_stranger(world: World, **environment: str) -> FinishedRun:
     """A run whose only worker has an environment of its own."""
-    world.cluster.living(0)
+    world.cluster.scale(0)
     world.cluster.worker(nanny=False, threads=1, **environment)
     world.cluster.wait_for(1)
     with world.run("strange") as run:
-        over = run.over()
-    world.cluster.living(0)
-    return over
+        finished = run.wait()
+    world.cluster.scale(0)
+    return finished
 
 
 def test_a_worker_that_cannot_work_is_named(world: World) -> None:
     """One line says which and why: it lacks a role, an identity, or the program."""
     stranger = world.azure.identity.principal("stranger")
-    over = on_a_stranger(world, AZURE_OPENAI_CLIENT_ID=stranger.client_id)
-    assert over.code == 2, over.err
-    assert re.search(r"\(worker w\d+ at \S+:\d+\)", over.err)
-    assert "Traceback" not in over.err
+    finished = on_a_stranger(world, AZURE_OPENAI_CLIENT_ID=stranger.client_id)
+    assert finished.code == 2, finished.err
+    assert re.search(r"\(worker w\d+ at \S+:\d+\)", finished.err)
+    assert "Traceback" not in finished.err
 
-    over = on_a_stranger(world, IDENTITY_ENDPOINT="http://127.0.0.1:9/token")
-    assert over.code == 2, over.err
-    assert re.search(r"no token for .*\(worker w\d+ at \S+:\d+\)", over.err)
+    finished = on_a_stranger(world, IDENTITY_ENDPOINT="http://127.0.0.1:9/token")
+    assert finished.code == 2, finished.err
+    assert re.search(r"no token for .*\(worker w\d+ at \S+:\d+\)", finished.err)
 
     (world.folder / "sitecustomize.py").write_text(WITHOUT_INGEST)
-    over = on_a_stranger(world, PYTHONPATH=str(world.folder))
-    assert over.code == 2, over.err
-    assert "has no ingest" in over.err
-    assert over.err.count("\n") == 1
+    finished = on_a_stranger(world, PYTHONPATH=str(world.folder))
+    assert finished.code == 2, finished.err
+    assert "has no ingest" in finished.err
+    assert finished.err.count("\n") == 1
 
 
 def test_a_run_without_a_scheduler_says_so(world: World) -> None:
     """What it waits for, and then what to do; as long as Dask's settings say."""
     soon = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "6s", "AZURE_SEARCH_INDEX": "none"}
     with driver(world.azure, world.folder, world.root, engine="tcp://127.0.0.1:9", **soon) as run:
-        over = run.over()
-    assert over.code == 1
-    waiting, gone = over.err.splitlines()
+        finished = run.wait()
+    assert finished.code == 1
+    waiting, gone = finished.err.splitlines()
     assert waiting.endswith("Z ingest: waiting for the scheduler at tcp://127.0.0.1:9")
     assert "no scheduler answers at tcp://127.0.0.1:9" in gone
 
 
 def test_a_run_whose_scheduler_is_killed_ends_with_one_line(world: World, tmp_path: Path) -> None:
     """Neither a traceback nor a hang; and nobody may write until its workers must be gone."""
-    world.cluster.living(0)
+    world.cluster.scale(0)
     index = {"AZURE_SEARCH_INDEX": "scheduler"}
     with cluster(tmp_path, {**world.azure.environment, **SMALL}) as other:
-        other.living(1)
+        other.scale(1)
         with (
             driver(world.azure, tmp_path, world.root, engine=other.address, **index) as run,
             world.held("openai", after=2) as gate,
         ):
             gate.reached()
             end(other.scheduler)
-            over = run.over()  # while what its workers asked for is not answered
+            finished = run.wait()  # while what its workers asked for is not answered
     with driver(world.azure, tmp_path, world.root, **index) as again:
-        refused = again.over()
-    assert over.code == 1, over.err
-    assert over.err.count("\n") == 1, over.err
-    assert other.address in over.err
+        refused = again.wait()
+    assert finished.code == 1, finished.err
+    assert finished.err.count("\n") == 1, finished.err
+    assert other.address in finished.err
     assert refused.code == 11

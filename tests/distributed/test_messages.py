@@ -28,7 +28,7 @@ def done(number: int) -> SourceResult:
 
 
 def sizes(changes: list[Stale | SourceResult]) -> list[int]:
-    """How many sources each group has."""
+    """Number of sources of each group."""
     return [len(item) for item in group_sources(changes, []) if isinstance(item, list)]
 
 

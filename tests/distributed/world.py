@@ -49,7 +49,7 @@ class Ran:
 
     @property
     def settled(self) -> list[SourceResult]:
-        """What became of each source, by name."""
+        """Result of each source, by name."""
         found = [event for event in self.events if isinstance(event, SourceResult)]
         return sorted(found, key=lambda event: event.source)
 
@@ -88,7 +88,7 @@ class World:
         stop: Cancellation | None = None,
         chosen: Settings | None = None,
     ) -> Iterator[tuple[Services, Run, Ran]]:
-        """What a run is given, and where to put what it comes to."""
+        """Services and run of a test, and where to put its results."""
         chosen = chosen or self.settings(index)
         if engines:
             chosen = replace(chosen, engine="tcp://a-test")
@@ -133,7 +133,7 @@ class World:
         portfolio(self.folder / "portfolio.pdf", letter=letter, note=note)
 
     def second(self) -> None:
-        """What became of them some days later."""
+        """Change the documents as if some days had passed."""
         write(self.folder / "1.pdf", prose("saws", 8), prose("topic 1 1", 8), age=50)
         write(self.folder / "new.pdf", prose("anvils", 12))
         write(self.folder / "3.pdf", "", age=50)
