@@ -53,7 +53,7 @@ def append_extras(engines: EngineChain, pages: Sequence[str]) -> tuple[str, ...]
                 fields[index] = try_call_catching_oom(
                     partial(read_page_fields, reader, index, pages[index]), []
                 )
-    if reader and not any(fields.values()) and forms.is_xfa_placeholder("".join(pages)):
+    if reader and not any(fields.values()) and forms.XFA_PLACEHOLDER.match("".join(pages)):
         return (read_xfa_text(reader), *pages[1:])
     lines = ("\n".join(fields.get(index, ())) for index in range(len(pages)))
     notes = (

@@ -26,6 +26,7 @@ PASSWORD_FLAG, RADIO_FLAG, PUSHBUTTON_FLAG = 1 << 13, 1 << 15, 1 << 16
 YES_VALUES = frozenset({"yes", "on", "1", "true", "checked", "oui", "ja", "si", "x"})
 MIN_DISTINCT_CHARS = 4  # a shorter value may be in the page's text by chance
 
+# The page for viewers without XFA.
 XFA_PLACEHOLDER = re.compile(r"\W*please wait\W", re.IGNORECASE)
 XFA_LEAF = re.compile(r"<([A-Za-z_][\w.:-]{0,100})(?:\s[^<>]{0,1000})?>([^<>]{1,20000})</\1\s*>")
 
@@ -134,11 +135,6 @@ def has_flag(flags: Any, bit: int) -> bool:
 def collapse_whitespace(text: str) -> str:
     """Return a value as one line."""
     return " ".join(clean(text).split())
-
-
-def is_xfa_placeholder(text: str) -> bool:
-    """Return whether a page is the placeholder for viewers without XFA: "Please wait..."."""
-    return bool(XFA_PLACEHOLDER.match(text))
 
 
 def read_xfa_fields(reader: PdfReader) -> list[str]:

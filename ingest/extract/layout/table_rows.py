@@ -19,11 +19,6 @@ MAX_LINE_GAP_HEIGHTS = 0.45  # between two lines of a cell
 MIN_LONG_LINE_HEIGHTS = 6  # of a line that goes on in the next one, whatever begins that
 
 
-def has_value(bands: Sequence[Band]) -> bool:
-    """Return whether some piece is a value."""
-    return any(is_value(segment.text) for band in bands for segment in band)
-
-
 def is_value_column(column: Sequence[TextSegment]) -> bool:
     """Return whether most of a column below its first piece, which may be a header, are values."""
     body = column[1:]
@@ -58,8 +53,9 @@ class RowSplitter:
         """Split what is between two rules into rows, section by section."""
         split = self.split_ruled if len(sections) > MAX_SECTIONS else self.split
         head, *body = sections
+        has_values = any(is_value(segment.text) for band in head for segment in band)
         # A header of several lines, above rows with values.
-        if body and len(head) <= MAX_HEADER_LINES and self.value_columns and not has_value(head):
+        if body and len(head) <= MAX_HEADER_LINES and self.value_columns and not has_values:
             return [list(head), *(row for section in body for row in split(section))]
         return [row for section in sections for row in split(section)]
 

@@ -7,14 +7,12 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ingest.extract.engines.pdfium_raw import PageHandle, ReorderedText, TextHandle
 from ingest.extract.layout.continued import ArrangedPage
 from ingest.extract.layout.drawing_order import find_better_drawing_order, is_drawn_in_order
 from ingest.extract.layout.geometry import (
     Boxes,
-    Indices,
     code_points,
     read_drawn_boxes,
     read_text_boxes,
@@ -85,7 +83,8 @@ def order_words(drawn: Boxes, text: str, words: WordBoxes, plain: str | None) ->
             turn_to_reader(part.last_boxes, Direction(way)),
         )
         cuts = find_gaps(boxes, part.lines, mixed=is_mixed)
-        if plain is not None and part is words and not has_cut_in_line(cuts, part.lines):
+        is_uncut = not (cuts & (np.diff(part.lines) == 0)).any()
+        if plain is not None and part is words and is_uncut:
             return ArrangedPage(plain)
         rulings = find_rulings(turn_to_reader(drawn, Direction(way)))
         cuts |= find_ruled_gaps(boxes, rulings.vertical, mixed=is_mixed)
@@ -131,11 +130,6 @@ def has_holes(written: Boxes, *, by_letters: bool = False) -> bool:
         wide[1:] |= level[:-1] & ~apart[:-1] & (one[1:, 2] - one[:-1, 0] > height)
     holes = apart & level & wide
     return int(np.count_nonzero(holes)) > MAX_LONE_HOLES
-
-
-def has_cut_in_line(cuts: NDArray[np.bool_], lines: Indices) -> bool:
-    """Return whether a cut is within a line."""
-    return bool((cuts & (np.diff(lines) == 0)).any())
 
 
 def format_bands(bands: Sequence[Band], *, right_to_left: bool) -> Iterator[str]:
