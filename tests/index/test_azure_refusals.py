@@ -171,6 +171,7 @@ SPOILT = {
     "whole 503": on_text("text 1", faults.broken(503)),
     "whole 403": on_text("text 1", faults.instead("403", Response(403, b"Blocked by the gateway"))),
     "whole 400": on_text("text 1", faults.instead("400", failure(400, "", "Bad text."))),
+    "whole 409": on_text("text 1", faults.instead("409", failure(409, "", "Conflict."))),
     "reset": on_text("text 1", faults.reset()),
 }
 

@@ -143,6 +143,15 @@ def missing_field(response: ErrorResponse, request: RequestContext) -> Exception
     return None
 
 
+def busy_index(response: ErrorResponse, request: RequestContext) -> Exception | None:
+    """Try again where a whole request has a status that a retry may cure for single documents."""
+    if request.role is SEARCH_SERVICE_CONTRIBUTOR:
+        return None
+    return RetryableError(
+        f"{request.where} returned an error ({response})", response.retry_after, weight=BUSY_WEIGHT
+    )
+
+
 def refused_request(response: ErrorResponse, request: RequestContext) -> Exception:
     """Report any other error; the definition of an index comes from the settings."""
     kind = ConfigError if request.role is SEARCH_SERVICE_CONTRIBUTOR else RefusedRequestError
@@ -160,6 +169,7 @@ SEARCH_ERRORS: ErrorTable = (
     ({403}, ANY, forbidden),
     ({400}, ANY, missing_field),
     ({404}, ANY, MISSING_INDEX),
+    (RETRYABLE_DOCUMENT_STATUSES, ANY, busy_index),
     (ANY, ANY, refused_request),
 )
 
