@@ -165,7 +165,6 @@ def on_text(text: str, fault: faults.Fault) -> faults.Fault:
 
 SPOILT = {
     "409": faults.refused(409, keys={"c1"}),
-    "422": faults.refused(422, keys={"c1"}),
     "503": faults.refused(503, keys={"c1"}),
     "whole 500": on_text("text 1", faults.broken(500)),
     "whole 503": on_text("text 1", faults.broken(503)),
