@@ -125,10 +125,10 @@ def find_entry(
             )
         entry = replace(here, name=given, renamed_from=here.name)
     elif here and entry and entry.name != here.name:
+        same = f"use its name (ingest run {here.name}={place.own}), or " if here.is_named else ""
         raise ConfigError(
-            f"{place.own} is in the index as {here.name}, and {given} is another folder there: "
-            f"name each as before (ingest run {here.name}={place.own}), or remove one of them "
-            f"first (ingest check --forget {here.name})"
+            f"{place.own} is in the index as {here.name}, and {given} is another folder: {same}"
+            f"remove one of them first (ingest check --forget {here.name})"
         )
     elif entry and entry.place != place.hash and is_recorded(place.own, index):
         log.warning(

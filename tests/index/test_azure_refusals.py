@@ -165,12 +165,12 @@ def on_text(text: str, fault: faults.Fault) -> faults.Fault:
 
 SPOILT = {
     "409": faults.refused(409, keys={"c1"}),
-    "422": faults.refused(422, keys={"c1"}),
     "503": faults.refused(503, keys={"c1"}),
     "whole 500": on_text("text 1", faults.broken(500)),
     "whole 503": on_text("text 1", faults.broken(503)),
     "whole 403": on_text("text 1", faults.instead("403", Response(403, b"Blocked by the gateway"))),
     "whole 400": on_text("text 1", faults.instead("400", failure(400, "", "Bad text."))),
+    "whole 409": on_text("text 1", faults.instead("409", failure(409, "", "Conflict."))),
     "reset": on_text("text 1", faults.reset()),
 }
 

@@ -31,6 +31,7 @@ from ingest.azure.roles import INDEX_DATA_CONTRIBUTOR, Role
 from ingest.azure.token_cache import TokenCache
 from ingest.errors import ServiceError
 from ingest.index.azure.errors import (
+    RETRYABLE_DOCUMENT_STATUSES,
     SEARCH_ERRORS,
     RefusedRequestError,
     is_quota_message,
@@ -57,15 +58,6 @@ CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS = 30.0, 120.0  # the SDK's default
 SEARCH_API_VERSION = "2026-04-01"
 # Of an index with permission filters. Search Index Data Contributor may ask so.
 ELEVATED_READ_HEADERS = {"x-ms-enable-elevated-read": "true"}
-
-# Statuses of single documents that a retry may cure; any other from 400 on is final.
-RETRYABLE_DOCUMENT_STATUSES = frozenset(
-    {
-        HTTPStatus.CONFLICT,
-        HTTPStatus.UNPROCESSABLE_ENTITY,
-        HTTPStatus.SERVICE_UNAVAILABLE,
-    }
-)
 
 SUCCESS_STATUSES = (HTTPStatus.OK, HTTPStatus.CREATED)
 

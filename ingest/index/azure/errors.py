@@ -20,12 +20,23 @@ from ingest.azure.errors import (
 from ingest.azure.roles import ENABLE_TOKENS_COMMAND, SEARCH_SERVICE_CONTRIBUTOR
 from ingest.errors import ConfigError, DocumentError, ServiceError
 from ingest.models import Code, Refusal
+from ingest.runtime.retry import BUSY_WEIGHT, RetryableError
 
 # Error texts of the service for a field that an index of an earlier version lacks.
 MISSING_FIELD_MESSAGES = ("Could not find a property named", "does not exist on type")
 
 # Error texts for requests that come too fast, which waiting does mend.
 THROTTLE_MESSAGES = ("rate limit", "try again", "throttl", "too many requests")
+
+
+# Statuses of single documents that a retry may cure; any other from 400 on is final.
+RETRYABLE_DOCUMENT_STATUSES = frozenset(
+    {
+        HTTPStatus.CONFLICT,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        HTTPStatus.SERVICE_UNAVAILABLE,
+    }
+)
 
 
 class MissingFieldError(ConfigError):
@@ -75,6 +86,15 @@ def missing_field(response: ErrorResponse, request: RequestContext) -> Exception
     return None
 
 
+def busy_index(response: ErrorResponse, request: RequestContext) -> Exception | None:
+    """Try again where a whole request has a status that a retry may cure for single documents."""
+    if request.role is SEARCH_SERVICE_CONTRIBUTOR:
+        return None
+    return RetryableError(
+        f"{request.where} returned an error ({response})", response.retry_after, weight=BUSY_WEIGHT
+    )
+
+
 def refused_request(response: ErrorResponse, request: RequestContext) -> Exception:
     """Report any other error; the definition of an index comes from the settings."""
     kind = ConfigError if request.role is SEARCH_SERVICE_CONTRIBUTOR else RefusedRequestError
@@ -97,5 +117,6 @@ SEARCH_ERRORS: ErrorTable = (
     ({403}, ANY, forbidden),
     ({400}, ANY, missing_field),
     ({404}, ANY, MISSING_INDEX),
+    (RETRYABLE_DOCUMENT_STATUSES, ANY, busy_index),
     (ANY, ANY, refused_request),
 )
