@@ -27,7 +27,6 @@ from ingest.embed.rate_limit.quota import (
 )
 from ingest.embed.rate_limit.window import (
     HALF_SECONDS,
-    MIN_WINDOW_REQUESTS,
     SLICE_SECONDS,
     TokenWindow,
 )
@@ -131,9 +130,6 @@ class DeploymentLimiter:
             return now + MAX_LATE_SECONDS, FIRST_ANSWER  # which may report the limit
         requests = self.requests_due_at + QUOTA_WINDOW_SECONDS / self.allowed_requests(now)
         quota = self.burst_at(tokens, now) if self.is_alone(now) else self.spread_at(tokens, now)
-        if self.is_testing and self.is_alone(now):  # one request at a time, until there is room
-            is_soon = quota - max(now, self.held_until) < MIN_TESTED_WAIT_SECONDS
-            quota = now + MAX_LATE_SECONDS if self.under_way else quota if is_soon else now
         return max(
             (self.held_until, self.hold_reason), (requests, REQUEST_QUOTA), (quota, TOKEN_QUOTA)
         )
@@ -158,19 +154,21 @@ class DeploymentLimiter:
 
     def burst_at(self, tokens: float, now: float) -> float:
         """Return when a request may be sent, if no other client needs the quota."""
+        answered_at = now + MAX_LATE_SECONDS if self.under_way else now
+        if self.is_testing and self.under_way:
+            return answered_at
         if self.window_capacity() == math.inf:
             return self.probe_at(now)
         when = self.room_at(tokens, now)
         if self.token_limit.limit == math.inf and not self.remaining.is_reported:
             when = max(when, self.probe_at(now))
         if self.remaining.is_reported and not self.others.are_checked:
-            if self.under_way:
-                return now + MAX_LATE_SECONDS
-            return max(when, self.others.checked_at + CHECK_SECONDS if self.others.checks else when)
-        is_tested = self.window.is_tested and not self.may_test_limit()
-        if is_tested or when - now < MIN_TESTED_WAIT_SECONDS:
-            return when
-        return now + MAX_LATE_SECONDS if self.under_way else now
+            checked_at = self.others.checked_at + CHECK_SECONDS if self.others.checks else when
+            return max(when, checked_at, answered_at)
+        may_test = self.is_testing or not self.window.is_tested or self.may_test_limit()
+        if may_test and when - max(now, self.held_until) >= MIN_TESTED_WAIT_SECONDS:
+            return answered_at
+        return when
 
     def may_test_limit(self) -> bool:
         """Return whether a small request beyond the learnt limit may be refused."""
@@ -206,7 +204,7 @@ class DeploymentLimiter:
         due = self.tokens_due_at + self.seconds_to_next(now)
         if self.remaining.is_reported and self.remaining.level - self.total_tokens < tokens:
             due = self.next_window_at(now)
-        return max(due, self.window.room_at(tokens, self.told_capacity(), now))
+        return max(due, self.window.room_at(tokens, self.told_capacity(), now))  # after a burst
 
     def allowed_requests(self, now: float) -> float:
         """Return the requests per minute that stay within the limit if evenly spaced."""
@@ -235,11 +233,6 @@ class DeploymentLimiter:
 
     def record_sent(self, tokens: float, now: float) -> SentRequest:
         """Record that a request is being sent."""
-        is_used_up = self.window.tokens > self.told_capacity() / 2  # it rolls on
-        is_rolling = (self.is_alone(now) or is_used_up) and not self.window.is_fixed
-        is_beyond = self.remaining.level - self.total_tokens < tokens
-        if self.remaining.is_reported and is_beyond and not is_rolling:
-            self.remaining.doubts += 1
         self.tokens_due_at = max(
             now - MAX_LATE_SECONDS, min(now, self.tokens_due_at + self.seconds_to_next(now))
         )
@@ -248,7 +241,7 @@ class DeploymentLimiter:
             min(now, self.requests_due_at + QUOTA_WINDOW_SECONDS / self.allowed_requests(now)),
         )
         is_test = self.is_alone(now) and self.room_at(tokens, now) > now
-        self.window.is_tested = self.window.is_tested or is_test
+        self.window.is_tested |= is_test
         self.first_sent_at, self.last_sent_at = min(self.first_sent_at, now), now
         self.last_tokens = tokens
         self.total_tokens += tokens
@@ -279,29 +272,23 @@ class DeploymentLimiter:
         self.token_limit.reported = read_rate_limit_header(headers, "limit-tokens") or math.inf
         self.request_limit.reported = read_rate_limit_header(headers, "limit-requests") or math.inf
         left = read_rate_limit_header(headers, "remaining-tokens")
-        if left is None:
+        if not left:  # 0 says no more than the count here does, and some services always report it
             return
         if is_first:
-            self.record_first_remainder(left + request.tokens, now)
-        self.remaining.record_remaining(request, left, self.token_limit.reported, arrived)
+            self.learn_length(left + request.tokens)
+        self.remaining.record_remaining(
+            request, left, self.token_limit.reported, arrived + self.window.seconds
+        )
         if self.window.is_reset(request, left, self.remaining.highest):
             self.window.record_reset(request, self.remaining.highest - left)
-            # An early end shows that the window is fixed, and not yet how long it is.
-            if self.token_limit.limit == math.inf and self.window.exhausted_at == -math.inf:
-                self.window.is_tested = False
-        self.others.check(request, self.remaining, now)
+        self.others.check(request, self.remaining, self.window.seconds, now)
 
-    def record_first_remainder(self, left: float, now: float) -> None:
-        """Learn from what was left before the first request: of a slice, or beside others."""
-        limit = self.token_limit.limit
-        if limit == math.inf:
-            return
+    def learn_length(self, left: float) -> None:
+        """Learn the window's length, if its share of the limit was left at first."""
         for seconds in SLICE_SECONDS, HALF_SECONDS:
-            if abs(left * QUOTA_WINDOW_SECONDS / seconds / limit - 1) < LENGTH_TOLERANCE:
-                self.window.seconds = self.remaining.window_seconds = seconds
-                return
-        if left < (1 - RESET_JUMP_SHARE) * limit:
-            self.others.record_seen(now)
+            share = left * QUOTA_WINDOW_SECONDS / seconds / self.token_limit.limit
+            if abs(share - 1) < LENGTH_TOLERANCE:
+                self.window.seconds = seconds
 
     def record_failure(self, until: float) -> None:
         """Record a failed request, and prefer other deployments until a time.
@@ -339,8 +326,10 @@ class DeploymentLimiter:
                 self.request_limit.record_throttled(rate, self.held_until, self.refusals)
             if TOKEN_QUOTA in limits:
                 self.is_testing = self.is_alone(now) and self.is_at_end(request)
-                if not self.is_testing:
-                    self.learn_from_refusal(retry_after, now, is_unexpected=is_unexpected)
+                # A further 429 without Retry-After says only that the wait was short.
+                is_news = is_unexpected and (self.refusals == 1 or retry_after)
+                if is_news and not self.is_testing:
+                    self.learn_from_refusal(now)
         if TOKEN_QUOTA in limits and self.remaining.is_reported:
             self.remaining.record_exhausted(self.total_tokens, self.held_until)
 
@@ -362,30 +351,19 @@ class DeploymentLimiter:
         is_told = self.remaining.is_reported
         return self.window.record_exhausted(request, capacity, is_told=is_told)
 
-    def learn_from_refusal(self, retry_after: float, now: float, *, is_unexpected: bool) -> None:
+    def learn_from_refusal(self, now: float) -> None:
         """Learn a rate, and that another client uses the quota."""
-        is_others = self.remaining.is_reported and len(self.window.requests) < MIN_WINDOW_REQUESTS
-        # A further 429 without Retry-After says that the wait was short, and not that it is less.
-        is_further = self.refusals > 1 and not retry_after
-        if is_others or is_further or not is_unexpected:
-            return
         if self.is_alone(now) and self.window_capacity() < math.inf:
             self.others.record_seen(now)
-        self.learn_rate(now, self.refusals)
-
-    def learn_rate(self, now: float, refusals: int) -> None:
-        """Learn from a 429 at a rate, which says nothing of the capacity of a window."""
-        self.window.capacity = math.inf
-        self.token_limit.record_throttled(self.window.throughput(now), self.held_until, refusals)
+        self.window.capacity = math.inf  # a rate says nothing of it
+        rate = self.window.throughput(now)
+        self.token_limit.record_throttled(rate, self.held_until, self.refusals)
 
     def record_reopened(self, request: SentRequest) -> None:
         """Learn the window's kind, length and capacity: a request is accepted after a refusal."""
         window, limit = self.window, self.token_limit
         is_told = limit.reported < math.inf and self.remaining.is_reported
         window.record_reopened(request, limit.limit, is_told=is_told)
-        self.remaining.window_seconds = window.seconds
-        if window.is_revealing and window.capacity == math.inf:
-            self.learn_rate(window.exhausted_at, 1)
-        elif window.capacity < math.inf:
+        if window.capacity < math.inf:
             found = window.capacity * QUOTA_WINDOW_SECONDS / window.seconds
             limit.record_window(found, request.sent_at)

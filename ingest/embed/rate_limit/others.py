@@ -31,13 +31,18 @@ class OtherClients:
         """Record that another client uses the quota."""
         self.seen_until = now + SHARED_PERIOD_SECONDS
 
-    def check(self, request: SentRequest, remaining: RemainingWindow, now: float) -> None:
-        """Compare what is left after two single requests: the difference is what others sent."""
+    def check(
+        self, request: SentRequest, remaining: RemainingWindow, seconds: float, now: float
+    ) -> None:
+        """Compare what is left after two single requests: the difference is what others sent.
+
+        `seconds`: length of a window.
+        """
         if not request.is_single or self.are_checked:
             return
         tolerated = max(
             COUNTING_TOLERANCE * request.tokens,
-            OTHERS_SHARE * remaining.highest * CHECK_SECONDS / remaining.window_seconds,
+            OTHERS_SHARE * remaining.highest * CHECK_SECONDS / seconds,
         )
         if self.checks and self.checked_level - remaining.level > tolerated:
             self.record_seen(now)

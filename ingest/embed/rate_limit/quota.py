@@ -28,7 +28,6 @@ BURST_SHARE = 0.25  # of the limit: a run may use this much once, without waitin
 MIN_SPEND_SECONDS = 1.5  # over which the rest of a window is spread at least
 OTHER_CLIENTS_AVERAGE_SECONDS = 10.0  # over which the use by other clients is averaged
 RESET_JUMP_SHARE = 0.1  # of the limit: a larger rise of the remaining tokens is a window reset
-MAX_DOUBTS = 3  # successes that contradict the reported remainder, until it is ignored
 FIRST_HOLD_SECONDS, MAX_HOLD_SECONDS = 0.5, 30.0  # after a 429 without Retry-After; doubling
 
 
@@ -114,18 +113,19 @@ class RemainingWindow:
     newest_total_tokens: float = -1.0  # total_tokens of the newest request with a response
     newest_sent_at: float = 0.0  # when that request was sent
     other_clients_rate: float = 0.0  # tokens per second of other clients, recently
-    doubts: int = 0  # successes that the reported remainder ruled out
-    window_seconds: float = QUOTA_WINDOW_SECONDS
 
     @property
     def is_reported(self) -> bool:
-        """True if the service reports a plausible remainder."""
-        return not math.isnan(self.level) and self.doubts < MAX_DOUBTS
+        """True if the service reports a remainder."""
+        return not math.isnan(self.level)
 
     def record_remaining(
-        self, request: SentRequest, left: float, limit: float, arrived: float
+        self, request: SentRequest, left: float, limit: float, ends_at: float
     ) -> None:
-        """Record a reported remainder; a response older than the newest is ignored."""
+        """Record a reported remainder; a response older than the newest is ignored.
+
+        `ends_at`: when a window ends that begins with this request.
+        """
         if request.total_tokens <= self.newest_total_tokens:
             return
         self.highest = min(limit, max(self.highest, left + request.tokens))
@@ -135,8 +135,7 @@ class RemainingWindow:
             request.sent_at >= self.resets_at and left >= self.highest / 2
         )
         if math.isnan(self.level) or was_reset:
-            self.resets_at = arrived + self.window_seconds
-            self.doubts = 0 if left else self.doubts  # some services always report 0
+            self.resets_at = ends_at
         elif request.sent_at > self.newest_sent_at:
             seconds = request.sent_at - self.newest_sent_at
             weight = 1 - math.exp(-seconds / OTHER_CLIENTS_AVERAGE_SECONDS)
@@ -149,7 +148,7 @@ class RemainingWindow:
 
     def record_exhausted(self, spent: float, until: float) -> None:
         """Record that a 429 reported the quota as used up until a time."""
-        self.level, self.resets_at, self.doubts = spent, until, 0
+        self.level, self.resets_at = spent, until
 
     def spend_rate(self, spent: float, now: float) -> float:
         """Return the tokens per second that use up the remainder by the end of the window.

@@ -22,7 +22,6 @@ UNKNOWN_SLICE_TOKENS = 167_000.0
 SLICE_TOLERANCE = 1.3  # a window that let through more than so many slices is none
 # Added to the length of a window, for the clock and for the varying time to the service.
 WINDOW_SKEW_SECONDS = 0.3
-SHORT_WAIT_SECONDS = 2.0  # below: a rate may have been exceeded; from here on: a minute's total
 WINDOW_ROUNDING_SECONDS = 1.25  # by which a Retry-After in whole seconds may be late
 MIN_WINDOW_REQUESTS = 5  # in a window that reveals its capacity
 COMPARABLE_SHARE = 0.8  # of the capacity: if less than this got through, others used the rest
@@ -147,16 +146,12 @@ class TokenWindow:
     def learn_capacity(self, reopened_at: float) -> None:
         """Learn the capacity from the tokens that used up the window that ended at a time.
 
-        If more had got through before that window's start, it was another: all tokens count. If
-        room was back at once after a few, a rate was exceeded, which says nothing of a window.
+        If more had got through before that window's start, it was another: all tokens count.
         """
         start = reopened_at - self.seconds - WINDOW_ROUNDING_SECONDS
         total = sum(each.tokens for each in self.exhausted_by)
         since = sum(each.tokens for each in self.exhausted_by if each.sent_at >= start)
         self.capacity = since if since >= total - since else total
-        is_soon = reopened_at - self.exhausted_at < SHORT_WAIT_SECONDS
-        if is_soon and self.seconds > SLICE_SECONDS and total < UNKNOWN_SLICE_TOKENS:
-            self.capacity = math.inf
 
     def raise_capacity(self) -> None:
         """Raise a learnt capacity to what the window has let through, with a test."""
