@@ -1,11 +1,14 @@
 """Rate limiter of one deployment: use all of its quota, and exceed it only to learn it.
 
-A client that is alone spends what is left of a window at once, and then waits for the window's end
-(`window.py`), which one early request tests. As soon as another client is seen, and in long runs,
-the tokens are spread over the rest of the minute instead, so that others find some. The limit is
-that which the service reports, or the settings, or is learnt from throttled requests. A
-DeploymentLimiter neither sleeps nor reads a clock: `now` is a parameter, in seconds, so that tests
-simulate hours.
+What a window has left is the reported remainder, or the limit less what was sent in it; the limit
+is reported, set, or learnt from a window that was used up. A client that is alone spends what is
+left at once, and waits for the window's end (`window.py`). A single request tests whether there is
+room earlier; after a 429, the first one accepted tells the window's kind, length and capacity. Once
+another client is seen, and in long runs, the tokens are spread over the rest of the window. Without
+a remainder, that is an even rate, which 429s lower and time raises.
+
+A DeploymentLimiter neither sleeps nor reads a clock: `now` is a parameter, so that tests simulate
+hours.
 """
 
 from __future__ import annotations
@@ -281,6 +284,9 @@ class DeploymentLimiter:
         )
         if self.window.is_reset(request, left, self.remaining.highest):
             self.window.record_reset(request, self.remaining.highest - left)
+            # An early end shows that the window is fixed, and not yet how long it is.
+            if self.token_limit.limit == math.inf and self.window.exhausted_at == -math.inf:
+                self.window.is_tested = False
         self.others.check(request, self.remaining, self.window.seconds, now)
 
     def learn_length(self, left: float) -> None:
