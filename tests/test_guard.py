@@ -101,7 +101,8 @@ def test_a_hung_test_is_one_failure_and_the_others_run(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(CONFTEST)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
 
-    tests = ("-m", "pytest", "-q", "-n", "1", "--timeout", "2", "-p", "no:cacheprovider", ".")
+    # Without pytest-xdist, whose controller first cleans up after earlier runs of all tests.
+    tests = ("-m", "pytest", "-q", "--timeout", "2", "-p", "no:cacheprovider", ".")
     done = call(sys.executable, *tests, cwd=tmp_path, env=environment())
 
     failed = {
@@ -142,7 +143,8 @@ def test_a_run_that_waits_for_ever_after_a_worker_exited_ends(tmp_path: Path) ->
     (tmp_path / "conftest.py").write_text(WEDGED)
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
 
-    tests = ("-m", "pytest", "-q", "-n", "1", "-p", "no:cacheprovider", ".")
+    alone = ("--basetemp", tmp_path / "temp")  # it does not clean up after other runs
+    tests = ("-m", "pytest", "-q", "-n", "1", "-p", "no:cacheprovider", *alone, ".")
     done = call(sys.executable, *tests, cwd=tmp_path, env=environment())
 
     assert done.returncode == 1
