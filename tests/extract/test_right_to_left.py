@@ -10,7 +10,7 @@ import numpy as np
 import pypdf
 import pytest
 from bidi.algorithm import get_display
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pypdf.generic import DictionaryObject, NameObject
 
@@ -354,6 +354,7 @@ def test_a_line_is_found_on_the_picture_of_its_page() -> None:
     assert found.width == pytest.approx(WIDTH * len(ARABIC), abs=WIDTH)
 
 
+TURNED = ["-1 0 0 1", "0 1 -1 0"]
 PARTS = st.lists(
     st.builds(
         Shown,
@@ -372,6 +373,7 @@ PARTS = st.lists(
 
 
 @given(PARTS)
+@example([Shown(2.0 * n, 100.0, "1ि", None, False, turn) for n, turn in enumerate(TURNED)])
 def test_no_letter_of_a_page_is_lost(parts: list[Shown]) -> None:
     """However letters of many scripts are strewn over a page, each of them is read once."""
     engine = Pdfium(shown(*parts), ())

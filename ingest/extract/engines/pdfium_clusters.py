@@ -70,6 +70,7 @@ class Cluster:
     key: float  # where it is in the order of its line
     run: int = 0  # the reversed run that it is part of, if any
     is_exact: bool = False  # whether the document says what it stands for
+    is_turned: bool = False  # whether it is all of an object that is turned or mirrored
 
 
 @dataclass(slots=True)
@@ -133,7 +134,7 @@ def make_clusters(chars: PageChars, item: TextItem, mark: Mark, number: int) -> 
         yield Cluster(mark.text, left, right, y, size, place, number, left, is_exact=True)
     elif places and not item.is_level():
         text = "".join(read_char(chars, place) for place in places)
-        yield Cluster(text, x, x, y, size, places[0], number, x)
+        yield Cluster(text, x, x, y, size, places[0], number, x, is_turned=True)
     elif places and a < 0:
         yield from join_mirrored(list(split_item(chars, places, number, size)))
     elif places:
@@ -149,7 +150,7 @@ def join_mirrored(clusters: Sequence[Cluster]) -> Iterator[Cluster]:
     if clusters:
         text = "".join(cluster.text for cluster in reversed(clusters))
         left, right = clusters[0].left, max(cluster.right for cluster in clusters)
-        yield replace(clusters[0], text=text, left=left, right=right)
+        yield replace(clusters[0], text=text, left=left, right=right, is_turned=True)
 
 
 def widen(cluster: Cluster, item: TextItem) -> None:

@@ -224,6 +224,8 @@ def is_further_glyph(cluster: Cluster, first: Cluster, letters: Cluster) -> bool
     """
     if cluster.text != first.text or len(cluster.text) == 1 or not has_mark(cluster.text):
         return False
+    if cluster.is_turned or first.is_turned:
+        return False
     near = (
         abs(cluster.left - letters.right) < cluster.size
         and abs(cluster.base - letters.base) < MAX_MARK_SHIFT * cluster.size
