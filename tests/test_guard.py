@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -95,15 +96,21 @@ def test_exits():
 """
 
 
+def run_pytest(
+    folder: Path, name: str, tests: str, conftest: str, *arguments: str
+) -> subprocess.CompletedProcess[str]:
+    """Run tests in a process and a folder of their own."""
+    (folder / name).write_text(tests)
+    (folder / "conftest.py").write_text(conftest)
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    command = ("-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments, ".")
+    return call(sys.executable, *command, cwd=folder, env=environment())
+
+
 def test_a_hung_test_is_one_failure_and_the_others_run(tmp_path: Path) -> None:
     """Wherever it hangs, even where it waits again on its way out."""
-    (tmp_path / "test_hangs.py").write_text(HANGS)
-    (tmp_path / "conftest.py").write_text(CONFTEST)
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
-
     # Without pytest-xdist, whose controller first cleans up after earlier runs of all tests.
-    tests = ("-m", "pytest", "-q", "--timeout", "2", "-p", "no:cacheprovider", ".")
-    done = call(sys.executable, *tests, cwd=tmp_path, env=environment())
+    done = run_pytest(tmp_path, "test_hangs.py", HANGS, CONFTEST, "--timeout", "2")
 
     failed = {
         line.split()[1].rpartition("::")[2]
@@ -125,12 +132,7 @@ def test_a_hung_test_is_one_failure_and_the_others_run(tmp_path: Path) -> None:
 
 def test_a_process_that_no_alarm_ends_exits(tmp_path: Path) -> None:
     """It says where it hangs. pytest-xdist reports its test as failed, and starts another one."""
-    (tmp_path / "test_deaf.py").write_text(DEAF)
-    (tmp_path / "conftest.py").write_text(CONFTEST)
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
-
-    tests = ("-m", "pytest", "-q", "--timeout", "2", "-p", "no:cacheprovider", ".")
-    done = call(sys.executable, *tests, cwd=tmp_path, env=environment())
+    done = run_pytest(tmp_path, "test_deaf.py", DEAF, CONFTEST, "--timeout", "2")
 
     assert done.returncode == 1
     assert "Timeout (0:00:05)!" in done.stderr
@@ -139,13 +141,8 @@ def test_a_process_that_no_alarm_ends_exits(tmp_path: Path) -> None:
 
 def test_a_run_that_waits_for_ever_after_a_worker_exited_ends(tmp_path: Path) -> None:
     """It shows the failures that were reported."""
-    (tmp_path / "test_exits.py").write_text(EXITS)
-    (tmp_path / "conftest.py").write_text(WEDGED)
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
-
-    alone = ("--basetemp", tmp_path / "temp")  # it does not clean up after other runs
-    tests = ("-m", "pytest", "-q", "-n", "1", "-p", "no:cacheprovider", *alone, ".")
-    done = call(sys.executable, *tests, cwd=tmp_path, env=environment())
+    alone = ("--basetemp", str(tmp_path / "temp"))  # it does not clean up after other runs
+    done = run_pytest(tmp_path, "test_exits.py", EXITS, WEDGED, "-n", "1", *alone)
 
     assert done.returncode == 1
     assert "FAILED test_exits.py::test_bad" in done.stdout

@@ -71,7 +71,7 @@ PROBE_PAGE = base64.b64decode(
     "AElFTkSuQmCC"
 )
 
-REFUSED_REQUEST = fail(ConfigError, "{where} refused the request ({response}): check INGEST_OCR")
+REFUSED_REQUEST = "{where} refused the request ({response}): check INGEST_OCR"
 
 
 def create_error_table(model: str) -> ErrorTable:
@@ -93,13 +93,9 @@ def create_error_table(model: str) -> ErrorTable:
         ),
         ({404}, ANY, missing_model),
         # A parameter is invalid, so every page would fail.
-        (rejected_statuses, {"InvalidArgument"}, REFUSED_REQUEST),
+        (rejected_statuses, {"InvalidArgument"}, fail(ConfigError, REFUSED_REQUEST)),
         (rejected_statuses, ANY, fail(PageRejected, "{response}")),
-        (
-            ANY,
-            ANY,
-            fail(AccessDeniedError, "{where} refused the request ({response}): check INGEST_OCR"),
-        ),
+        (ANY, ANY, fail(AccessDeniedError, REFUSED_REQUEST)),
     )
 
 
