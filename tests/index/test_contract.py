@@ -131,6 +131,12 @@ DETAILS = Details(author="A. Miller", created="2024-05-01T10:00:00Z", language="
 SOURCE = Source("/docs", "tools/mill.pdf", "/docs/tools/mill.pdf", 10, "1")
 
 
+def save_all(index: Index, records: list[Record]) -> None:
+    """Save records and wait for all of them, so that they share requests."""
+    for saved in [index.save(record) for record in records]:
+        saved.result()
+
+
 def entry(id_: str, text: str, ordinal: int = 0) -> IndexEntry:
     chunk = Chunk(
         id_, text, 5, ordinal, 0, len(text), 3, 4, ("iii", "1"), ("Tools", "Mills"), 0.875
@@ -438,8 +444,7 @@ def test_a_record_comes_back_whole(index: Index) -> None:
 def test_records_are_listed_in_order_without_their_ids(index: Index) -> None:
     """Thousands of sources, in the order of their names, root by root."""
     names = [f"{'äbc'[n % 3]}/{n}.pdf" for n in range(1_200)]
-    for name in names:
-        index.save(replace(RECORD, source=name)).result()
+    save_all(index, [replace(RECORD, source=name) for name in names])
     index.save(replace(RECORD, root="/another", source="z.pdf")).result()
 
     listed = list(index.records("/docs"))
@@ -450,8 +455,7 @@ def test_records_are_listed_in_order_without_their_ids(index: Index) -> None:
 
 def test_records_may_be_saved_while_they_are_listed(index: Index) -> None:
     """The plan is read while the run goes on; each source comes up once."""
-    for n in range(1_200):
-        index.save(replace(RECORD, source=f"{n:05}")).result()
+    save_all(index, [replace(RECORD, source=f"{n:05}") for n in range(1_200)])
 
     seen = []
     for record in index.records("/docs"):
