@@ -24,7 +24,7 @@ from ingest.commands.search.outdated import mark_outdated
 from ingest.commands.search.scripts import uses_vector
 from ingest.config.connections import create_connections
 from ingest.config.embedding import create_embedder
-from ingest.config.factory import create_run, find_capacity, open_services
+from ingest.config.factory import Replacements, create_run, find_capacity, open_services
 from ingest.config.index import check_searchable, open_index
 from ingest.config.roots import resolve_roots
 from ingest.config.settings import Settings, validate_settings
@@ -317,7 +317,7 @@ class Outcomes:
                 run.stop,
                 write=writes,
                 connections=connections,
-                model=self._embedder,
+                replacements=Replacements(model=self._embedder),
                 take_over=run.take_over,
             ) as local,
             use_engine(settings, local, run) if writes else nullcontext(local) as services,

@@ -383,13 +383,13 @@ def stepping(outcomes: Outcomes) -> None:
     assert list(steps) == []
 
 
-def interrupted(outcomes: Outcomes) -> None:
+def interrupt(outcomes: Outcomes) -> None:
     with pytest.raises(KeyboardInterrupt):
         for _ in outcomes:
             signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("leave", [enough, mistaken, stepping, interrupted])
+@pytest.mark.parametrize("leave", [enough, mistaken, stepping, interrupt])
 def test_a_loop_that_ends_early_leaves_everything_settled(
     place: Place, leave: Callable[[Outcomes], None]
 ) -> None:

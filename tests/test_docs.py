@@ -58,11 +58,12 @@ def test_the_table_of_settings_is_the_code() -> None:
     """Every setting, its default and its meaning, in one table."""
     rows = re.findall(r"^\| `([A-Z_]+)` \| (.*?) \| (.*?) \|$", CONFIGURATION, re.MULTILINE)
     assert rows == [
-        (f.metadata["env"], shown(f.default), f.metadata["doc"]) for f in environment_settings()
+        (f.metadata["env"], format_default(f.default), f.metadata["doc"])
+        for f in environment_settings()
     ]
 
 
-def shown(default: object) -> str:
+def format_default(default: object) -> str:
     if default in (None, "", ()):
         return ""
     return f"`{str(default).lower() if isinstance(default, bool) else default}`"

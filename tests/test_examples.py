@@ -18,7 +18,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 REFERENCE = (ROOT / "docs/api.md").read_text(encoding="utf-8")
 
 
-def said(name: str, *arguments: str, cwd: Path) -> list[str]:
+def run_example(name: str, *arguments: str, cwd: Path) -> list[str]:
     """Lines that an example prints."""
     function = partial(run_script, ROOT / "examples" / name, *arguments)
     done = call_forked(function, cwd=cwd, env=environment())
@@ -30,11 +30,11 @@ def said(name: str, *arguments: str, cwd: Path) -> list[str]:
 def test_the_first_example_fills_an_index_that_the_second_asks(tmp_path: Path) -> None:
     """I copy two short programs and have answers with the page they stand on."""
     write(tmp_path / "docs/lathes.pdf", prose("lathes", 3), "Clean the spindle before noon.")
-    first = said("outcomes.py", "docs", cwd=tmp_path)
+    first = run_example("outcomes.py", "docs", cwd=tmp_path)
     assert first[0] == "new lathes.pdf "
     assert re.fullmatch(r"2 pages read, \d+ tokens embedded", first[1])
 
-    (answer, *_) = said("ask.py", "when is the spindle cleaned?", cwd=tmp_path)
+    (answer, *_) = run_example("ask.py", "when is the spindle cleaned?", cwd=tmp_path)
     assert answer.startswith("lathes.pdf, page ")
 
     (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
@@ -55,9 +55,9 @@ def test_a_root_of_ones_own(tmp_path: Path) -> None:
         archive.writestr("2026/a.pdf", pdf("Mills and their stones."))
         archive.writestr("notes.txt", "no PDF")
 
-    first = said("own_root.py", "papers.zip", cwd=tmp_path)
+    first = run_example("own_root.py", "papers.zip", cwd=tmp_path)
     assert sorted(first) == ["new 2026/a.pdf ", "new 2026/b.pdf "]
-    again = said("own_root.py", "papers.zip", cwd=tmp_path)
+    again = run_example("own_root.py", "papers.zip", cwd=tmp_path)
     assert again == ["unchanged 2026/a.pdf ", "unchanged 2026/b.pdf "]
 
     name = f"zip:{tmp_path / 'papers.zip'}"
@@ -70,7 +70,7 @@ def test_a_model_of_ones_own(tmp_path: Path) -> None:
     write(tmp_path / "docs/mills.pdf", "Mills grind wheat between two stones.")
     write(tmp_path / "docs/saws.pdf", "Saws cut planks with their teeth.")
 
-    (*outcomes, best) = said("own_model.py", "docs", "what grinds wheat?", cwd=tmp_path)
+    (*outcomes, best) = run_example("own_model.py", "docs", "what grinds wheat?", cwd=tmp_path)
 
     assert sorted(outcomes) == ["new mills.pdf ", "new saws.pdf "]
     assert best == "best: mills.pdf, page 1"

@@ -62,6 +62,12 @@ class Parser(argparse.ArgumentParser):
         """Print the error, and exit with code 2."""
         self.exit(USAGE_EXIT_CODE, f"exit {USAGE_EXIT_CODE}: {message}; see {self.prog} --help\n")
 
+    def positionals(self) -> str:
+        """Format the arguments that are no options, as in "QUESTIONS [ROOT ...] "."""
+        forms = {"?": "[{}] ", "*": "[{} ...] "}
+        arguments = (action for action in self._actions if not action.option_strings)
+        return "".join(forms.get(str(a.nargs), "{} ").format(a.metavar) for a in arguments)
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of every command and its options."""
@@ -97,6 +103,7 @@ def build_parser() -> argparse.ArgumentParser:
             "-v", "--verbose", action="count", default=0, help="print more; -vv prints most"
         )
         every.add_argument("-q", "--quiet", action="store_true", help="print nothing but errors")
+        command.usage = f"%(prog)s {command.positionals()}[options]"
     return top
 
 

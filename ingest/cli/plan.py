@@ -21,7 +21,7 @@ from ingest.config.index import index_location
 from ingest.config.roots import resolve_roots
 from ingest.config.sources import open_roots
 from ingest.errors import ConfigError
-from ingest.models import LeftOut, Outcome, SourceResult
+from ingest.models import LeftOut, Outcome, RunEvent, SourceResult
 from ingest.pipeline.context import Services
 from ingest.pipeline.dry_run import EmbeddingRequest, RecordCountChange, ReusedText, dry_run
 from ingest.pipeline.run import run_on_roots
@@ -55,15 +55,9 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         note_missing(missing, totals)
         for event in run_on_roots(dry_run, roots, services, run, totals):
             plan_totals.add(event, sum(services.reader.unsent_pages()))
-            if isinstance(event, EmbeddingRequest | RecordCountChange | ReusedText):
-                continue
-            totals.add(event)
-            if options.json and (line := output.outcome_json(event, run.id)):
-                print(line, flush=True)
-            elif isinstance(event, LeftOut):
-                show_left_out(event, options)
-            elif isinstance(event, SourceResult) and is_shown_in_plan(event, options):
-                print(output.format_outcome(event, "to be ", run.id))
+            if not isinstance(event, EmbeddingRequest | RecordCountChange | ReusedText):
+                totals.add(event)
+                show_event(event, run.id, options)
         index_totals = services.index.totals()
         if index_location(settings).is_service and not signals:
             warn_about_missing_chunks(services)
@@ -103,18 +97,23 @@ def warn_about_missing_chunks(services: Services) -> None:
         )
 
 
-def is_shown_in_plan(event: SourceResult, options: argparse.Namespace) -> bool:
-    """Return whether a plan shows a source: unchanged ones only with -v."""
-    if options.quiet or options.json:
-        return False
-    return event.outcome is not Outcome.UNCHANGED or options.verbose > 0
+def show_event(event: RunEvent, run_id: str, options: argparse.Namespace) -> None:
+    """Print an outcome that a run would have, or the files it would leave out.
 
-
-def show_left_out(event: LeftOut, options: argparse.Namespace) -> None:
-    """Print the files of a root that a run would leave out."""
-    if not (options.quiet or options.json):
+    Unchanged documents are shown only with -v.
+    """
+    if options.json:
+        if line := output.outcome_json(event, run_id):
+            print(line, flush=True)
+    elif options.quiet:
+        return
+    elif isinstance(event, LeftOut):
         for text in output.format_left_out(event, verbose=options.verbose > 0):
             print(text)
+    elif isinstance(event, SourceResult) and (
+        options.verbose or event.outcome is not Outcome.UNCHANGED
+    ):
+        print(output.format_outcome(event, "to be ", run_id))
 
 
 def estimate_fields(estimate: Estimate) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ingest.cli.run import (
     map_exit_code,
     observe_run,
     process_exit_code,
+    record_error,
     report_limit,
     run_and_show,
     run_facts,
@@ -37,7 +38,7 @@ from ingest.commands.rebuild.verify import HIT_RANK, RebuildProgress
 from ingest.config.connections import create_connections
 from ingest.config.index import index_location, index_name
 from ingest.config.settings import Settings
-from ingest.errors import ConfigError, IngestError
+from ingest.errors import ConfigError
 from ingest.index import IndexTotals
 from ingest.index.generations import older_names
 from ingest.models import Summary
@@ -77,7 +78,7 @@ def rebuild_and_report(
         recorder = create_recorder(run, context.services, settings, connections, started)
         recorder.facts = run_facts(settings, names)
         totals = recorder.totals
-        try:
+        with record_error(recorder, settings, signals, telemetry):
             recorder.mark_begun(context.roots)
             progress = RebuildProgress(
                 frozenset(root.name for root in context.roots), run.allow_empty
@@ -88,12 +89,6 @@ def rebuild_and_report(
             code = process_exit_code(run.stop, signals, totals)
             if code in COMPLETE_EXIT_CODES:
                 switch = switch_index(context, progress, run, questions, options.keep)
-        except IngestError as error:
-            overdue = run.stop.is_overdue()
-            ended = exit_message.combine_errors(error, totals, signals, is_overdue=overdue)
-            finish_run(recorder, ended.exit_code, telemetry, str(ended))
-            ended.is_logged = True
-            raise ended from error.__cause__
         message = exit_message.describe_run(
             code, totals, context.services.budget.limit_reached, run.id
         )

@@ -86,19 +86,12 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         recorder.facts = run_facts(settings, names)
         totals = recorder.totals
         note_missing(missing, totals)
-        try:
+        with record_error(recorder, settings, signals, telemetry):
             recorder.mark_begun(roots)
             if queue:
                 queue.hide()  # before anything is listed
             for event in run_and_show(roots, recorder, options, display):
                 telemetry.on_event(event)
-        except IngestError as error:
-            report_unwritten(services.times, settings)
-            overdue = run.stop.is_overdue()
-            ended = exit_message.combine_errors(error, totals, signals, is_overdue=overdue)
-            finish_run(recorder, ended.exit_code, telemetry, str(ended))
-            ended.is_logged = True
-            raise ended from error.__cause__
         code = process_exit_code(run.stop, signals, totals)
         message = exit_message.describe_run(code, totals, services.budget.limit_reached, run.id)
         summary = finish_run(recorder, code, telemetry, message)
@@ -116,6 +109,22 @@ def create_recorder(
     recorder = RunRecorder(run, services, partial(find_capacity, services, settings), started)
     recorder.retry_waits = connections.retry_policy.waits
     return recorder
+
+
+@contextmanager
+def record_error(
+    recorder: RunRecorder, settings: Settings, signals: list[int], telemetry: Telemetry
+) -> Iterator[None]:
+    """Record the summary of a run that an error ends; the error raised names its problems too."""
+    try:
+        yield
+    except IngestError as error:
+        report_unwritten(recorder.services.times, settings)
+        overdue = recorder.run.stop.is_overdue()
+        ended = exit_message.combine_errors(error, recorder.totals, signals, is_overdue=overdue)
+        finish_run(recorder, ended.exit_code, telemetry, str(ended))
+        ended.is_logged = True
+        raise ended from error.__cause__
 
 
 def show_summary(

@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from ingest.config.settings import MIN_DOCUMENT_MEGABYTES, Settings
+from ingest.config.run_settings import MIN_DOCUMENT_MEGABYTES
+from ingest.config.settings import Settings
 
 ROOT = Path("/")
 MAX_DEFAULT_MEGABYTES = 2048

@@ -48,7 +48,7 @@ from ingest.extract.ocr.page_cache import InheritedPageCache
 from ingest.index import Index
 from ingest.index.generations import Successor
 from ingest.index.manifest import create_manifest
-from ingest.pipeline.context import Reader, Run, Services
+from ingest.pipeline.context import Run, Services
 from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.budget import Budget
 from ingest.runtime.cancellation import SENDER_THREADS, Cancellation
@@ -67,42 +67,79 @@ class SharedState:
     ocr_rate_limiter: RateLimiter
 
 
+@dataclass(frozen=True, slots=True)
+class Replacements:
+    """Parts of a run that its caller has opened, in place of those that the settings name."""
+
+    model: Embedder | None = None
+    # the index to fill; vectors and recognised pages of the earlier one are reused
+    successor: Successor | None = None
+    shared: SharedState | None = None  # of a worker: the driver creates and locks the index
+
+
 @contextmanager
-def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
+def open_services(  # noqa: PLR0913 - settings, and the ways to use an index
     settings: Settings,
     stop: Cancellation,
     *,
     write: bool,
-    connections: Connections | None = None,
-    model: Embedder | None = None,
-    successor: Successor | None = None,
-    shared: SharedState | None = None,
     embeds: bool = True,
     take_over: bool = False,
+    connections: Connections | None = None,
+    replacements: Replacements = Replacements(),
 ) -> Iterator[Services]:
     """Open all that a run needs, and close it at the end of the context.
 
     * `write`: create the index if it does not exist, and hold its lock.
-    * `connections`: created from the settings if None.
-    * `model`: replaces the configured embedding model.
-    * `successor`: replaces the configured index, whose vectors and recognised pages it reuses.
-    * `shared`: state shared with the driver, which then creates and locks the index.
     * `embeds`: False for a caller that embeds nothing, and so accepts an index of any model and
       recipe. Without `write`, any model is accepted too, unless the settings name one.
     * `take_over`: convert an index of another recipe, instead of refusing to write to it.
+    * `connections`: created from the settings if None.
 
     Raises ConfigError, ServiceError, or BusyError if another run holds the index.
     """
     if write:
         check_engine(settings)
     connections = connections or create_connections(settings, stop)
-    times = connections.times
+    with (
+        open_parts(settings, stop, connections, replacements, write=write, embeds=embeds) as (
+            services,
+            journal,
+        ),
+        abandon_on_error(stop),
+    ):
+        if write and services.index.is_new and not settings.engine:
+            warm_up(services)
+        if not replacements.shared:  # or the driver has done so
+            with services.times.wait_for(INDEX_ANSWER):
+                begin(services, settings, stop, write=write)
+                if write and embeds:
+                    take_over |= replacements.successor is not None
+                    check_settings(services, settings, take_over=take_over)
+        yield services
+        if journal and not stop.is_requested():
+            journal.delete()  # all of it is in the index
+
+
+@contextmanager
+def open_parts(  # noqa: PLR0913 - those of open_services
+    settings: Settings,
+    stop: Cancellation,
+    connections: Connections,
+    replacements: Replacements,
+    *,
+    write: bool,
+    embeds: bool,
+) -> Iterator[tuple[Services, VectorJournal | None]]:
+    """Open the model, the index and the reader, and yield them joined, with the model's journal."""
+    shared, successor = replacements.shared, replacements.successor
+    earlier = successor.earlier if successor else None
     budget = shared.budget if shared else create_budget(settings, stop)
-    any_model = not embeds or (not write and model is None and not names_embedder(settings))
-    model, journal = prepare_model(settings, connections, budget, model, shared, write=write)
+    model, journal = prepare_model(settings, connections, budget, replacements, write=write)
+    any_model = not embeds or not (write or replacements.model or names_embedder(settings))
     with ExitStack() as stack:
         stack.callback(model.close)
-        create, earlier = write and not shared, successor.earlier if successor else None
+        create = write and not shared
         index = (
             successor.index
             if successor
@@ -115,55 +152,43 @@ def open_services(  # noqa: PLR0913 - settings, and what replaces parts of them
         write_threads, max_writes = create_writers(settings)
         stack.callback(write_threads.shutdown, cancel_futures=True)
         stack.callback(stop_embedding, embed_threads, stop)
-        remote = (
-            stack.enter_context(open_reader_services(settings, connections, budget, shared))
-            if write
-            else ReaderServices()
-        )
+        remote = ReaderServices()
+        if write:
+            opened = open_reader_services(settings, connections, budget, shared)
+            remote = stack.enter_context(opened)
         cache = InheritedPageCache(index, earlier) if earlier else index
-        reader = stack.enter_context(open_reader(settings, cache, recipe, times, remote))
+        reader = open_reader(settings, cache, recipe, connections.times, remote)
         services = Services(
             index=index,
             embedder=model,
             recipe=recipe,
-            reader=reader,
+            reader=stack.enter_context(reader),
             embed_threads=embed_threads,
             write_threads=write_threads,
             max_writes=max_writes,
-            times=times,
+            times=connections.times,
             budget=budget,
             previous_index=earlier,
             images=remote.images,
         )
-        with abandon_on_error(stop):
-            if write and index.is_new and not settings.engine:
-                warm_up(model, embed_threads, reader)
-            if not shared:  # or the driver has done so
-                with times.wait_for(INDEX_ANSWER):
-                    begin(services, settings, stop, write=write)
-                    if write and embeds:
-                        take_over |= successor is not None
-                        check_settings(services, settings, take_over=take_over)
-            yield services
-            if journal and not stop.is_requested():
-                journal.delete()  # all of it is in the index
+        yield services, journal
 
 
-def prepare_model(  # noqa: PLR0913 - settings, and what replaces parts of them
+def prepare_model(
     settings: Settings,
     connections: Connections,
     budget: Budget,
-    model: Embedder | None,
-    shared: SharedState | None,
+    replacements: Replacements,
     *,
     write: bool,
 ) -> tuple[Embedder, VectorJournal | None]:
     """Return the model, whose requests the budget pays for, and the journal of a run that writes.
 
-    `model` replaces the configured one, and has no journal.
+    A model that the caller has opened has no journal.
     """
-    journal = None
+    model, journal = replacements.model, None
     if model is None:
+        shared = replacements.shared
         limiter = shared.rate_limiter if shared else None
         model = create_embedder(settings, connections, connections.times, budget, limiter)
         journal = open_journal_of_run(settings, model, shared) if write else None
@@ -259,9 +284,10 @@ def stop_embedding(embed_threads: ThreadPoolExecutor, stop: Cancellation) -> Non
     embed_threads.shutdown(wait=not stop.is_overdue(), cancel_futures=True)
 
 
-def warm_up(model: Embedder, embed_threads: ThreadPoolExecutor, reader: Reader) -> None:
+def warm_up(services: Services) -> None:
     """Load the model and start the sandboxes in the background, for a run with much to do."""
-    embed_threads.submit(model.open)
+    reader = services.reader
+    services.embed_threads.submit(services.embedder.open)
     for _ in range(reader.at_once):
         reader.threads.submit(reader.warm_up)
 

@@ -13,7 +13,8 @@ from ingest.config.capacity import document_memory
 from ingest.config.connections import Connections
 from ingest.config.location import Location
 from ingest.config.profile import load_profile, permission_values
-from ingest.config.settings import ACL, SIDECAR, Settings
+from ingest.config.run_settings import ACL, SIDECAR
+from ingest.config.settings import Settings
 from ingest.errors import ConfigError, RootError
 from ingest.sources import Root
 from ingest.sources.exclude import exclude_globs, without_exclusion

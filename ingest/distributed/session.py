@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from ingest.config.connections import Connections, connections_of_run, create_connections
-from ingest.config.factory import SharedState, open_services
+from ingest.config.factory import Replacements, SharedState, open_services
 from ingest.config.settings import build_settings
 from ingest.config.sources import PortableRoot, open_portable
 from ingest.distributed.coordinator import DRIVER_TIMEOUT_SECONDS
@@ -280,10 +280,11 @@ def open_session(job: Job, links: WorkerLinks) -> Iterator[Session]:
         settle_shared=partial(settle_budget, call),
     )
     shared = SharedState(rate_limiter, budget, RemoteRateLimiter("ocr", links.worker, call))
+    replacements = Replacements(shared=shared)
     run = Run(job.run, has_passwords=bool(settings.passwords), stop=stop)
     with (
         open_services(
-            settings, stop, write=True, connections=connections, shared=shared
+            settings, stop, write=True, connections=connections, replacements=replacements
         ) as services,
         ExitStack() as roots,
     ):

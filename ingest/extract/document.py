@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class ExtractOptions:
     """Options for reading a document."""
 
-    extractor: str = "auto"  # the PDF engine to use: one of settings.PDF_ENGINES
+    extractor: str = "auto"  # the PDF engine to use: one of PDF_ENGINES
     passwords: tuple[str, ...] = field(default=(), repr=False)  # tried after the empty one
     hanging_pages: frozenset[int] = frozenset()  # pages not to read
     depth: int = 0  # number of documents it is nested in

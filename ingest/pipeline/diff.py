@@ -239,32 +239,31 @@ def compare_item(
             yield Skipped(Source(item.root, item.name, "", -1, ""), item.reason, item.code, record)
         if item.hides:
             yield UnlistedFolder(item.name)
-    elif item.permissions_unknown:
-        yield Skipped(item, item.permissions_unknown, Code.PERMISSIONS_UNKNOWN, record)
-    elif (
-        record
-        and is_unmodified(item, record, rule.recipe_digest)
-        and record.outcome not in NOT_INDEXED_OUTCOMES
-    ):
-        if not item.unreadable and is_improvable(record, rule):
-            yield Stale(item, record)
-        elif not item.unreadable and rule.describes and record.details.undescribed:
-            yield Stale(item, record, describes=True)
-        else:
-            yield unchanged_result(item, record)
-    elif item.unreadable:
-        yield Skipped(item, item.unreadable, Code.ARCHIVED, record)
-    elif record is None or not is_unmodified(item, record, rule.recipe_digest):
-        is_complete = (
-            record
-            and record.outcome not in NOT_INDEXED_OUTCOMES
-            and not is_improvable(record, rule)
-        )
-        yield Stale(item, record, record.fingerprint if record and is_complete else "")
-    elif rule.should_give_up(record):
-        yield given_up_result(item, record)
     else:
-        yield Stale(item, record)
+        yield compare_source(item, record, rule)
+
+
+def compare_source(source: Source, record: Record | None, rule: SkipRule) -> Change:
+    """Return the change of one source that is listed."""
+    if source.permissions_unknown:
+        return Skipped(source, source.permissions_unknown, Code.PERMISSIONS_UNKNOWN, record)
+    is_indexed = record is not None and record.outcome not in NOT_INDEXED_OUTCOMES
+    if record is None or not is_unmodified(source, record, rule.recipe_digest):
+        if source.unreadable:
+            return Skipped(source, source.unreadable, Code.ARCHIVED, record)
+        is_complete = record and is_indexed and not is_improvable(record, rule)
+        return Stale(source, record, record.fingerprint if record and is_complete else "")
+    if is_indexed:
+        if not source.unreadable and is_improvable(record, rule):
+            return Stale(source, record)
+        if not source.unreadable and rule.describes and record.details.undescribed:
+            return Stale(source, record, describes=True)
+        return unchanged_result(source, record)
+    if source.unreadable:
+        return Skipped(source, source.unreadable, Code.ARCHIVED, record)
+    if rule.should_give_up(record):
+        return given_up_result(source, record)
+    return Stale(source, record)
 
 
 def was_interrupted(record: Record) -> bool:

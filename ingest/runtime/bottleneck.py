@@ -80,30 +80,28 @@ def find_bottleneck(times: Stopwatch, seconds: float, capacity: Capacity) -> str
 
 def measure_utilization(times: Stopwatch, seconds: float, capacity: Capacity) -> list[Utilization]:
     """Return the utilization of everything that can be a bottleneck."""
-    quota, calls = (
-        times.wall_seconds(TOKEN_QUOTA) / seconds,
-        times.wall_seconds(REQUEST_QUOTA) / seconds,
-    )
-    reading = times.thread_seconds(READING_DOCUMENTS) / (capacity.reading * seconds)
-    fetching = times.thread_seconds(FETCHING_DOCUMENTS) / (
-        PREFETCH_FACTOR * capacity.reading * seconds
-    )
-    recognising = times.thread_seconds(RECOGNISING_PAGES) / (max(1, capacity.recognising) * seconds)
+
+    def busy_share(at_once: int, *stages: str) -> float:
+        """Return how busy the threads of some stages were, of which so many run at once."""
+        return sum(map(times.thread_seconds, stages)) / (at_once * seconds)
+
+    quota = times.wall_seconds(TOKEN_QUOTA) / seconds
+    calls = times.wall_seconds(REQUEST_QUOTA) / seconds
     describing = times.wall_seconds(DESCRIBING_FIGURES) / seconds
     remote = times.thread_seconds(EMBEDDING_SERVICE) > 0
-    embedding = times.thread_seconds(EMBEDDING_SERVICE if remote else EMBEDDING_CHUNKS) / (
-        capacity.embedding * seconds
-    )
-    writing = (times.thread_seconds(WRITING_CHUNKS) + times.thread_seconds(WRITING_RECORDS)) / (
-        capacity.writing * seconds
-    )
+    reading = busy_share(capacity.reading, READING_DOCUMENTS)
+    fetching = busy_share(PREFETCH_FACTOR * capacity.reading, FETCHING_DOCUMENTS)
+    recognising = busy_share(max(1, capacity.recognising), RECOGNISING_PAGES)
+    embedding = busy_share(capacity.embedding, EMBEDDING_SERVICE if remote else EMBEDDING_CHUNKS)
+    writing = busy_share(capacity.writing, WRITING_CHUNKS, WRITING_RECORDS)
+    without_quota = max(1 - quota, reading, fetching, embedding, writing) * seconds
     answers = (
         f"embedding waited for responses {embedding:.0%} of the time, with "
         f"{capacity.embedding} concurrent requests: more would help (INGEST_EMBED_AT_ONCE)"
     )
     model = f"the local model was busy {embedding:.0%} of the time: {MORE_CORES}"
     return [
-        Utilization(quota, advise_quota(times, seconds, capacity)),
+        Utilization(quota, advise_quota(quota, seconds, without_quota, capacity)),
         Utilization(
             calls,
             f"embedding waited {calls:.0%} of the time for the request quota: a larger one "
@@ -163,28 +161,23 @@ def advise_reading(times: Stopwatch, busy: float, capacity: Capacity) -> str:
     return f"reading {workers}: {MORE_CORES}"
 
 
-def advise_quota(times: Stopwatch, seconds: float, capacity: Capacity) -> str:
-    """Describe the wait for the token quota, and the quota that would have avoided it."""
-    waited = times.wall_seconds(TOKEN_QUOTA)
-    wait = f"embedding waited {waited / seconds:.0%} of the time for the token quota"
+def advise_quota(waiting: float, seconds: float, without_quota: float, capacity: Capacity) -> str:
+    """Describe the wait for the token quota, and the quota that would have avoided it.
+
+    `waiting` is the share of the time that was waited, and `without_quota` the seconds that the
+    run would have taken without that.
+    """
+    wait = f"embedding waited {waiting:.0%} of the time for the token quota"
     if capacity.is_configured:
         return (
             f"{wait} of AZURE_OPENAI_TPM, {format_amount(capacity.tokens)}: a larger one would help"
         )
     if capacity.tokens == math.inf:
         return f"{wait}: a larger one would help"
-    others = max(
-        times.thread_seconds(FETCHING_DOCUMENTS) / (PREFETCH_FACTOR * capacity.reading),
-        times.thread_seconds(READING_DOCUMENTS) / capacity.reading,
-        times.thread_seconds(EMBEDDING_SERVICE) / capacity.embedding,
-        (times.thread_seconds(WRITING_CHUNKS) + times.thread_seconds(WRITING_RECORDS))
-        / capacity.writing,
-        seconds - waited,
-    )
-    enough = capacity.tokens * quota_minutes(seconds) / quota_minutes(others)
+    enough = capacity.tokens * quota_minutes(seconds) / quota_minutes(without_quota)
     return (
         f"{wait} of {format_amount(capacity.tokens)}/min: a quota of {format_amount(enough)} would "
-        f"finish in {format_seconds(others)} instead of {format_seconds(seconds)}"
+        f"finish in {format_seconds(without_quota)} instead of {format_seconds(seconds)}"
     )
 
 

@@ -45,16 +45,17 @@ def map_concurrent(
     try:
         while more or under_way:
             while more and len(under_way) < limit() and finished.empty():
-                for item in islice(rest, 1):
-                    call = start(item)
-                    if call is None:
-                        yield item, None
-                    else:
-                        under_way[call] = item
-                        call.add_done_callback(finished.put)
-                    break
-                else:
+                try:
+                    item = next(rest)
+                except StopIteration:
                     more = False
+                    break
+                call = start(item)
+                if call is None:
+                    yield item, None
+                else:
+                    under_way[call] = item
+                    call.add_done_callback(finished.put)
             if not under_way:
                 continue
             try:

@@ -52,7 +52,7 @@ class Signing:
         return self.last
 
 
-def cached(signing: Signing, monotonic: Clock | None = None) -> TokenCache:
+def create_cache(signing: Signing, monotonic: Clock | None = None) -> TokenCache:
     return TokenCache(
         SharedCredential(lambda: signing),
         "https://search.azure.com/.default",
@@ -66,7 +66,7 @@ def test_a_clock_that_is_set_stops_no_renewal(hours: int) -> None:
     """Set back, or wrong by hours from the start: a new token comes every five minutes."""
     wall, monotonic, service = Clock(), Clock(0.0), Clock()
     signing = Signing(service)
-    token = cached(signing, monotonic)
+    token = create_cache(signing, monotonic)
     token.clock = wall
     token()
     wall.now += 3600 * hours
@@ -81,7 +81,7 @@ def test_a_clock_that_is_hours_fast_does_not_ask_for_each_request() -> None:
     """Every token seems expired when it comes."""
     service = Clock()
     signing = Signing(service)
-    token = cached(signing, service)
+    token = create_cache(signing, service)
     token.clock = Clock(service.now + 7200)
     for _ in range(290):
         token()
@@ -93,7 +93,7 @@ def test_a_token_that_expired_while_the_machine_was_suspended_is_renewed() -> No
     """The monotonic clock may have stood still."""
     wall, monotonic = Clock(), Clock(0.0)
     signing = Signing(wall)
-    token = cached(signing, monotonic)
+    token = create_cache(signing, monotonic)
     token()
     wall.now += 8 * 3600
     token()
@@ -104,7 +104,7 @@ def test_the_credential_is_asked_every_five_minutes_and_not_more() -> None:
     """Invariant 8: hours of requests across many expiries never fail, and ask in good time."""
     clock = Clock()
     signing = Signing(clock, life=900)
-    token = cached(signing)
+    token = create_cache(signing)
     issued: dict[str, float] = {}
 
     for _ in range(6 * 3600):
@@ -121,7 +121,7 @@ def test_the_credential_is_asked_every_five_minutes_and_not_more() -> None:
 def test_a_token_that_expires_sooner_is_renewed_sooner() -> None:
     """A token of two minutes is not handed out in its last one."""
     clock = Clock()
-    token = cached(Signing(clock, life=120))
+    token = create_cache(Signing(clock, life=120))
     assert token() == "token 1"
     clock.now += 59
     assert token() == "token 1"
@@ -141,7 +141,7 @@ def test_sixteen_cold_threads_make_one_request() -> None:
         return slow(*scopes, **more)
 
     signing.get_token = sleepy  # type: ignore[method-assign]
-    token = cached(signing)
+    token = create_cache(signing)
 
     def first(_: int) -> str:
         ready.wait()
@@ -156,7 +156,7 @@ def test_nobody_waits_for_a_renewal_while_the_old_token_lives() -> None:
     """One thread renews; the others go on working."""
     clock = Clock()
     signing = Signing(clock)
-    token = cached(signing)
+    token = create_cache(signing)
     token()
     clock.now += TOKEN_RENEW_SECONDS + 1
     with token.lock:  # another thread is renewing
@@ -170,7 +170,7 @@ def test_a_renewal_that_fails_is_survived_while_the_old_token_lives(
     """An identity service that is away for half an hour does not end my run."""
     clock = Clock()
     signing = Signing(clock)
-    token = cached(signing)
+    token = create_cache(signing)
     token()
     signing.failing = True
 
@@ -193,7 +193,7 @@ def test_without_a_living_token_a_failure_is_an_error() -> None:
     with pytest.raises(
         ConfigError, match=r"no token for https://search.azure.com: the identity"
     ) as e:
-        cached(signing)()
+        create_cache(signing)()
     assert "\n" not in str(e.value)
     assert "az login" in str(e.value)
 
@@ -202,7 +202,7 @@ def test_a_rejected_token_is_replaced_once() -> None:
     """Invariant 8: a 401 renews at once, however many threads got it."""
     clock = Clock()
     signing = Signing(clock)
-    token = cached(signing)
+    token = create_cache(signing)
     old = token()
     for _ in range(16):
         token.reject(old)
@@ -229,7 +229,7 @@ def test_a_credential_that_repeats_a_rejected_token_is_made_anew() -> None:
 
 def test_a_cache_never_shows_its_token() -> None:
     """Invariant 10: neither a log nor a traceback shows what opens the door."""
-    token = cached(Signing(Clock()))
+    token = create_cache(Signing(Clock()))
     secret = token()
     assert secret not in repr(token)
     assert secret not in repr(token.cached)

@@ -86,7 +86,7 @@ def test_a_host_of_mine_can_be_trusted() -> None:
         build_settings({"INGEST_TRUSTED_HOSTS": "https://x"}, {})
 
 
-def opened(settings: Settings, service: str) -> None:
+def open_service(settings: Settings, service: str) -> None:
     """Open one service, as a run does."""
     connections = create_connections(settings)
     if service == "openai":
@@ -119,7 +119,7 @@ def test_every_service_asks_before_it_takes_a_token(service: str) -> None:
         {},
     )
     with pytest.raises(ConfigError, match=r"gets no token: check the spelling, or.*TRUSTED_HOSTS"):
-        opened(settings, service)
+        open_service(settings, service)
 
 
 def test_the_host_of_access_control_lists_is_asked_about_too() -> None:

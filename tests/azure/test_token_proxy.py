@@ -57,12 +57,12 @@ class Running:
         return self.process.wait(), self.process.stdout.text + self.process.stderr.text
 
 
-def started(laptop: Laptop, folder: Path, *arguments: str) -> AbstractContextManager[Process]:
+def start_proxy(laptop: Laptop, folder: Path, *arguments: str) -> AbstractContextManager[Process]:
     call = ("token-proxy", "--host", "127.0.0.1", *arguments)
     return running_ingest(*call, cwd=folder, env=dict(laptop.environment))
 
 
-def appeared(file: Path) -> None:
+def wait_for_file(file: Path) -> None:
     wait_until(file.exists, str(file))
 
 
@@ -74,12 +74,12 @@ def machine(tmp_path: Path, azure: Azure) -> Laptop:
 @pytest.fixture
 def proxy(tmp_path: Path, machine: Laptop) -> Iterator[Running]:
     file = tmp_path / "identity.env"
-    with started(machine, tmp_path, "--write", "identity.env") as process:
-        appeared(file)
+    with start_proxy(machine, tmp_path, "--write", "identity.env") as process:
+        wait_for_file(file)
         yield Running(process, file, machine)
 
 
-def asked(proxy: Running, scope: str, **more: str) -> subprocess.CompletedProcess[str]:
+def request_token(proxy: Running, scope: str, **more: str) -> subprocess.CompletedProcess[str]:
     """Result of the real SDK against the proxy, in another process."""
     env = environment() | {"NO_PROXY": "127.0.0.1"} | proxy.variables | more
     return call_forked(partial(print_token, scope), cwd=proxy.file.parent, env=env)
@@ -98,7 +98,7 @@ def test_a_container_gets_the_tokens_of_the_hosts_login(
     azure: Azure, proxy: Running, scope: str
 ) -> None:
     """Whatever this program speaks to, the container may speak to as me."""
-    done = asked(proxy, scope)
+    done = request_token(proxy, scope)
 
     assert done.returncode == 0, done.stderr
     token = azure.identity.issued[done.stdout.strip()]
@@ -134,7 +134,7 @@ def test_a_whole_run_signs_in_through_it(
 
 def test_the_secret_must_be_right(proxy: Running) -> None:
     """A program that finds the port but not my file gets nothing, and is told why."""
-    done = asked(proxy, SEARCH, IDENTITY_HEADER="guess")
+    done = request_token(proxy, SEARCH, IDENTITY_HEADER="guess")
 
     assert done.returncode == 1
     assert "the secret is wrong: take IDENTITY_HEADER" in done.stderr
@@ -146,7 +146,7 @@ def test_the_secret_must_be_right(proxy: Running) -> None:
 def test_other_audiences_are_not_served(azure: Azure, proxy: Running) -> None:
     """A container may embed and index as me, and not manage my subscription."""
     before = azure.identity.requests
-    done = asked(proxy, "https://management.azure.com/.default")
+    done = request_token(proxy, "https://management.azure.com/.default")
 
     assert done.returncode == 1
     assert "no tokens for 'https://management.azure.com' here" in done.stderr
@@ -157,7 +157,7 @@ def test_other_audiences_are_not_served(azure: Azure, proxy: Running) -> None:
 def test_an_expired_login_is_understood_in_the_container(proxy: Running, tmp_path: Path) -> None:
     """In the container I read that I must sign in again on the host; once I did, it works."""
     proxy.laptop.trouble(EXPIRED)
-    done = asked(proxy, SEARCH)
+    done = request_token(proxy, SEARCH)
     assert done.returncode == 1
     assert "sign in again where ingest token-proxy runs" in done.stderr
     assert "AADSTS70043" in done.stderr
@@ -172,13 +172,13 @@ def test_an_expired_login_is_understood_in_the_container(proxy: Running, tmp_pat
     assert len(status.stderr.splitlines()) == 1
 
     (proxy.laptop.folder / "trouble").unlink()
-    assert asked(proxy, SEARCH).returncode == 0
+    assert request_token(proxy, SEARCH).returncode == 0
 
 
 def test_who_is_not_signed_in_learns_it_at_once(machine: Laptop, tmp_path: Path) -> None:
     """Not minutes later in a container's log."""
     machine.trouble(NOBODY)
-    with started(machine, tmp_path, "--write", "identity.env") as process:
+    with start_proxy(machine, tmp_path, "--write", "identity.env") as process:
         assert process.wait() == 2
     assert "az login" in process.stderr.text
     assert not (tmp_path / "identity.env").exists()
@@ -200,7 +200,7 @@ def test_no_other_file_is_overwritten(machine: Laptop, tmp_path: Path) -> None:
     """A slip of the hand does not cost me my .env."""
     text = "IDENTITY_HEADER=mine\nINGEST_ROOT=docs\n"
     (tmp_path / ".env").write_text(text)
-    with started(machine, tmp_path, "--write", ".env") as process:
+    with start_proxy(machine, tmp_path, "--write", ".env") as process:
         assert process.wait() == 2
     assert "contains something else" in process.stderr.text
     assert (tmp_path / ".env").read_text() == text
@@ -208,7 +208,7 @@ def test_no_other_file_is_overwritten(machine: Laptop, tmp_path: Path) -> None:
 
 def test_without_a_file_the_variables_are_printed(machine: Laptop, tmp_path: Path) -> None:
     """I can paste them into another shell; the container's name for this machine is the default."""
-    with started(machine, tmp_path, "--host", "host.docker.internal") as process:
+    with start_proxy(machine, tmp_path, "--host", "host.docker.internal") as process:
         process.stdout.wait_for(
             r"\Aexport IDENTITY_ENDPOINT=http://host\.docker\.internal:\d+/msi/token\n"
             r"export IDENTITY_HEADER=[\w-]{43}\n\Z"
@@ -224,7 +224,7 @@ def test_it_ends_with_the_shell_that_started_it(machine: Laptop, tmp_path: Path)
         *("/bin/sh", "-c", command), cwd=tmp_path, env=dict(machine.environment), stdin="pipe"
     ) as shell:
         shell.stdout.wait_for(r"\d+\n")
-        appeared(tmp_path / "e.env")
+        wait_for_file(tmp_path / "e.env")
         shell.send(signal.SIGKILL)
         shell.wait()  # the pipes are closed once the proxy is gone, too
         assert not (tmp_path / "e.env").exists()
@@ -233,11 +233,11 @@ def test_it_ends_with_the_shell_that_started_it(machine: Laptop, tmp_path: Path)
 def test_what_happens_is_json_too(proxy: Running, machine: Laptop, tmp_path: Path) -> None:
     """A script can follow the requests for tokens."""
     proxy.end()
-    with started(machine, tmp_path, "--write", "identity.env", "--json") as process:
-        appeared(proxy.file)
+    with start_proxy(machine, tmp_path, "--write", "identity.env", "--json") as process:
+        wait_for_file(proxy.file)
         again = Running(process, proxy.file, machine)
-        asked(again, SEARCH)
-        asked(again, SEARCH, IDENTITY_HEADER="guess")
+        request_token(again, SEARCH)
+        request_token(again, SEARCH, IDENTITY_HEADER="guess")
         _, said = again.end()
     listening, token, refused = (json.loads(line) for line in said.splitlines())
     assert listening["event"] == "listening"
@@ -285,7 +285,7 @@ def test_whatever_is_odd_is_refused_before_anybody_is_asked(azure: Azure, proxy:
         "api-version must be 2019-08-01",
     )
     assert azure.identity.requests == before
-    assert asked(proxy, SEARCH).returncode == 0  # what is not odd is served
+    assert request_token(proxy, SEARCH).returncode == 0  # what is not odd is served
 
 
 def test_two_hosts_are_no_host(proxy: Running) -> None:

@@ -185,7 +185,7 @@ def test_a_header_that_is_too_long_is_not_repeated() -> None:
     assert {p.text_in(text).count("| --- | --- |") > 0 for p in chunks} == {True, False}
 
 
-def kept(before: str, after: str) -> float:
+def share_kept(before: str, after: str) -> float:
     """The share of the chunks of the first text that are chunks of the second."""
     old = {p.text_in(before) for p in split_text(before)}
     return len(old & {p.text_in(after) for p in split_text(after)}) / len(old)
@@ -201,7 +201,7 @@ def test_rows_that_are_added_leave_the_other_chunks_as_they_are(place: int) -> N
     before = f"{around}\n\n" + "\n".join(lines) + f"\n\n{around}"
     after = f"{around}\n\n" + "\n".join(edited) + f"\n\n{around}"
 
-    assert kept(before, after) > 0.8
+    assert share_kept(before, after) > 0.8
 
 
 @pytest.mark.parametrize("bullet", ["•", "-", "–", "1.", "(a)", "iv)"])

@@ -24,7 +24,7 @@ def run_of(night: int) -> str:
     return (BEGAN + timedelta(days=night)).strftime("%Y%m%dT%H%M%SZ-aaaaaa")
 
 
-def locked(name: str, since: int) -> SourceResult:
+def locked_result(name: str, since: int) -> SourceResult:
     """A locked file, as a run reports it that was not the first to."""
     details = Details(since=run_of(since))
     reason, code = "needs a password", Code.ENCRYPTED
@@ -42,7 +42,7 @@ def test_one_locked_file_is_two_warnings_a_month() -> None:
     levels = []
     for night in range(30):
         totals = RunTotals()
-        totals.add(locked("a.pdf", since=0))
+        totals.add(locked_result("a.pdf", since=0))
         summary = summary_of(totals, night)
         known = output.outcome_fields(totals.problems[0], run_of(night))["known"]
         levels.append(logging.INFO if known else logging.WARNING)
@@ -54,8 +54,8 @@ def test_what_is_new_is_told_from_what_is_known() -> None:
     """Fifty files are known to be locked, and one is new tonight: that one is named first."""
     totals = RunTotals()
     for n in range(50):
-        totals.add(locked(f"{n:02}.pdf", since=0))
-    totals.add(locked("tonight.pdf", since=9))
+        totals.add(locked_result(f"{n:02}.pdf", since=0))
+    totals.add(locked_result("tonight.pdf", since=9))
 
     text = describe_run(3, totals, run=run_of(9))
     assert text.startswith("51 skipped (tonight.pdf encrypted")
@@ -100,5 +100,5 @@ def test_a_replaced_file_that_is_damaged_says_that_old_text_stays() -> None:
     assert first.endswith("its earlier version stays searchable")
     assert second.endswith("[damaged]")
     for chunks, end in ((3, "its earlier version stays searchable"), (0, "[damaged]")):
-        event = replace(locked("a.pdf", since=0), code=Code.DAMAGED, chunks=chunks)
+        event = replace(locked_result("a.pdf", since=0), code=Code.DAMAGED, chunks=chunks)
         assert output.format_outcome(replace(event, harmless=True)).endswith(end)

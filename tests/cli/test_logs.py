@@ -38,7 +38,7 @@ def docs(tmp_path: Path) -> Path:
     return tmp_path / "docs"
 
 
-def untimed(text: str) -> list[str]:
+def strip_times(text: str) -> list[str]:
     """The lines without the time that each must begin with."""
     found = [line.partition(" ") for line in text.splitlines()]
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", time) for time, _, _ in found)
@@ -70,7 +70,7 @@ def test_a_file_gets_text_with_the_time(command: Command, docs: Path, form: str)
     """The log of a cron job is one I can read, and says when; the last line says how it ended."""
     done = command("run", "docs", INGEST_LOG=form)
 
-    failed, end = [line for line in untimed(done.stderr) if " so far" not in line]
+    failed, end = [line for line in strip_times(done.stderr) if " so far" not in line]
     assert failed.startswith("failed    café.pdf  damaged")
     assert end == "exit 3: 1 new, 1 failed (café.pdf damaged)"
 
@@ -92,7 +92,7 @@ def test_the_form_can_be_chosen(command: Command, tmp_path: Path, form: tuple[st
     done = command("run", "nowhere", *form, **({"INGEST_LOG": "json"} if form else {}))
 
     if form:
-        assert untimed(done.stderr)[0].startswith("exit 2: nowhere: no such folder")
+        assert strip_times(done.stderr)[0].startswith("exit 2: nowhere: no such folder")
     else:
         assert objects(done.stderr)[-1]["exit"] == 2
 
@@ -153,7 +153,7 @@ def test_the_last_line_says_for_how_long_a_document_is_in_trouble(
 
     done = command("run", "docs", "-q")
 
-    (end,) = untimed(done.stderr)
+    (end,) = strip_times(done.stderr)
     assert end == "exit 3: 1 unchanged, 1 failed (half.pdf damaged, for 12 days)"
 
 

@@ -32,7 +32,7 @@ from tests.conftest import Command, CommandHere
 from tests.pdfs import prose, write
 
 
-def logged(text: str) -> list[dict[str, Any]]:
+def parse_log(text: str) -> list[dict[str, Any]]:
     """The events of a JSON log."""
     return [json.loads(line) for line in text.splitlines()]
 
@@ -45,7 +45,7 @@ def test_a_share_that_is_not_mounted_is_no_green_night(command: Command, tmp_pat
 
     done = command("run", "docs", INGEST_LOG="json")
 
-    kept, end = logged(done.stderr)[-2:]
+    kept, end = parse_log(done.stderr)[-2:]
     assert (done.returncode, kept["event"], kept["level"]) == (2, "kept", "warning")
     assert (end["event"], end["level"], end["exit"]) == ("end", "error", 2)
     for line in (kept, end):
@@ -65,7 +65,7 @@ def test_one_missing_root_does_not_stop_the_others(command: Command, tmp_path: P
 
     done = command("run", "gone", "docs", INGEST_LOG="json")
 
-    lines = logged(done.stderr)
+    lines = parse_log(done.stderr)
     begin, end = lines[0], lines[-1]
     for line in (begin, end):  # either of them tells which job this was
         assert (line["roots"], line["version"]) == (["gone", "docs"], __version__)

@@ -25,7 +25,7 @@ FIELDS = {
 HIT = Hit(0.5, FIELDS, page=4, heading="Lathes › Care", excerpt="… Clean the spindle before noon.")
 
 
-def printed(hit: Hit, *, with_root: bool = False, whole: bool = False) -> list[str]:
+def print_hit(hit: Hit, *, with_root: bool = False, whole: bool = False) -> list[str]:
     return list(format_hit(hit, ["spindle"], with_root=with_root, whole=whole))
 
 
@@ -38,22 +38,22 @@ def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_hit_names_the_page_and_the_heading_of_its_excerpt() -> None:
     """With the document's own label, if it has one."""
-    assert printed(HIT) == [
+    assert print_hit(HIT) == [
         "tools/lathe.pdf  page 4 (1)  0.5000",
         "Lathes › Care",
         "    … Clean the **spindle** before noon.",
     ]
     for label in ("4", "", None):
         unlabelled = replace(HIT, fields=FIELDS | {"page_label": label})
-        assert printed(unlabelled)[0] == "tools/lathe.pdf  page 4  0.5000"
+        assert print_hit(unlabelled)[0] == "tools/lathe.pdf  page 4  0.5000"
 
 
 def test_with_full_the_whole_chunk_is_printed() -> None:
     """With all of its pages."""
-    first, _, text = printed(HIT, whole=True)
+    first, _, text = print_hit(HIT, whole=True)
     assert first == "tools/lathe.pdf  pages 3-4 (iii-1)  0.5000"
     one_page = replace(HIT, fields=FIELDS | {"page_end": 3, "page_labels": ["iii"]})
-    assert printed(one_page, whole=True)[0] == "tools/lathe.pdf  page 3 (iii)  0.5000"
+    assert print_hit(one_page, whole=True)[0] == "tools/lathe.pdf  page 3 (iii)  0.5000"
     assert text == "    The end. Clean the **spindle** before noon."
 
 
@@ -64,7 +64,7 @@ def test_generated_text_is_never_printed_as_the_documents(whole: bool) -> None:
     text = "Clean spindles last longer."
     fields = FIELDS | {"content": f"[Figure 3, AI-generated]\n{text}"}
     hit = replace(HIT, fields=fields, figure=about, excerpt=f"[{about}]\n{text}")
-    assert printed(hit, whole=whole)[2:] == [f"    [{about}]", f"    {text}"]
+    assert print_hit(hit, whole=whole)[2:] == [f"    [{about}]", f"    {text}"]
     assert hit_json(hit)["figure"] == about
 
 
@@ -78,7 +78,7 @@ def test_the_filter_of_a_search_is_not_the_setting_of_a_run() -> None:
 def test_roots_and_copies_are_named() -> None:
     """Of two files with one name I see which is meant, and a copy takes no place of its own."""
     copied = replace(HIT, also_in=("old/lathe.pdf#page=2",))
-    first, *_, last = printed(copied, with_root=True)
+    first, *_, last = print_hit(copied, with_root=True)
     assert first.startswith("/docs/tools/lathe.pdf  page 4")
     assert last == "    also in old/lathe.pdf#page=2"
 

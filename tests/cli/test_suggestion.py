@@ -10,7 +10,7 @@ from tests.fork_server import running_ingest
 from tests.pdfs import prose, write
 
 
-def shown(folder: Path, *arguments: str) -> list[str]:
+def read_terminal(folder: Path, *arguments: str) -> list[str]:
     """The lines that `ingest` prints where stdout is a terminal."""
     call = running_ingest(
         *arguments, cwd=folder, env=environment(), stdout="terminal", stderr="null"
@@ -25,8 +25,8 @@ def test_a_first_run_says_what_to_try_next(tmp_path: Path) -> None:
     write(tmp_path / "docs/a.pdf", prose("lathes"))
     search = f'Try:     {ROOT}/scripts/ingest search{{}} "your question"'
 
-    assert shown(tmp_path, "run", "docs")[-1] == search.format("")
-    named = shown(tmp_path, "run", "docs", "--index", "my index")
+    assert read_terminal(tmp_path, "run", "docs")[-1] == search.format("")
+    named = read_terminal(tmp_path, "run", "docs", "--index", "my index")
     assert named[-1] == search.format(" --index 'my index'")
 
 
@@ -34,8 +34,8 @@ def test_only_a_person_is_told_what_to_try(command: Command, tmp_path: Path) -> 
     """Neither -q nor JSON nor a file of output has a line that is nobody's."""
     write(tmp_path / "docs/a.pdf", prose("lathes"))
 
-    assert shown(tmp_path, "run", "docs", "-q") == []
-    assert len(shown(tmp_path, "run", "docs", "--json")) == 2
+    assert read_terminal(tmp_path, "run", "docs", "-q") == []
+    assert len(read_terminal(tmp_path, "run", "docs", "--json")) == 2
     done = command("run", "docs")
     assert "Index:" in done.stdout
     assert "Try:" not in done.stdout
@@ -44,10 +44,10 @@ def test_only_a_person_is_told_what_to_try(command: Command, tmp_path: Path) -> 
 def test_a_run_that_is_not_in_order_has_other_news(tmp_path: Path) -> None:
     """A document could not be taken, or there is none: a search is not what comes next."""
     (tmp_path / "none").mkdir()
-    assert not any(line.startswith("Try:") for line in shown(tmp_path, "run", "none"))
+    assert not any(line.startswith("Try:") for line in read_terminal(tmp_path, "run", "none"))
 
     write(tmp_path / "docs/a.pdf", prose("lathes"))
     shutil.copy(ROOT / "tests/data/broken/truncated.pdf", tmp_path / "docs")
-    lines = shown(tmp_path, "run", "docs")
+    lines = read_terminal(tmp_path, "run", "docs")
     assert any(line.startswith("Index:") for line in lines)
     assert not any(line.startswith("Try:") for line in lines)

@@ -98,27 +98,20 @@ class Documents:
         return self.equal[field].get(value, set())
 
     def nearest(
-        self,
-        field: str,
-        vector: Vectors,
-        count: int,
-        among: set[str] | None,
-        *,
-        after: bool = False,
+        self, field: str, vector: Vectors, count: int, among: set[str] | None
     ) -> list[tuple[str, float]]:
-        """Keys and scores of the nearest, best first; with `after`, filtered once found."""
+        """Keys and scores of the nearest, best first."""
         if field not in self.rows:
             have = [k for k in self.ordered() if self.by_key[k].get(field) is not None]
             stack = [self.by_key[k][field] for k in have]
             self.rows[field] = (have, units(np.stack(stack))) if stack else (have, vector[None][:0])
         keys, rows = self.rows[field]
-        if among is not None and not after:
+        if among is not None:
             places = [i for i, k in enumerate(keys) if k in among]
             keys, rows = [keys[i] for i in places], rows[places]
         cosines = rows @ units(vector[None])[0]
         best = np.argsort(-cosines, kind="stable")[:count]
-        hits = [(keys[i], 1 / (2 - float(cosines[i]))) for i in best]
-        return [hit for hit in hits if among is None or hit[0] in among]
+        return [(keys[i], 1 / (2 - float(cosines[i]))) for i in best]
 
     def mentioning(
         self, text: str, analyzers: dict[str, Analyze], *, every: bool

@@ -7,7 +7,7 @@ documents of equal score come in an order that means nothing, as they do from th
 from __future__ import annotations
 
 import zlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -50,7 +50,6 @@ class Query:
     every: bool
     fields: list[str]  # searched for the text
     vectors: list[Json]
-    after: bool  # filter once the neighbours are found
 
 
 def understood(body: Json, index: Index, fields: dict[str, Json]) -> Query:
@@ -78,7 +77,6 @@ def understood(body: Json, index: Index, fields: dict[str, Json]) -> Query:
         every=body.get("searchMode") == "all",
         fields=searchable(names(body.get("searchFields")), fields),
         vectors=vectors,
-        after=body.get("vectorFilterMode") == "postFilter",
     )
 
 
@@ -165,7 +163,7 @@ class Reader:
             best = self.mentioning(query, among)
             rankings.append((best[:RECALL] if query.vectors else best, 1.0))
         for asked in query.vectors:
-            rankings += self.neighbours(asked, among, after=query.after)
+            rankings += self.neighbours(asked, among)
         fused = rankings[0][0] if len(rankings) == 1 else fuse(rankings)
         return sort([(self.documents.by_key[k], s) for k, s in fused], query.order, key)
 
@@ -176,9 +174,7 @@ class Reader:
         kept = [(k, s) for k, s in scores.items() if among is None or k in among]
         return sorted(kept, key=lambda hit: (-hit[1], shuffled(hit[0])))
 
-    def neighbours(
-        self, asked: Json, among: set[str] | None, *, after: bool
-    ) -> list[tuple[Hits, float]]:
+    def neighbours(self, asked: Json, among: set[str] | None) -> list[tuple[Hits, float]]:
         """The rankings of one vector query, one for each of its fields. Raises Rejected."""
         rankings = []
         for name in names(asked.get("fields")):
@@ -187,7 +183,7 @@ class Reader:
                 raise invalid(f"Unknown vector field '{name}'.", "InvalidVectorQuery")
             vector = self.wanted(asked, definition)
             count = asked.get("k") or NEIGHBORS
-            hits = self.documents.nearest(name, vector, count, among, after=after)
+            hits = self.documents.nearest(name, vector, count, among)
             rankings.append((hits, float(asked.get("weight") or 1.0)))
         if not rankings:
             raise invalid("A vector query names no field.", "InvalidVectorQuery")
@@ -239,24 +235,3 @@ def comparable(value: Any) -> tuple[bool, Any]:
 def shuffled(key: str) -> int:
     """A place that has nothing to do with the order of keys, but is always the same."""
     return zlib.crc32(key.encode())
-
-
-def facets(body: Json, hits: Sequence[tuple[Json, float]], fields: dict[str, Json]) -> Json:
-    """Count the values of fields among all hits. Raises Rejected."""
-    made: Json = {}
-    for asked in body.get("facets") or []:
-        name, *options = asked.split(",")
-        if name not in fields:
-            raise no_property(name, "facet")
-        if not fields[name]["facetable"]:
-            raise expression(f"'{name}' is not a facetable field.", "facet")
-        chosen = dict(option.split(":", 1) for option in options)
-        most = int(chosen.get("count", 10))
-        values = (d.get(name) for d, _ in hits)
-        flat = (v for value in values for v in (value if isinstance(value, list) else [value]))
-        counts = Counter(v for v in flat if v is not None)
-        ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-        if chosen.get("sort") == "value":
-            ranked.sort(key=lambda item: item[0])
-        made[name] = [{"count": n, "value": v} for v, n in ranked[: most or None]]
-    return made

@@ -22,7 +22,7 @@ import orjson
 from tests.emulator.clock import Clock, Window
 from tests.emulator.errors import Rejected, Silent, invalid, no_index, of_kind
 from tests.emulator.identity import DATA_CONTRIBUTOR, DATA_READER, SERVICE_CONTRIBUTOR, Identity
-from tests.emulator.query import MOST, PAGE, Reader, facets, names, selected, understood
+from tests.emulator.query import MOST, PAGE, Reader, names, selected, understood
 from tests.emulator.schema import VECTORS, normalized, permit
 from tests.emulator.server import Json, Request, Response, answer
 from tests.emulator.store import FAST, SLOW, VERSION, Delays, Index, Replica, apply, checked
@@ -122,7 +122,6 @@ class Search:
         self.delays = Delays()
         self.replicas = 2  # of new indexes; a read is answered by any of them, so it may go back
         self.latency = 0.0  # seconds
-        self.latency_per_document = 0.0
         self.results_out_of_order = False
         self.recorded: dict[str, Response] = {}  # of the real service, by the kind of a refusal
         self.count_error = 0.03  # share by which the count of a search may be off, either way
@@ -369,7 +368,6 @@ class Search:
             raise Rejected(413, "", f"The request has more than {self.actions} actions.")
         if self.is_full and any(action.get("@search.action") != "delete" for action in sent):
             raise Rejected(403, "", STORAGE_QUOTA)
-        request.pause(self.latency_per_document * len(sent))
         actions = checked(sent, index, index.fields_at(self.clock.now()))
         with index.lock:
             now, results = self.clock.now(), []
@@ -443,9 +441,8 @@ class Search:
         with index.lock:
             replica = self.random.choice(index.replicas)
             documents = replica.searched.at(self.clock.now())
-            whole = body.get("count") or body.get("facets")
             # One more than is shown, to know whether there is another page.
-            enough = None if whole else query.skip + page + 1
+            enough = None if body.get("count") else query.skip + page + 1
             hits = Reader(index, documents, self.vectorize).found(query, enough)
             if index.definition.get("permissionFilterOption") == "enabled":
                 hits = permitted(hits, call.request)
@@ -455,8 +452,6 @@ class Search:
             if body.get("count"):
                 off = int(self.count_error * len(hits))
                 told["@odata.count"] = len(hits) + self.random.choice((-off, off))
-            if body.get("facets"):
-                told["@search.facets"] = facets(body, hits, index.fields)
             shown = hits[query.skip : query.skip + page]
             told["value"] = [
                 {"@search.score": score, **reranked(body, place), **index.shown(d, query.select)}

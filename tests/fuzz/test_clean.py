@@ -27,7 +27,7 @@ DROPPED = re.compile(
 )
 
 
-def shown(text: str) -> Counter[str]:
+def count_shown(text: str) -> Counter[str]:
     """The characters of a text that must not get lost, each in its plainest form."""
     plain = unicodedata.normalize("NFKD", DROPPED.sub("", text))
     return Counter(DROPPED.sub("", plain))
@@ -36,7 +36,7 @@ def shown(text: str) -> Counter[str]:
 @given(raw)
 def test_nothing_is_dropped_but_what_cannot_be_seen(text: str) -> None:
     """Every letter, digit and sign of my page is there, however it was stored."""
-    assert shown(clean(text)) == shown(text)
+    assert count_shown(clean(text)) == count_shown(text)
 
 
 @given(raw)

@@ -35,7 +35,7 @@ if __name__ == "__main__":
 def stock(environment: Path, *locks: Path) -> None:
     """Give an environment the packages of these lock files. Raises LookupError if one lacks."""
     installed = {normal(each.metadata["Name"]): each for each in distributions(path=[str(SITE)])}
-    wanted = {name for lock in locks for name in locked(lock)}
+    wanted = {name for lock in locks for name in locked_names(lock)}
     if lacking := wanted - installed.keys():
         raise LookupError(f"not installed here: {', '.join(sorted(lacking))}")
     (site,) = environment.glob("lib/python*/site-packages")
@@ -59,7 +59,7 @@ def link(file: Path, to: Path) -> None:
         shutil.copy2(file, to)
 
 
-def locked(lock: Path) -> list[str]:
+def locked_names(lock: Path) -> list[str]:
     """The names in a lock file, of what this Python and system need."""
     lines = re.findall(r"^[^\s#-].*?(?= \\$|$)", lock.read_text(), re.MULTILINE)
     needed = map(Requirement, lines)

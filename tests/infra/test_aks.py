@@ -44,16 +44,16 @@ def definition(kind: str) -> Draft202012Validator:
     (version,) = yaml.load(path.read_text(), yaml.CSafeLoader)["spec"]["versions"]
     schema = version["schema"]["openAPIV3Schema"]
     schema["properties"] |= {name: {} for name in ("apiVersion", "kind", "metadata")}
-    return Draft202012Validator(closed(schema))
+    return Draft202012Validator(close_schema(schema))
 
 
-def closed(schema: Any) -> Any:
+def close_schema(schema: Any) -> Any:
     """The schema, so that it refuses what it does not name, as kubectl does."""
     if isinstance(schema, list):
-        return [closed(each) for each in schema]
+        return [close_schema(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    made = {name: closed(each) for name, each in schema.items()}
+    made = {name: close_schema(each) for name, each in schema.items()}
     if isinstance(schema.get("properties"), dict) and "additionalProperties" not in schema:
         made["additionalProperties"] = False
     return made
@@ -111,7 +111,7 @@ def test_a_cluster_accepts_what_the_operator_makes_of_it(pod: Document) -> None:
     assert refusal(pod) == ""
 
 
-def changed(kind: str, path: str, value: Any) -> Document:
+def set_field(kind: str, path: str, value: Any) -> Document:
     """A document with one field set, or left out where the value is None."""
     made = only(kind)
     *way, last = path.split(".")
@@ -145,7 +145,7 @@ POD = "spec.jobTemplate.spec.template.spec"
 def test_a_fault_in_it_is_found(kind: str, path: str, value: Any, told: str) -> None:
     """A misspelt, missing or mistyped field does not pass, at any depth."""
     with pytest.raises(ValidationError, match=told):
-        valid(changed(kind, path, value))
+        valid(set_field(kind, path, value))
 
 
 def test_every_node_is_the_same_image_and_can_change_nothing_in_it() -> None:

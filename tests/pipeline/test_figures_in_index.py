@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from ingest.config.factory import open_services
+from ingest.config.factory import Replacements, open_services
 from ingest.errors import DocumentError, StoppedError
 from ingest.extract.sandbox.pool import SandboxLimits
 from ingest.index import Index
@@ -223,7 +223,10 @@ def test_a_rebuild_asks_no_model_again(azure: Azure, folder: Path, tmp_path: Pat
     with (
         closing(earlier),
         open_services(
-            chosen, Cancellation(), write=True, successor=Successor(made, earlier)
+            chosen,
+            Cancellation(),
+            write=True,
+            replacements=Replacements(successor=Successor(made, earlier)),
         ) as services,
     ):
         list(ingest_root(root, services, Run("r")))

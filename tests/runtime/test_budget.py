@@ -14,7 +14,7 @@ from ingest.runtime.prices import Price, Rates
 PAID = Rates(Price("m", 1.0, "2026-11-01"), Price("read", 10.0, "2026-11-01"))
 
 
-def paid(budget: Budget, tokens: int, billed: int | None = None) -> bool:
+def try_request(budget: Budget, tokens: int, billed: int | None = None) -> bool:
     """A request of so many tokens; whether it was sent. All of it is billed, or less."""
     try:
         budget.reserve(tokens)
@@ -28,7 +28,7 @@ def test_many_threads_never_exceed_it_together() -> None:
     """A hundred requests at once are let through until it is full, to the token."""
     budget = Budget(max_tokens=1000)
     with ThreadPoolExecutor(16) as threads:
-        answers = list(threads.map(lambda _: paid(budget, 30), range(100)))
+        answers = list(threads.map(lambda _: try_request(budget, 30), range(100)))
     assert sum(answers) == 33
     assert (budget.tokens, budget.open_tokens) == (990, 0)
 
@@ -37,10 +37,10 @@ def test_after_a_no_there_is_no_yes() -> None:
     """A small document does not slip in behind a large one; the run is asked to end, no more."""
     stop = Cancellation(grace_seconds=0.0)
     budget = Budget(stop, max_tokens=100)
-    assert paid(budget, 60)
+    assert try_request(budget, 60)
     assert not stop.is_requested()
-    assert not paid(budget, 60)
-    assert not paid(budget, 1)
+    assert not try_request(budget, 60)
+    assert not try_request(budget, 1)
     assert budget.limit_reached == "--max-tokens 100"
     assert budget.is_closed()
     assert stop.is_requested()
@@ -52,9 +52,9 @@ def test_after_a_no_there_is_no_yes() -> None:
 def test_what_the_service_refused_is_not_spent() -> None:
     """A limit is not said to be used up by requests that cost nothing, or less than feared."""
     budget = Budget(max_tokens=100)
-    assert all(paid(budget, 60, billed=0) for _ in range(9))
-    assert paid(budget, 60, billed=20)
-    assert paid(budget, 80)
+    assert all(try_request(budget, 60, billed=0) for _ in range(9))
+    assert try_request(budget, 60, billed=20)
+    assert try_request(budget, 80)
     assert (budget.tokens, budget.limit_reached) == (100, "")
 
 
@@ -68,7 +68,7 @@ def test_what_may_be_given_back_is_waited_for() -> None:
     budget = Budget(max_tokens=100)
     budget.reserve(60)
     with ThreadPoolExecutor(1) as threads:
-        waits = threads.submit(paid, budget, 60)
+        waits = threads.submit(try_request, budget, 60)
         budget.settle(60, billed=10)
         assert waits.result()
     assert budget.tokens == 70
@@ -90,14 +90,14 @@ def test_tokens_and_pages_share_the_money() -> None:
     budget.reserve(pages=60)
     budget.settle(pages=60, billed_pages=50)
     assert budget.remaining_tokens() == pytest.approx(500_000)
-    assert paid(budget, 500_000)
+    assert try_request(budget, 500_000)
     assert budget.usd == pytest.approx(1.0)
-    assert not paid(budget, 1)
+    assert not try_request(budget, 1)
     assert budget.limit_reached == "--max-cost 1"
     assert budget.remaining_tokens() == 0
 
 
 def test_nothing_may_be_spent_with_no_money() -> None:
     """A limit of 0 lets through what is free and nothing else."""
-    assert paid(Budget(max_usd=0.0), 10**9)
-    assert not paid(Budget(max_usd=0.0, rates=PAID), 1)
+    assert try_request(Budget(max_usd=0.0), 10**9)
+    assert not try_request(Budget(max_usd=0.0, rates=PAID), 1)

@@ -41,7 +41,7 @@ class Listed:
         raise NotImplementedError
 
 
-def listed(root: Root, *globs: str) -> list[str]:
+def list_names(root: Root, *globs: str) -> list[str]:
     (left,) = exclude_globs([root], globs)
     return [item.name for item in left.list() if not isinstance(item, Unread)]
 
@@ -49,17 +49,17 @@ def listed(root: Root, *globs: str) -> list[str]:
 def test_a_folder_that_cannot_be_read_hides_nothing_once_all_of_it_is_excluded() -> None:
     """A blind spot holds back deletions, unless I have said that nothing there concerns the run."""
     root = Listed(ListingIssue("r", "x/", "cannot be read", hides=True))
-    assert listed(root, "x/") == listed(root, "x/**") == listed(root, "**") == []
-    assert listed(root, "x/*") == ["x/"]  # what lies deeper is not excluded, and is not seen
-    assert listed(root, "x/**/a.pdf") == ["x/"]
-    assert listed(root, "y/") == ["x/"]
+    assert list_names(root, "x/") == list_names(root, "x/**") == list_names(root, "**") == []
+    assert list_names(root, "x/*") == ["x/"]  # what lies deeper is not excluded, and is not seen
+    assert list_names(root, "x/**/a.pdf") == ["x/"]
+    assert list_names(root, "y/") == ["x/"]
 
 
 def test_a_dead_link_can_be_excluded() -> None:
     """What is known to be odd need not be reported every night."""
     root = Listed(ListingIssue("r", "a.pdf", "a link that leads nowhere"))
-    assert listed(root) == ["a.pdf"]
-    assert listed(root, "a.pdf") == []
+    assert list_names(root) == ["a.pdf"]
+    assert list_names(root, "a.pdf") == []
 
 
 def test_a_file_that_another_one_hides_is_excluded_by_the_name_of_both() -> None:
@@ -68,8 +68,8 @@ def test_a_file_that_another_one_hides_is_excluded_by_the_name_of_both() -> None
         ListingIssue("r", "e\\u0301.pdf", "twin", same_as="é.pdf"),
         ListingIssue("r", "o\\u0308/", "twin", hides=True, same_as="ö/"),
     )
-    assert listed(root, "é.pdf", "ö/") == []
-    assert len(listed(root, "e.pdf")) == 2
+    assert list_names(root, "é.pdf", "ö/") == []
+    assert len(list_names(root, "e.pdf")) == 2
 
 
 def test_what_is_inside_an_excluded_pdf_goes_with_it() -> None:

@@ -25,7 +25,7 @@ from ingest.commands.rebuild.verify import (
 )
 from ingest.config.connections import Connections
 from ingest.config.embedding import create_embedder
-from ingest.config.factory import open_services
+from ingest.config.factory import Replacements, open_services
 from ingest.config.index import create_generations, index_name
 from ingest.config.manifest import check_format
 from ingest.config.roots import open_known_root, resolve_roots
@@ -93,10 +93,13 @@ def open_rebuild(
         if earlier:
             roots = [include_indexed(root, earlier) for root in roots]
         name, index = generations.resume_or_create()
-        successor = Successor(index, earlier)
         services = opened.enter_context(
             open_services(
-                settings, run.stop, write=True, connections=connections, successor=successor
+                settings,
+                run.stop,
+                write=True,
+                connections=connections,
+                replacements=Replacements(successor=Successor(index, earlier)),
             )
         )
         if earlier:

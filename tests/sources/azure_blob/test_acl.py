@@ -18,16 +18,16 @@ USERS, GROUPS = ("u1", "u2", "u3"), ("g1", "g2")
 OPEN = "user::rwx,group::r-x,other::--x"
 
 
-def granted(random: Random) -> str:
+def random_flags(random: Random) -> str:
     return "".join(flag if random.random() < 0.7 else "-" for flag in "rwx")
 
 
-def listed(random: Random) -> tuple[str, str, str]:
+def random_acl(random: Random) -> tuple[str, str, str]:
     """An access control list by chance, its owner and its owning group."""
     named = [f"user:{u}" for u in USERS if random.random() < 0.4]
     named += [f"group:{g}" for g in GROUPS if random.random() < 0.4]
-    mask = [f"mask::{granted(random)}"] if random.random() < 0.5 else []
-    entries = [f"{name}:{granted(random)}" for name in ("user:", "group:", *named, "other:")]
+    mask = [f"mask::{random_flags(random)}"] if random.random() < 0.5 else []
+    entries = [f"{name}:{random_flags(random)}" for name in ("user:", "group:", *named, "other:")]
     acl = ",".join([*entries, *mask, "default:user:u3:rwx", "default:other::rwx"])
     return acl, random.choice((*USERS, "$superuser")), random.choice((*GROUPS, "$superuser"))
 
@@ -52,7 +52,7 @@ def test_nobody_is_admitted_whom_the_lists_do_not_admit() -> None:
     """Any lists, of a file and two folders, and any person in any groups."""
     random, admitted = Random(25), 0
     for _ in range(1500):
-        path = [(listed(random), wanted) for wanted in (READ, EXECUTE, EXECUTE)]
+        path = [(random_acl(random), wanted) for wanted in (READ, EXECUTE, EXECUTE)]
         found = readers([parse_access(*lists, wanted) for lists, wanted in path])
         for user in (*USERS, "stranger"):
             groups = {g for g in GROUPS if random.random() < 0.5}

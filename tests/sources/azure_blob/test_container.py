@@ -43,7 +43,7 @@ def shelf(emulated: Emulated) -> Emulated:  # noqa: F811
     return emulated
 
 
-def listed(shelf: Emulated) -> list[Source]:
+def list_sources(shelf: Emulated) -> list[Source]:
     return [item for item in shelf.root.list() if isinstance(item, Source)]
 
 
@@ -163,7 +163,7 @@ def test_the_order_of_the_service_is_not_ours(shelf: Emulated, hierarchical: boo
     shelf.azure.blob.hierarchical = hierarchical
     shelf.azure.blob.most_listed = 2
 
-    assert [source.name for source in listed(shelf)] == sorted(names)
+    assert [source.name for source in list_sources(shelf)] == sorted(names)
     assert shelf.azure.count("blob", "GET") == 4
 
 
@@ -173,7 +173,7 @@ def test_names_that_xml_cannot_hold_arrive(shelf: Emulated) -> None:
     for name in names:
         shelf.put(name, name.encode())
 
-    assert {source.name: read(shelf, source) for source in listed(shelf)} == {
+    assert {source.name: read(shelf, source) for source in list_sources(shelf)} == {
         name: name.encode() for name in names
     }
 
@@ -230,7 +230,7 @@ def test_a_listing_that_cannot_be_read_is_asked_for_again(shelf: Emulated, fault
     shelf.put("a.pdf", b"%PDF-")
     shelf.azure.faults.add(fault, "blob", "GET", nth=1)
 
-    assert [source.name for source in listed(shelf)] == ["a.pdf"]
+    assert [source.name for source in list_sources(shelf)] == ["a.pdf"]
 
 
 def test_unchanged_blobs_are_not_downloaded(shelf: Emulated, bench: Bench) -> None:
@@ -259,7 +259,7 @@ def test_a_download_that_breaks_goes_on_from_there(shelf: Emulated) -> None:
         return faults.truncated().act(request, service)
 
     shelf.azure.faults.add(Fault("half", half), "blob", "GET", "a.pdf", nth=range(1, 5))
-    (source,) = listed(shelf)
+    (source,) = list_sources(shelf)
 
     assert read(shelf, source) == LARGE
     starts = [int(span.removeprefix("bytes=").rstrip("-")) for span in ranges if span]
@@ -286,7 +286,7 @@ def test_a_blob_that_changes_while_it_is_read_is_not_mixed(shelf: Emulated) -> N
     shelf.azure.faults.add(faults.truncated(), "blob", "GET", "a.pdf", nth=1)
     save = before(lambda: shelf.put("a.pdf", LARGE[::-1]))
     shelf.azure.faults.add(save, "blob", "GET", "a.pdf", nth=2)
-    (source,) = listed(shelf)
+    (source,) = list_sources(shelf)
 
     assert read(shelf, source) == LARGE[::-1]
 
@@ -336,7 +336,7 @@ def test_what_was_archived_after_it_was_read_stays(shelf: Emulated, bench: Bench
 def test_a_blob_archived_after_the_listing_is_skipped(shelf: Emulated) -> None:
     """The same, said by the service."""
     shelf.put("a.pdf", b"%PDF-")
-    (source,) = listed(shelf)
+    (source,) = list_sources(shelf)
     blobs = shelf.azure.blob.containers[shelf.container]
     blobs["a.pdf"] = replace(blobs["a.pdf"], tier="Archive")
 
@@ -362,7 +362,7 @@ def test_a_missing_role_is_named_with_the_command_that_grants_it(shelf: Emulated
     """Who lacks which role on what, and a command to copy."""
     shelf.azure.identity.default.withdraw(BLOB_READER)
     with pytest.raises(RoleError) as caught:
-        listed(shelf)
+        list_sources(shelf)
     text = str(caught.value)
     for word in (
         "Storage Blob Data Reader",
@@ -387,7 +387,7 @@ def test_a_network_that_is_not_allowed_is_no_missing_role(shelf: Emulated) -> No
     """Granting roles would not help; the message says what does."""
     shelf.azure.blob.firewall = True
     with pytest.raises(ConfigError, match="network settings of the storage account") as caught:
-        listed(shelf)
+        list_sources(shelf)
     assert not isinstance(caught.value, RoleError)
 
 
@@ -409,7 +409,7 @@ def test_a_token_revoked_midway_is_replaced(shelf: Emulated) -> None:
     revoke = before(shelf.azure.identity.revoke_all)
     shelf.azure.faults.add(revoke, "blob", "GET", nth=2)
 
-    assert len(listed(shelf)) == 4
+    assert len(list_sources(shelf)) == 4
     assert shelf.azure.identity.audiences == ["https://storage.azure.com"] * 2
 
 
@@ -417,7 +417,7 @@ def test_a_token_the_account_never_accepts_is_said(shelf: Emulated) -> None:
     """Signed in to another tenant, I read of tenants and not of roles."""
     shelf.azure.faults.add(faults.unauthorized(), "blob")
     with pytest.raises(ConfigError, match="AZURE_TENANT_ID"):
-        listed(shelf)
+        list_sources(shelf)
 
 
 def test_the_services_word_is_a_floor(azure: Azure) -> None:
@@ -490,7 +490,7 @@ def test_a_stop_ends_a_long_listing(azure: Azure) -> None:
 def test_a_full_disk_is_said(shelf: Emulated) -> None:
     """The one thing that is needed on this machine is named where it lacks."""
     shelf.put("a.pdf", LARGE)
-    (source,) = listed(shelf)
+    (source,) = list_sources(shelf)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(LARGE) // 2, before[1]))
     try:

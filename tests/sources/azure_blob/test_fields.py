@@ -26,7 +26,7 @@ from tests.sources.shelves import InAzurite, storage
 from tests.sources.test_contract import in_azurite  # noqa: F401 - fixture
 
 
-def mapped(text: str) -> tuple[BlobField, ...]:
+def parse_mapping(text: str) -> tuple[BlobField, ...]:
     return build_settings({"INGEST_BLOB_FIELDS": text}, {}).blob_fields
 
 
@@ -34,16 +34,16 @@ def mapped(text: str) -> tuple[BlobField, ...]:
 def container(url: str, text: str) -> Iterator[Container]:
     """A root whose blobs fill these fields."""
     with closing(storage(url)) as requests:
-        yield Container(parse_container_url(url), requests, 100, mapped(text))
+        yield Container(parse_container_url(url), requests, 100, parse_mapping(text))
 
 
-def said(root: Container) -> dict[str, Values]:
+def read_fields(root: Container) -> dict[str, Values]:
     return {item.name: item.fields for item in root.list() if isinstance(item, Source)}
 
 
 def test_a_field_may_have_the_name_of_what_fills_it_or_another() -> None:
     """Metadata is found however its name is written; index tags only as they are."""
-    assert mapped(" department, title=DocTitle ,area=tag:Area,") == (
+    assert parse_mapping(" department, title=DocTitle ,area=tag:Area,") == (
         BlobField("department", "department", tag=False),
         BlobField("title", "doctitle", tag=False),
         BlobField("area", "Area", tag=True),
@@ -60,7 +60,7 @@ def test_a_field_may_have_the_name_of_what_fills_it_or_another() -> None:
 def test_a_mapping_that_cannot_be_meant_names_the_variable(text: str) -> None:
     """One line says which setting is wrong, before anything is asked of a service."""
     with pytest.raises(ConfigError, match=r"INGEST_BLOB_FIELDS=.*expected") as caught:
-        mapped(text)
+        parse_mapping(text)
     assert "\n" not in str(caught.value)
 
 
@@ -77,7 +77,7 @@ def test_metadata_and_tags_come_with_the_listing(azure: Azure) -> None:
     azure.blob.put("docs", "c.pdf", b"%PDF-", tags={"area": "South"})
 
     with container(f"{azure.blob_endpoint}/docs", "department,region=tag:Area") as root:
-        found = said(root)
+        found = read_fields(root)
 
     assert found == {
         "a.pdf": (("department", "Sales"), ("region", None)),
@@ -111,9 +111,9 @@ def test_tags_take_a_role_of_their_own(azure: Azure) -> None:
     azure.blob.put("docs", "a.pdf", b"%PDF-", metadata={"area": "North"})
     url = f"{azure.blob_endpoint}/docs"
     with container(url, "area") as root:
-        assert said(root) == {"a.pdf": (("area", "North"),)}
+        assert read_fields(root) == {"a.pdf": (("area", "North"),)}
     with container(url, "area=tag:Area") as root, pytest.raises(RoleError) as caught:
-        said(root)
+        read_fields(root)
     for word in ('--role "Storage Blob Data Owner"', "INGEST_BLOB_FIELDS", "blobs/tags/read"):
         assert word in str(caught.value)
 
@@ -139,7 +139,7 @@ def test_azurite_agrees_on_metadata_and_tags(in_azurite: InAzurite) -> None:  # 
     )
     url = in_azurite.root.name
     with container(url, "department,area=tag:Area") as root:
-        assert said(root) == {"a.pdf": (("department", "Sales"), ("area", "North"))}
+        assert read_fields(root) == {"a.pdf": (("department", "Sales"), ("area", "North"))}
         (before,) = root.list()
         blob.set_blob_tags({"Area": "South"})
         (after,) = root.list()

@@ -53,7 +53,7 @@ def run(azure: Azure, mapping: str = MAPPING, **more: str) -> dict[str, SourceRe
         return settled(list(ingest_root(root, all_, Run("r", stop=stop))))
 
 
-def found(azure: Azure, person: Permissions, **more: str) -> list[str]:
+def find_blobs(azure: Azure, person: Permissions, **more: str) -> list[str]:
     """The blobs that a person finds."""
     azure.search.settle()
     chosen = build_settings(variables(azure) | PERMITTED | more, {})
@@ -62,7 +62,7 @@ def found(azure: Azure, person: Permissions, **more: str) -> list[str]:
         return sorted({str(hit.fields["source"]) for hit in hits})
 
 
-def made(azure: Azure, definition: Definition) -> Index:
+def make_index(azure: Azure, definition: Definition) -> Index:
     """The index, as its application made it."""
     name = variables(azure)["AZURE_SEARCH_INDEX"]
     index = Index(normalized(definition | {"name": name}, name), azure.search.etag())
@@ -80,7 +80,7 @@ def chunks(azure: Azure, where: str) -> list[dict[str, Any]]:
         return found
 
 
-def shown(rows: list[dict[str, Any]], *names: str) -> set[tuple[Any, ...]]:
+def distinct_values(rows: list[dict[str, Any]], *names: str) -> set[tuple[Any, ...]]:
     """Distinct combinations of the values of these fields."""
     return {tuple(chunk[name] for name in names) for chunk in rows}
 
@@ -91,8 +91,12 @@ def test_an_application_can_filter_by_what_blobs_say(azure: Azure) -> None:
     saws = chunks(azure, "department eq 'Sales'")
     anvils = chunks(azure, "department eq null")
 
-    assert shown(saws, "sourcefile", "title", "category") == {("tools/a.pdf", "Of Saws", "North")}
-    assert shown(anvils, "sourcefile", "title", "category") == {("tools/b.pdf", "b", "tools")}
+    assert distinct_values(saws, "sourcefile", "title", "category") == {
+        ("tools/a.pdf", "Of Saws", "North")
+    }
+    assert distinct_values(anvils, "sourcefile", "title", "category") == {
+        ("tools/b.pdf", "b", "tools")
+    }
 
 
 @pytest.mark.parametrize("foreign", [False, True])
@@ -103,7 +107,7 @@ def test_a_blob_is_found_by_who_may_read_it(azure: Azure, tmp_path: Path, foreig
         profile = tmp_path / "mine.toml"
         profile.write_text('extends = "azure-search-openai-demo"\n[permissions]\nelevated = true\n')
         more = {"INGEST_PROFILE": str(profile)}
-        index = made(azure, demo_full(DIMENSIONS))
+        index = make_index(azure, demo_full(DIMENSIONS))
         index.definition["permissionFilterOption"] = "enabled"
     users, teams = PERMITTED["INGEST_BLOB_FIELDS"], {"Teams": '["hr", "it"]'}
     azure.blob.put("docs", "tools/a.pdf", SAWS, metadata={"Users": "ann,bob"})
@@ -112,20 +116,20 @@ def test_a_blob_is_found_by_who_may_read_it(azure: Azure, tmp_path: Path, foreig
         "permissions-unknown",
         False,
     )
-    assert found(azure, Permissions(("bob",)), **more) == ["tools/a.pdf"]
-    assert found(azure, Permissions(("eve",), ("hr",)), **more) == []
+    assert find_blobs(azure, Permissions(("bob",)), **more) == ["tools/a.pdf"]
+    assert find_blobs(azure, Permissions(("eve",), ("hr",)), **more) == []
 
     paid = azure.count("openai")
     azure.blob.put("docs", "tools/a.pdf", SAWS, metadata=teams)
     assert run(azure, users, **more)["tools/a.pdf"].outcome == "changed"
     assert azure.count("openai") == paid
-    assert found(azure, Permissions(("bob",)), **more) == []
-    assert found(azure, Permissions(("eve",), ("hr",)), **more) == ["tools/a.pdf"]
+    assert find_blobs(azure, Permissions(("bob",)), **more) == []
+    assert find_blobs(azure, Permissions(("eve",), ("hr",)), **more) == ["tools/a.pdf"]
 
 
 def test_an_application_s_index_without_such_fields_is_not_filled(azure: Azure) -> None:
     """Its chunks would be everybody's."""
-    index = made(azure, demo(DIMENSIONS))
+    index = make_index(azure, demo(DIMENSIONS))
     with pytest.raises(ConfigError, match="has no field oids, groups for permissions"):
         run(azure, PERMITTED["INGEST_BLOB_FIELDS"], INGEST_PROFILE="azure-search-openai-demo")
     assert index.latest == {}
@@ -144,7 +148,7 @@ def test_changed_metadata_embeds_nothing(azure: Azure) -> None:
     assert not chunks(azure, "department eq 'Sales'")
     moved = chunks(azure, "department eq 'Service'")
     assert len(moved) == done["tools/a.pdf"].chunks
-    assert shown(moved, "title", "category") == {("a", "tools")}
+    assert distinct_values(moved, "title", "category") == {("a", "tools")}
     assert all(e.outcome == "unchanged" for e in run(azure).values())
 
 
@@ -155,7 +159,7 @@ def test_what_a_blob_no_longer_says_leaves_the_index(azure: Azure) -> None:
     run(azure)
 
     assert not chunks(azure, "department ne null")
-    assert shown(chunks(azure, "department eq null"), "sourcefile") == {
+    assert distinct_values(chunks(azure, "department eq null"), "sourcefile") == {
         ("tools/a.pdf",),
         ("tools/b.pdf",),
     }
@@ -172,7 +176,9 @@ def test_an_index_that_is_there_gets_the_fields(azure: Azure) -> None:
         "tools/b.pdf": "unchanged",
     }
     assert azure.count("openai") == paid
-    assert shown(chunks(azure, "department eq 'Sales'"), "sourcefile") == {("tools/a.pdf",)}
+    assert distinct_values(chunks(azure, "department eq 'Sales'"), "sourcefile") == {
+        ("tools/a.pdf",)
+    }
 
 
 def test_who_may_not_add_fields_is_told_so(azure: Azure) -> None:
