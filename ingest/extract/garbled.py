@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import re
 
-UNDECODED = re.compile("[\x00-\x01\x03-\x08\x0e-\x1f\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff]")
+from ingest.extract.non_ascii import non_ascii
+
+UNDECODED = re.compile("[\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff]")
+CONTROL_CODES = bytes({*range(0x20)} - {0x02, *range(0x09, 0x0E)})  # but white space
 GLYPH_NAMES = re.compile(r"(?:/[A-Za-z]{1,3}\d{1,5}){3,}")
 # Letters of scripts with spaces between words, which have no word this long.
 OVERLONG_WORDS = re.compile(r"[A-Za-z\u00c0-\u04ff\u0590-\u06ff]{45,}")
@@ -20,14 +23,12 @@ def garbled_share(text: str) -> float:
     """Return the share of meaningless characters, from 0 (clean) to 1 (garbage)."""
     if not text:
         return 0.0
-    # Printable characters other than U+FFFD are decoded. So are line ends and PDFium's mark of a
-    # broken word, U+FFFE, which are not printable.
-    spaced = text.replace("\r\n", " ").replace("\n", " ")
-    plain = "\ufffd" not in text and spaced.replace("\ufffe", "").isprintable()
-    bad = 0 if plain else len(UNDECODED.findall(text))
+    encoded = text.encode("ascii", "ignore")
+    bad = len(encoded) - len(encoded.translate(None, CONTROL_CODES))
+    bad += len(UNDECODED.findall(non_ascii(text)))
     if text.count("/") > len(text) // 10:
         bad += count_matched_chars(GLYPH_NAMES, text)
-    if len(text) > MAX_MEAN_WORD_CHARS * (spaced.count(" ") + 1):
+    if len(text) > MAX_MEAN_WORD_CHARS * (text.count(" ") + text.count("\n") + 1):
         bad += count_matched_chars(OVERLONG_WORDS, text)
     return min(1.0, bad / len(text))
 

@@ -114,10 +114,9 @@ class Vocabulary:
                     found[word] += count
         for page in self.sample:
             for match in LINE_END_HYPHEN.finditer(page) if may_have_line_end_hyphen(page) else ():
-                found.subtract(
-                    {word_before(page, match.start()).casefold(): 1}
-                    | {word_after(page, match.end()).casefold(): 1}
-                )
+                parts = word_before(page, match.start()), word_after(page, match.end())
+                for word in set(map(str.casefold, parts)):
+                    found[word] -= 1
         return found
 
     @cached_property
@@ -185,7 +184,11 @@ def join_line_end(vocabulary: Vocabulary, match: re.Match[str]) -> str:
     text, (start, end) = match.string, match.span()
     hyphen = "\u2010" if match["hyphen"] == "\u2010" else "-"
     before, after = spaced_end(word_before(text, start)), text[end : end + 1]
-    if COUNT.search(text, max(0, start - MAX_WORD_CHARS), start) and after.islower():
+    if (
+        after.islower()
+        and text[start - 1 : start].isdecimal()
+        and COUNT.search(text, max(0, start - MAX_WORD_CHARS), start)
+    ):
         return hyphen  # "5-year", "A4711-b"
     token = spaced_end(SPACE.split(text[max(0, start - MAX_WORD_CHARS) : start])[-1])
     if after.isalpha() and LETTERS_AND_FIGURES.fullmatch(token):
@@ -206,7 +209,7 @@ def join_line_end(vocabulary: Vocabulary, match: re.Match[str]) -> str:
     following = word_after(text, end)
     if not after.islower():
         return "" if is_broken_capitals(before, following, vocabulary) else hyphen
-    if CODE.search(token):
+    if not token.isalpha() and CODE.search(token):
         return hyphen
     rest = text[end + len(following) : end + len(following) + 1]
     if is_conjunction(before, following, rest, vocabulary):

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ingest.extract.language import language_probability
+from ingest.extract.non_ascii import non_ascii
 
 NOT_LETTERS = bytes(b for b in range(256) if not (b < 128 and chr(b).isalpha()))  # noqa: PLR2004 - ASCII
 VOWELS = b"aeiouAEIOU"
@@ -96,7 +97,7 @@ def is_implausible(text: str) -> bool:
     if not text.isascii():
         if has_other_letters(text) and (has_mixed_words(text) or foreign_share(text) > MAX_FOREIGN):
             return True
-        symbols = text.encode("latin-1", "ignore").translate(None, NOT_SYMBOLS)
+        symbols = non_ascii(text).encode("latin-1", "ignore").translate(None, NOT_SYMBOLS)
         if len(symbols) > MAX_SYMBOLS * len(text) and len(set(symbols)) > MAX_SYMBOL_KINDS:
             return True
         if is_mostly_accented(text):
@@ -130,9 +131,8 @@ def is_doubtful(text: str) -> bool:
 
 def has_other_letters(text: str) -> bool:
     """Return whether a page has more than stray characters beyond Latin-1; fast."""
-    if text.isascii():
-        return False
-    return len(text) - len(text.encode("latin-1", "ignore")) > MIN_OTHER_LETTERS * len(text)
+    rest = non_ascii(text)
+    return len(rest) - len(rest.encode("latin-1", "ignore")) > MIN_OTHER_LETTERS * len(text)
 
 
 def foreign_share(text: str) -> float:
@@ -151,9 +151,11 @@ def foreign_share(text: str) -> float:
 
 def is_mostly_accented(text: str) -> bool:
     """Return whether many letters are beyond ASCII, as of Cyrillic taken for Latin; fast."""
-    ascii_length = len(text.encode("ascii", "ignore"))
-    accented = len(text.encode("latin-1", "ignore")) - ascii_length
-    return accented >= MIN_LETTERS and accented > MAX_OTHER_LATIN * (accented + ascii_length)
+    rest = non_ascii(text)
+    accented = len(rest.encode("latin-1", "ignore"))
+    return accented >= MIN_LETTERS and accented > MAX_OTHER_LATIN * (
+        len(text) - len(rest) + accented
+    )
 
 
 def has_unusual_vowels(text: str) -> bool:

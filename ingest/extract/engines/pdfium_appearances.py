@@ -7,7 +7,6 @@ says. PDFium can merge appearances into the page, which changes the document: it
 from __future__ import annotations
 
 import ctypes
-from itertools import repeat
 
 from pypdfium2 import raw
 
@@ -18,7 +17,7 @@ from ingest.extract.engines.pdfium_raw import (
     close_text,
     count_characters,
     count_items,
-    item_at,
+    list_page_items,
     load_page,
     load_text,
     read_characters,
@@ -77,7 +76,7 @@ def read_appearances(document: int, index: int) -> str:
         close_page(page)
     page = load_page(document, index)
     try:
-        leave_out(list(map(item_at, repeat(page), range(drawn))))
+        leave_out(list_page_items(page, drawn))
         leave_out(list_objects(page).unseen)
         return read_text(page)
     finally:

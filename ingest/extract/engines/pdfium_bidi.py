@@ -44,6 +44,7 @@ from ingest.extract.engines.pdfium_syllables import (
 )
 from ingest.extract.engines.placeholders import NOTHING
 from ingest.extract.indic import LEFT_VOWELS, MIXED_BYTES, order_vowels, restore_letters
+from ingest.extract.non_ascii import non_ascii
 from ingest.extract.thai import correct_am, correct_unmapped
 from ingest.extract.word_order import are_words_forwards
 
@@ -95,7 +96,7 @@ class ReadCluster(NamedTuple):
 
 def needs_reordering(drawn: str) -> bool:
     """Return whether a page has letters of a script that may be drawn in another order."""
-    return not drawn.isascii() and COMPLEX_SCRIPT.search(drawn) is not None
+    return COMPLEX_SCRIPT.search(non_ascii(drawn)) is not None
 
 
 def reorder_page(

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import ctypes
 from array import array
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
+
+from pypdfium2 import raw
 
 from ingest.extract.engines.pdfium_objects import (
     IMAGE,
@@ -23,7 +24,13 @@ from ingest.extract.engines.pdfium_objects import (
     read_edges,
     transform_box,
 )
-from ingest.extract.engines.pdfium_raw import draw_mode_of, fill_of, has_transparency
+from ingest.extract.engines.pdfium_raw import (
+    BatchCall,
+    draw_mode_of,
+    fill_of,
+    has_transparency,
+    pointer_to,
+)
 
 Colour = tuple[int, int, int, int]  # red, green, blue, opacity; 0 to 255
 
@@ -33,6 +40,8 @@ COLOUR_BYTES = 16
 MAX_SAME_COLOUR = 20  # colours closer than this in red, green and blue cannot be told apart
 MIN_BOX_POINTS = 4.0  # sides of a filled path; a smaller one is a rule
 MAX_BOXES = 500  # filled paths of a page that are compared with its text
+
+read_fills = BatchCall(raw.FPDFPageObj_GetFillColor, "I", blank=BLACK)
 
 
 class FilledBox(NamedTuple):
@@ -89,13 +98,8 @@ def iter_objects(objects: PageObjects, kind: int) -> Iterator[tuple[Item, int, B
 
 def read_colours(items: Sequence[Item]) -> list[Colour]:
     """Return the fill colours of objects; black where there is none."""
-    black = array("I", BLACK) * len(items)
-    found = black[:]
-    start, _ = found.buffer_info()
-    end = start + COLOUR_BYTES * len(items)
-    parts = (range(start + 4 * part, end, COLOUR_BYTES) for part in range(4))
-    deque(map(fill_of, items, *parts), maxlen=0)
-    if found.tobytes() == black.tobytes():
+    found = read_fills(list(map(pointer_to, items)))
+    if found.tobytes() == array("I", BLACK).tobytes() * len(items):
         return [BLACK] * len(items)
     return list(zip(found[0::4], found[1::4], found[2::4], found[3::4], strict=True))
 

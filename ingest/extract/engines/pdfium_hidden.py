@@ -50,7 +50,7 @@ from ingest.extract.engines.pdfium_raw import (
     set_active,
     text_of_item,
 )
-from ingest.extract.engines.pdfium_render import render_page, to_pixels
+from ingest.extract.engines.pdfium_render import image_shape, render_page, to_pixels
 
 MIN_OPACITY = 13  # of 255; text below cannot be seen
 MIN_COVERED_SHARE = 0.8  # of a text's area
@@ -262,22 +262,29 @@ def count_letters(text: TextHandle, item: int) -> int:
 def find_without_trace(page: PageHandle, candidates: Sequence[Candidate]) -> Iterator[Candidate]:
     """Yield the candidates that leave no trace in the image of their page."""
     items = [one.item for one in candidates]
-    shown = render_page(page)
+    shape = image_shape(page)
+    places = [to_pixels(page, one.box, shape) for one in candidates]
+    tops, bottoms, lefts, rights = zip(*places, strict=True)
+    first, last = min(tops), min(max(bottoms), shape[0])
+    start, end = min(lefts), min(max(rights), shape[1])
+    if first >= last or start >= end:
+        return  # outside of the page
+    shown = render_page(page, shape, (first, last, start, end))
     list(map(set_active, items, repeat(0)))
     try:
-        without = render_page(page)
+        without = render_page(page, shape, (first, last, start, end))
     finally:
         list(map(set_active, items, repeat(1)))
-    for one in candidates:
-        top, bottom, left, right = to_pixels(page, one.box, shown.shape)
-        part = without[top:bottom, left:right, :3].astype(int)
-        if not part.size:
+    for one, (top, bottom, left, right) in zip(candidates, places, strict=True):
+        if top >= min(bottom, last) or left >= min(right, end):
             continue
+        rows, columns = slice(top - first, bottom - first), slice(left - start, right - start)
+        part = without[rows, columns, :3].astype(int)
         if one.invisible:
             # Over letters that are drawn as paths, it is their text.
             hidden = bool(part.max() - part.min() <= MAX_SAME_COLOUR)
         else:
-            difference = abs(shown[top:bottom, left:right, :3].astype(int) - part)
+            difference = abs(shown[rows, columns, :3].astype(int) - part)
             hidden = bool(difference.max() <= MAX_SAME_COLOUR)
         if hidden:
             yield one

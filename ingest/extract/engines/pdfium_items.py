@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import ctypes
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import repeat
 from typing import NamedTuple
 
@@ -12,19 +12,18 @@ from pypdfium2 import raw
 
 from ingest.extract.engines.pdfium_objects import IDENTITY, Matrix, multiply, read_matrix
 from ingest.extract.engines.pdfium_raw import (
-    BOX_FIELDS,
     PageHandle,
-    bounds_of,
     count_form_items,
-    count_items,
     count_marks,
     font_size_of,
     form_item_at,
-    item_at,
     kind_of,
+    list_page_items,
     mark_at,
     mark_bytes,
     mark_name_of,
+    pointer_to,
+    read_bounds,
 )
 
 # For text that runs up, upside down, and down: what makes it run to the right.
@@ -87,8 +86,12 @@ def list_items(page: PageHandle) -> tuple[list[TextItem], Matrix]:
 
 def iter_items(holder: int, form: Matrix, depth: int) -> Iterator[TextItem]:
     """Yield the objects of a page, or of a form on it, that draw text, in drawing order."""
-    count, item_of = (count_form_items, form_item_at) if depth else (count_items, item_at)
-    for item in map(item_of, repeat(holder), range(count(holder))):
+    items: Iterable[int] = (
+        map(form_item_at, repeat(holder), range(count_form_items(holder)))
+        if depth
+        else list_page_items(holder)
+    )
+    for item in items:
         kind = kind_of(item)
         if kind == raw.FPDF_PAGEOBJ_TEXT:
             yield read_item(item, form)
@@ -110,10 +113,7 @@ def move_point(x: float, y: float, matrix: Matrix) -> tuple[float, float]:
 
 def read_extent(item: TextItem) -> tuple[float, float]:
     """Return the left and right edge of what an object draws."""
-    box = (ctypes.c_float * BOX_FIELDS)()
-    start = ctypes.addressof(box)
-    bounds_of(item.address, start, start + 4, start + 8, start + 12)
-    x, y, right, top = box
+    x, y, right, top = read_bounds([pointer_to(item.address)])
     if item.form is IDENTITY:
         return x, right
     one, two = move_point(x, y, item.form)[0], move_point(right, top, item.form)[0]

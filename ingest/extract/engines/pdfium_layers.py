@@ -27,10 +27,9 @@ from ingest.extract.engines.pdfium_objects import (
 )
 from ingest.extract.engines.pdfium_raw import (
     PageHandle,
-    count_items,
     count_marks,
-    item_at,
     kind_of,
+    list_page_items,
     mark_at,
     mark_name_of,
     mode_of,
@@ -51,7 +50,7 @@ SHOW_INVISIBLE = raw.FPDF_TEXTRENDERMODE_FILL
 
 def find_switched_off(page: PageHandle) -> list[Item]:
     """Return the objects of a loaded page whose layers are switched off."""
-    items = list(map(item_at, repeat(page), range(min(count_items(page), MAX_OBJECTS))))
+    items = list_page_items(page, MAX_OBJECTS)
     found = find_hidden_forms(page, items, iter(range(MAX_FORMS)))
     tagged = list(iter_tagged(items))
     marks = list(dict.fromkeys(mark for _, mark in tagged))[:MAX_MARKS]

@@ -33,6 +33,7 @@ from ingest.extract.engines.pdfium_raw import (
 )
 from ingest.extract.engines.pdfium_spaces import correct_spaces
 from ingest.extract.engines.placeholders import NOTHING, Placeholders
+from ingest.extract.non_ascii import non_ascii
 
 # Next to a letter: a glyph by itself is a sign, or music.
 UNDECODED_LETTER = re.compile(
@@ -71,9 +72,9 @@ def correct_characters(handle: TextHandle, text: str, placeholders: Placeholders
         text = correct_unmapped(handle, text)
     if "\xad" in text:
         text = correct_soft_hyphens(handle, text)
-    if not text.isascii() and SYMBOL_CHARS.search(text):
+    if SYMBOL_CHARS.search(non_ascii(text)):
         text = correct_symbols(text)
-    if "`" in text or (not text.isascii() and ACCENT.search(text)):
+    if "`" in text or ACCENT.search(non_ascii(text)):
         text = compose_accents(handle, text)
     if places := [match.start() for match in RAISED_PART.finditer(text)]:
         text = join_raised_parts(handle, text, places)

@@ -17,25 +17,25 @@ from typing import TypeAlias
 from pypdfium2 import raw
 
 from ingest.extract.engines.pdfium_raw import (
-    BOX_BYTES,
     MAX_DRAWN_OBJECTS,
     ListedPage,
     PageHandle,
-    bounds_of,
     clip_of,
     clip_segment,
     count_clip_segments,
     count_clips,
     count_form_items,
     count_items,
-    edge_addresses,
     form_item_at,
-    item_at,
     kind_of,
+    list_page_items,
     matrix_of,
-    mode_of,
     page_box_of,
     point_of,
+    pointer_to,
+    read_bounds,
+    read_clip,
+    read_mode,
     set_active,
 )
 
@@ -89,8 +89,7 @@ class PageObjects:
 def list_objects(page: PageHandle) -> PageObjects:
     """List what a loaded page draws."""
     objects = PageObjects(page_box(page))
-    items = list(map(item_at, repeat(page), range(min(count_items(page), MAX_OBJECTS))))
-    add_objects(objects, items, None, objects.window, 0)
+    add_objects(objects, list_page_items(page, MAX_OBJECTS), None, objects.window, 0)
     return objects
 
 
@@ -98,20 +97,21 @@ def add_objects(
     objects: PageObjects, items: list[Item], matrix: Matrix | None, window: Box, level: int
 ) -> None:
     """Add the objects of a page or form that is seen through a window in the page's space."""
-    modes = list(map(mode_of, items))
+    pointers = list(map(pointer_to, items))
+    modes = list(map(read_mode, pointers))
     others: list[int] = []
     kinds: list[int] = []
     texts = items
     if NO_TEXT in modes:
         others = [index for index, mode in enumerate(modes) if mode == NO_TEXT]
         kinds = [kind_of(items[index]) for index in others]
-        texts = list(compress(items, map(NO_TEXT.__ne__, modes)))
-        modes = list(filter(NO_TEXT.__ne__, modes))
-    edges = read_edges(texts)
+        is_text = list(map(NO_TEXT.__ne__, modes))
+        texts, pointers, modes = (list(compress(x, is_text)) for x in (items, pointers, modes))
+    edges = split_edges(read_bounds(pointers))
     if matrix:
         boxes = (transform_box(matrix, box) for box in iter_boxes(edges))
         edges = split_edges(array("f", chain.from_iterable(boxes)))
-    if max(map(count_clips, map(clip_of, texts)), default=0) > 0:
+    if max(map(count_clips, map(read_clip, pointers)), default=0) > 0:
         objects.unseen += find_clipped(texts, edges, matrix)
     objects.unseen += find_outside(texts, edges, window)
     orders: list[int] | range = range(objects.count, objects.count + len(items))
@@ -143,8 +143,7 @@ def draws_no_text(page: PageHandle) -> bool:
 
 def list_kinds(page: PageHandle) -> list[int]:
     """List the kinds of the first objects of a page."""
-    count = min(count_items(page), MAX_COUNTED_OBJECTS)
-    return list(map(kind_of, map(item_at, repeat(page), range(count))))
+    return list(map(kind_of, list_page_items(page, MAX_COUNTED_OBJECTS)))
 
 
 def list_form_items(form: Item, limit: int) -> list[Item]:
@@ -178,9 +177,7 @@ def page_box(page: PageHandle) -> Box:
 
 def read_edges(items: Sequence[Item]) -> Edges:
     """Return the bounds of objects, in the space of their page or form."""
-    found = array("f", bytes(BOX_BYTES * len(items)))
-    deque(map(bounds_of, items, *edge_addresses(found)), maxlen=0)
-    return split_edges(found)
+    return split_edges(read_bounds(list(map(pointer_to, items))))
 
 
 def split_edges(boxes: array[float]) -> Edges:
@@ -283,7 +280,7 @@ def multiply(first: Matrix, then: Matrix | None) -> Matrix:
 def transform_box(matrix: Matrix, box: Box) -> Box:
     """Return the bounds of a transformed box."""
     a, b, c, d, e, f = matrix
-    corners = [(x, y) for x in (box[0], box[2]) for y in (box[1], box[3])]
-    across = [a * x + c * y + e for x, y in corners]
-    along = [b * x + d * y + f for x, y in corners]
+    left, bottom, right, top = box
+    across = [a * x + c * y + e for x in (left, right) for y in (bottom, top)]
+    along = [b * x + d * y + f for x in (left, right) for y in (bottom, top)]
     return min(across), min(along), max(across), max(along)

@@ -1,16 +1,17 @@
 """Call PDFium's functions by their addresses. Native code: only run it in a sandbox.
 
 PDFium returns one box a call, so the cost of a call decides that of a page: called by address, it
-is half of what pypdfium2's declared functions take. These calls hold the GIL, which no other thread
-of a sandbox needs. Code that needs numpy is elsewhere, so that documents of plain pages never load
-it.
+is half of what pypdfium2's declared functions take, and half of that again with arguments that are
+converted once (BatchCall). These calls hold the GIL, which no other thread of a sandbox needs. Code
+that needs numpy is elsewhere, so that documents of plain pages never load it.
 """
 
 from __future__ import annotations
 
 import ctypes
+import sys
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from itertools import repeat
 from typing import Any, TypeAlias
 
@@ -20,19 +21,88 @@ PageHandle: TypeAlias = int  # address of a loaded page
 TextHandle: TypeAlias = int  # address of its text
 
 BOX_FIELDS = 4
-BOX_BYTES = ctypes.sizeof(raw.FS_RECTF)
+CALLS_AT_ONCE = 1000  # of a batch, whose results have room
 MAX_DRAWN_OBJECTS = 3000  # of a page, among which rules and frames are looked for
 StringBuffer = ctypes.c_char * 1000  # bytes; most strings have fewer
 
 
+POINTER, INT, SIZE = ctypes.c_void_p, ctypes.c_int, ctypes.c_ulong
+pointer_to = POINTER.from_param  # converts an address for calls without declared types
+
+
+def address_of(handle: Any) -> int:
+    """Return the address of a function, or of a pypdfium2 object, as calls by address take it."""
+    address = ctypes.cast(handle, POINTER).value
+    assert address
+    return address
+
+
 def bind_by_address(function: Any, result: Any, *arguments: Any) -> Any:
     """Return a PDFium function that takes pointers as integers."""
-    address = ctypes.cast(function, ctypes.c_void_p).value
-    assert address
-    return ctypes.PYFUNCTYPE(result, *arguments)(address)
+    return ctypes.PYFUNCTYPE(result, *arguments)(address_of(function))
 
 
-POINTER, INT, SIZE = ctypes.c_void_p, ctypes.c_int, ctypes.c_ulong
+def bind_undeclared(function: Any, result: Any) -> Any:
+    """Return a PDFium function that takes pointers from pointer_to(), and numbers.
+
+    ctypes would convert each pointer in each call, which takes longer than the rest of it. An
+    address is cut to 32 bits.
+    """
+    return ctypes.PYFUNCTYPE(result)(address_of(function))
+
+
+class BatchCall:
+    """A PDFium function that writes four numbers about an object, called for many objects.
+
+    Its types are not declared; see bind_undeclared(). All calls write to the same memory, so only
+    one thread may use it, as is true of PDFium.
+    """
+
+    def __init__(
+        self,
+        function: Any,
+        code: str,
+        *,
+        pointers: int = BOX_FIELDS,
+        blank: Sequence[int] | None = None,
+    ) -> None:
+        """Prepare a function.
+
+        Args:
+            function: One of pypdfium2.raw.
+            code: Type of the numbers, as array() names it.
+            pointers: How many of the function's arguments point to the numbers: four or one.
+            blank: The numbers of an object that the function has none for; None if it has to.
+        """
+        self.call = bind_undeclared(function, INT)
+        self.is_strict = blank is None
+        self.blank = array(code, blank or bytes(array(code).itemsize * BOX_FIELDS)) * CALLS_AT_ONCE
+        self.values = self.blank[:]
+        start, count = self.values.buffer_info()
+        size = self.values.itemsize
+        self.pointers = [
+            list(map(pointer_to, range(first, start + size * count, size * BOX_FIELDS)))
+            for first in range(start, start + size * pointers, size)
+        ]
+
+    def __call__(self, objects: Sequence[Any], text: TextHandle = 0) -> array[Any]:
+        """Return the numbers of all objects: pointers, or indexes in a text.
+
+        Raises ValueError if an object has none.
+        """
+        handle = [repeat(pointer_to(text))] if text else []
+        found = self.blank[:0]
+        for first in range(0, len(objects), CALLS_AT_ONCE):
+            some = objects[first : first + CALLS_AT_ONCE]
+            end = BOX_FIELDS * len(some)
+            self.values[:end] = self.blank[:end]
+            written = sum(map(self.call, *handle, some, *self.pointers))
+            if self.is_strict and written < len(some):
+                raise ValueError("an object has no box")
+            found += self.values[:end]
+        return found
+
+
 load_page = bind_by_address(raw.FPDF_LoadPage, POINTER, POINTER, INT)
 close_page = bind_by_address(raw.FPDF_ClosePage, None, POINTER)
 load_text = bind_by_address(raw.FPDFText_LoadPage, POINTER, POINTER)
@@ -52,7 +122,7 @@ page_of = bind_by_address(raw.FPDFDest_GetDestPageIndex, INT, POINTER, POINTER)
 label_of = bind_by_address(raw.FPDF_GetPageLabel, SIZE, POINTER, INT, POINTER, SIZE)
 entry_of = bind_by_address(raw.FPDF_GetMetaText, SIZE, POINTER, ctypes.c_char_p, POINTER, SIZE)
 count_rects = bind_by_address(raw.FPDFText_CountRects, INT, POINTER, INT, INT)
-loose_box = bind_by_address(raw.FPDFText_GetLooseCharBox, INT, POINTER, INT, POINTER)
+read_loose_boxes = BatchCall(raw.FPDFText_GetLooseCharBox, "f", pointers=1)
 char_unicode = bind_by_address(raw.FPDFText_GetUnicode, ctypes.c_uint, POINTER, INT)
 has_map_error = bind_by_address(raw.FPDFText_HasUnicodeMapError, INT, POINTER, INT)
 is_generated = bind_by_address(raw.FPDFText_IsGenerated, INT, POINTER, INT)
@@ -60,10 +130,10 @@ font_weight = bind_by_address(raw.FPDFText_GetFontWeight, INT, POINTER, INT)
 font_name = bind_by_address(
     raw.FPDFText_GetFontInfo, INT, POINTER, INT, POINTER, ctypes.c_ulong, POINTER
 )
-rect_at = bind_by_address(
-    raw.FPDFText_GetRect, INT, POINTER, INT, POINTER, POINTER, POINTER, POINTER
-)
-item_at = bind_by_address(raw.FPDFPage_GetObject, POINTER, POINTER, INT)
+read_rects = BatchCall(raw.FPDFText_GetRect, "d")
+item_at = bind_undeclared(raw.FPDFPage_GetObject, POINTER)
+read_mode = bind_undeclared(raw.FPDFTextObj_GetTextRenderMode, INT)
+read_clip = bind_undeclared(raw.FPDFPageObj_GetClipPath, POINTER)
 kind_of = bind_by_address(raw.FPDFPageObj_GetType, INT, POINTER)
 mode_of = bind_by_address(raw.FPDFTextObj_GetTextRenderMode, INT, POINTER)
 fill_of = bind_by_address(
@@ -84,9 +154,7 @@ point_of = bind_by_address(raw.FPDFPathSegment_GetPoint, INT, POINTER, POINTER, 
 count_marks = bind_by_address(raw.FPDFPageObj_CountMarks, INT, POINTER)
 mark_at = bind_by_address(raw.FPDFPageObj_GetMark, POINTER, POINTER, SIZE)
 mark_name_of = bind_by_address(raw.FPDFPageObjMark_GetName, INT, POINTER, POINTER, SIZE, POINTER)
-bounds_of = bind_by_address(
-    raw.FPDFPageObj_GetBounds, INT, POINTER, POINTER, POINTER, POINTER, POINTER
-)
+read_bounds = BatchCall(raw.FPDFPageObj_GetBounds, "f")
 
 
 # For the closer look at pages in scripts that are not stored in the order they are drawn in.
@@ -124,6 +192,11 @@ class ReorderedText(int):
     edges: Sequence[float]  # left, top, right and bottom of each character
 
 
+def list_page_items(page: PageHandle, limit: int = sys.maxsize) -> list[int]:
+    """List the addresses of the objects of a page, in drawing order, up to a limit."""
+    return list(map(item_at, repeat(pointer_to(page)), range(min(count_items(page), limit))))
+
+
 def place_of(text: TextHandle, index: int) -> int:
     """Return PDFium's index of a character."""
     return text.places[index] if isinstance(text, ReorderedText) else index
@@ -136,13 +209,6 @@ def use_installed_fonts(*, used: bool) -> None:
     """
     # PDFium releases what it was given before, so this takes a new one each time.
     raw.FPDF_SetSystemFontInfo(raw.FPDF_GetDefaultSystemFontInfo() if used else None)
-
-
-def address_of(handle: Any) -> int:
-    """Return the address of a pypdfium2 object, as the functions above take it."""
-    address = ctypes.cast(handle, POINTER).value
-    assert address
-    return address
 
 
 def read_utf16(call: Callable[[int, int], int]) -> str:
@@ -172,20 +238,7 @@ def fill_char_boxes(text: TextHandle, indexes: Sequence[int]) -> array[float]:
         fields = range(BOX_FIELDS)
         edges = text.edges
         return array("f", [edges[BOX_FIELDS * n + field] for n in indexes for field in fields])
-    boxes = array("f", bytes(BOX_BYTES * len(indexes)))
-    start, count = boxes.buffer_info()
-    addresses = range(start, start + boxes.itemsize * count, BOX_BYTES)
-    if not all(map(loose_box, repeat(text), indexes, addresses)):
-        raise ValueError("a character has no box")
-    return boxes
-
-
-def edge_addresses(boxes: array[float]) -> Iterator[range]:
-    """Yield, for each of the four edges, its addresses in all boxes of an array."""
-    start, count = boxes.buffer_info()
-    size = boxes.itemsize
-    end = start + size * count
-    return (range(start + size * edge, end, BOX_FIELDS * size) for edge in range(BOX_FIELDS))
+    return read_loose_boxes(indexes, text)
 
 
 def read_characters(text: TextHandle, count: int) -> str:

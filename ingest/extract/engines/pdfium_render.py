@@ -24,23 +24,40 @@ MAX_RENDER_PIXELS = 4_000_000
 BYTES_PER_PIXEL = 4
 
 
-def render_page(page: PageHandle) -> NDArray[np.uint8]:
-    """Render a page with its objects as they are now, in colour: (height, width, 4)."""
-    import numpy as np  # few documents need it
-
+def image_shape(page: PageHandle) -> tuple[int, int]:
+    """Return the height and the width of the image of a page, in pixels."""
     handle = ctypes.cast(page, raw.FPDF_PAGE)
     width, height = raw.FPDF_GetPageWidthF(handle), raw.FPDF_GetPageHeightF(handle)
     scale = min(RENDER_SCALE, (MAX_RENDER_PIXELS / max(1.0, width * height)) ** 0.5)
-    columns, rows = max(1, round(width * scale)), max(1, round(height * scale))
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def render_page(
+    page: PageHandle, shape: tuple[int, int], area: tuple[int, int, int, int]
+) -> NDArray[np.uint8]:
+    """Render an area of a page with its objects as they are now, in colour: (height, width, 4).
+
+    Args:
+        page: The loaded page.
+        shape: Height and width of the image of the whole page.
+        area: First and last row and column on it, as to_pixels() returns them.
+    """
+    import numpy as np  # few documents need it
+
+    top, bottom, left, right = area
+    rows, columns = bottom - top, right - left
     image = np.empty((rows, columns, 4), np.uint8)
     bitmap = raw.FPDFBitmap_CreateEx(
         columns, rows, raw.FPDFBitmap_BGRx, image.ctypes.data_as(ctypes.c_void_p), columns * 4
     )
     if not bitmap:
         raise MemoryError
+    handle = ctypes.cast(page, raw.FPDF_PAGE)
     try:
         raw.FPDFBitmap_FillRect(bitmap, 0, 0, columns, rows, 0xFFFFFFFF)
-        raw.FPDF_RenderPageBitmap(bitmap, handle, 0, 0, columns, rows, 0, raw.FPDF_ANNOT)
+        raw.FPDF_RenderPageBitmap(
+            bitmap, handle, -left, -top, shape[1], shape[0], 0, raw.FPDF_ANNOT
+        )
     finally:
         raw.FPDFBitmap_Destroy(bitmap)
     return image

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
 
 from ingest.extract.engines.pdfium_raw import (
     BOX_FIELDS,
@@ -13,6 +12,7 @@ from ingest.extract.engines.pdfium_raw import (
     list_char_edges,
 )
 from ingest.extract.engines.placeholders import NOTHING, Placeholders
+from ingest.extract.non_ascii import non_ascii
 
 # Where a space is missing if there is a gap. Most pages have none of them, and a search for one
 # character takes hardly any time.
@@ -43,7 +43,7 @@ def correct_spaces(handle: TextHandle, text: str, placeholders: Placeholders) ->
     if placeholders.misses_spaces or any(is_gap(handle, place) for place in list_signs(text)):
         placeholders.misses_spaces = True
         text = add_missing_spaces(handle, text, placeholders)
-    if not text.isascii() and HAS_FULL_WIDTH.search(text):
+    if HAS_FULL_WIDTH.search(non_ascii(text)):
         text = drop_set_spaces(handle, text)
     return text
 
@@ -56,19 +56,21 @@ def list_signs(text: str) -> list[int]:
 def is_gap(handle: TextHandle, place: int) -> bool:
     """Return whether there is room for a space after a character."""
     edges = list_char_edges(handle, [place, place + 1])
-    return list_gaps(edges) == [True]
+    return find_gaps(edges) == [0]
 
 
-def list_gaps(edges: list[float]) -> list[bool]:
-    """Return for each character but the last whether there is room for a space after it."""
+def find_gaps(edges: list[float]) -> list[int]:
+    """Return the numbers of the characters after which there is room for a space."""
     lefts, tops, rights, bottoms = (edges[field::BOX_FIELDS] for field in range(BOX_FIELDS))
     return [
-        left - right > MIN_SPACE_HEIGHTS * max(top - bottom, next_top - next_bottom)
+        number
+        for number, (right, top, bottom, left, next_top, next_bottom) in enumerate(
+            zip(rights, tops, bottoms, lefts[1:], tops[1:], bottoms[1:], strict=False)
+        )
+        if left > right  # saves time: most are next to each other
+        and left - right > MIN_SPACE_HEIGHTS * max(top - bottom, next_top - next_bottom)
         and bottom < next_top
         and next_bottom < top
-        for right, top, bottom, left, next_top, next_bottom in zip(
-            rights, tops, bottoms, lefts[1:], tops[1:], bottoms[1:], strict=False
-        )
     ]
 
 
@@ -80,13 +82,10 @@ def add_missing_spaces(handle: TextHandle, text: str, placeholders: Placeholders
     stays.
     """
     chars = list(text)
-    inked = [n for n, char in enumerate(chars) if not (char.isspace() or char == NOTHING)]
-    gaps = list_gaps(list_char_edges(handle, inked))
-    places = [
-        after
-        for gap, (before, after) in zip(gaps, pairwise(inked), strict=True)
-        if gap and after == before + 1
-    ]
+    blank = {NOTHING, *filter(str.isspace, set(chars))}
+    inked = [n for n, char in enumerate(chars) if char not in blank]
+    gaps = find_gaps(list_char_edges(handle, inked))
+    places = [inked[n + 1] for n in gaps if inked[n + 1] == inked[n] + 1]
     for start, end in group_runs(places):
         if end - start <= MAX_SPACED_LETTERS:
             for place in range(start, end):

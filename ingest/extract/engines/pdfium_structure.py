@@ -18,10 +18,9 @@ from ingest.extract.engines.pdfium_raw import (
     PageHandle,
     TextHandle,
     bind_by_address,
-    count_items,
-    item_at,
     kind_of,
     list_char_edges,
+    list_page_items,
     rotation_of,
 )
 from ingest.extract.layout.continued import ArrangedPage, Columns
@@ -181,8 +180,7 @@ def read_contents(page: PageHandle) -> dict[int, int]:
     Keys are the addresses of the objects, in drawing order. Objects inside of form objects have
     numbers of another count and are left out.
     """
-    items = map(item_at, repeat(page), range(count_items(page)))
-    texts = [item for item in items if kind_of(item) == raw.FPDF_PAGEOBJ_TEXT]
+    texts = [item for item in list_page_items(page) if kind_of(item) == raw.FPDF_PAGEOBJ_TEXT]
     return dict(zip(texts, map(content_of, texts), strict=True))
 
 

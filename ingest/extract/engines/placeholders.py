@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from ingest.extract.non_ascii import non_ascii
+
 NOTHING = "\u2060"  # word joiner: cleaning drops it
 FIRST, LAST = 0xD800, 0xDFFF  # lone surrogates, which no decoded text has
 PLACEHOLDER = re.compile(f"[{chr(FIRST)}-{chr(LAST)}]")
@@ -33,6 +35,6 @@ class Placeholders:
     def replace(self, text: str) -> str:
         """Replace the placeholders in a text by what they stand for."""
         text = text.replace(NOTHING, "")
-        if not self.texts:
+        if not (self.texts and PLACEHOLDER.search(non_ascii(text))):
             return text
         return PLACEHOLDER.sub(lambda match: self.texts.get(match.group(), match.group()), text)

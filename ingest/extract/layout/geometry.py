@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from array import array
-from collections import deque
 from collections.abc import Sequence
-from itertools import repeat
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ingest.extract.engines.pdfium_raw import (
-    BOX_BYTES,
     BOX_FIELDS,
     ListedPage,
     PageHandle,
     TextHandle,
-    bounds_of,
     count_rects,
-    edge_addresses,
     fill_char_boxes,
-    rect_at,
+    pointer_to,
+    read_bounds,
+    read_rects,
 )
 
 # One row per box: left, top, right, bottom in points; up is positive.
@@ -45,15 +41,12 @@ def code_points(text: str) -> CodePoints:
 
 def read_text_boxes(text: TextHandle) -> Boxes:
     """Return the boxes of the runs of text that the page draws: lines, or parts of them."""
-    count = count_rects(text, 0, -1)
-    found = array("d", bytes(8 * BOX_FIELDS * count))
-    deque(map(rect_at, repeat(text), range(count), *edge_addresses(found)), maxlen=0)
+    found = read_rects(range(count_rects(text, 0, -1)), text)
     return np.array(found, np.float32).reshape(-1, BOX_FIELDS)
 
 
 def read_drawn_boxes(page: PageHandle) -> Boxes:
     """Return the boxes of the paths on a page whose objects are listed: rules, frames, drawings."""
     paths = page.paths if isinstance(page, ListedPage) else ()
-    found = array("f", bytes(BOX_BYTES * len(paths)))  # left, bottom, right, top
-    deque(map(bounds_of, paths, *edge_addresses(found)), maxlen=0)
+    found = read_bounds(list(map(pointer_to, paths)))  # left, bottom, right, top
     return np.frombuffer(found, np.float32).reshape(-1, BOX_FIELDS)[:, [0, 3, 2, 1]]

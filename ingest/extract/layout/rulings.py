@@ -80,6 +80,11 @@ def clip_spanning_cells(bands: Sequence[Band], rulings: Rulings) -> list[Band]:
             for level, (start, end) in rulings.horizontal
             if start < left and end > right and abs(level - middle) < near
         ]
+        if not (levels and min(levels) < middle < max(levels)):
+            return segment
+        beside = [u for u, top, bottom in rules if top < middle < bottom]
+        if not (beside and beside[0] < left and beside[-1] > right):
+            return segment
         ends = (
             u
             for u, top, bottom in crossed
@@ -88,14 +93,6 @@ def clip_spanning_cells(bands: Sequence[Band], rulings: Rulings) -> list[Band]:
             and any(abs(end - level) <= SAME_EDGE_POINTS for level in levels)
         )
         first = next(ends, None)
-        beside = [u for u, top, bottom in rules if top < middle < bottom]
-        is_cell = (
-            beside
-            and beside[0] < left
-            and beside[-1] > right
-            and any(level < middle for level in levels)
-            and any(level > middle for level in levels)
-        )
-        return segment._replace(u1=first) if is_cell and first is not None else segment
+        return segment if first is None else segment._replace(u1=first)
 
     return [[clip(segment) for segment in band] for band in bands]

@@ -33,25 +33,36 @@ LEADER = re.compile(r"(?:\. ?){4}\W*\d*$")
 PAGE_NUMBER = re.compile(r"[\divxlc]{1,6}", re.IGNORECASE)
 
 
-def is_plausible_table(table: TableGrid, *, framed: bool) -> bool:
-    """Return whether a grid is a table and not something else that happens to align."""
-    full = sum(sum(map(bool, row)) > 1 for row in table.rows)
-    if framed:
-        return full > 1
-    columns = [[s for row in table.rows for s in row[n]] for n in range(len(table.columns))]
+def are_table_columns(columns: Sequence[list[TextSegment]], spans: Sequence[Extent]) -> bool:
+    """Return whether columns may be those of a table without rules, before its rows are known."""
     return (
-        full >= MIN_TABLE_ROWS
-        and all(len(column) > 1 for column in columns)
-        and sum(map(is_aligned, columns)) >= len(columns) - (len(columns) > MIN_TABLE_ROWS)
+        min(map(len, columns)) > 1
+        and not is_wordy(columns)
         and max(
             prose_share(column, span, LONG_LINE_HEIGHTS)
-            for column, span in zip(columns, table.columns, strict=True)
+            for column, span in zip(columns, spans, strict=True)
         )
         <= MAX_FULL_LINE_SHARE
-        and not is_wordy(columns)
+        and sum(map(is_aligned, columns)) >= len(columns) - (len(columns) > MIN_TABLE_ROWS)
+        and not is_list(columns)
+    )
+
+
+def count_full_rows(table: TableGrid) -> int:
+    """Count the rows of a grid with more than one filled cell."""
+    return sum(sum(map(bool, row)) > 1 for row in table.rows)
+
+
+def are_table_rows(table: TableGrid) -> bool:
+    """Return whether a grid is a table and not something else that happens to align.
+
+    Its columns may be those of a table: see are_table_columns().
+    """
+    columns = [[s for row in table.rows for s in row[n]] for n in range(len(table.columns))]
+    return (
+        count_full_rows(table) >= MIN_TABLE_ROWS
         and not is_table_of_contents(table.rows)
         and not is_form(table.rows)
-        and not is_list(columns)
         and not is_numbered(columns)
         and (
             not is_drawn_by_columns(columns)

@@ -8,7 +8,7 @@ from itertools import pairwise
 
 from ingest.extract.layout.pieces import LABEL_ENDS, is_value
 from ingest.extract.layout.segments import TextSegment
-from ingest.extract.layout.whitespace import Band, Extent, column_of, split_by_column
+from ingest.extract.layout.whitespace import Band, Extent, column_of
 
 MIN_VALUE_SHARE = 0.6  # of the pieces of a column of values, below its header
 MAX_HEADER_LINES = 3
@@ -40,12 +40,13 @@ class TableGrid:
 
 
 class RowSplitter:
-    """Splits the bands of one table into rows."""
+    """Splits the bands of one table into rows, given the pieces of each column."""
 
-    def __init__(self, bands: Sequence[Band], columns: Sequence[Extent], height: float) -> None:
+    def __init__(
+        self, pieces: Sequence[list[TextSegment]], columns: Sequence[Extent], height: float
+    ) -> None:
         self.columns = columns
         self.height = height
-        pieces = split_by_column(bands, columns)
         self.is_drawn_by_columns = is_drawn_by_columns(pieces)
         self.value_columns = {n for n, column in enumerate(pieces) if is_value_column(column)}
 

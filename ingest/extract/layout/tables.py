@@ -13,7 +13,12 @@ from ingest.extract.cleaning import WRAPPED_LINE
 from ingest.extract.hyphens import mark_line_ends
 from ingest.extract.layout.rulings import SAME_EDGE_POINTS, Rulings
 from ingest.extract.layout.segments import TextSegment, merge_segments
-from ingest.extract.layout.table_checks import MIN_TABLE_ROWS, is_plausible_table
+from ingest.extract.layout.table_checks import (
+    MIN_TABLE_ROWS,
+    are_table_columns,
+    are_table_rows,
+    count_full_rows,
+)
 from ingest.extract.layout.table_rows import RowSplitter, TableGrid
 from ingest.extract.layout.whitespace import (
     MIN_WHITE_HEIGHTS,
@@ -109,13 +114,14 @@ def detect_table(
         columns = find_columns(bands[first:end], min_gap)
         if len(columns) <= 1:
             return None, start, after
-    if not framed and is_torn(bands, first, end):
-        return None, start, after
     flat = [band for row in rows for band in row]
-    splitter = RowSplitter(flat, columns, height)
+    pieces = split_by_column(flat, columns)
+    if not framed and (not are_table_columns(pieces, columns) or is_torn(bands, first, end)):
+        return None, start, after
+    splitter = RowSplitter(pieces, columns, height)
     rows = splitter.split_sections(rows) if framed else splitter.split(flat)
     table = TableGrid([split_by_column(row, columns) for row in rows], columns)
-    is_table = is_plausible_table(table, framed=framed)
+    is_table = count_full_rows(table) > 1 if framed else are_table_rows(table)
     return (table, first, end) if is_table else (None, start, after)
 
 
@@ -263,11 +269,11 @@ def count_rows_above_other_table(rows: Sequence[Sequence[Band]], columns: Sequen
     flat = [band for row in rows for band in row]
     gaps = [below[0].v0 - max(s.v1 for s in above) for above, below in pairwise(flat)]
     starts = list(accumulate(map(len, rows)))[:-1]
-    used = [{column_of(s, columns) for band in row for s in band} for row in rows]
     widest = max(gaps, default=0.0)
-    for count, start in enumerate(starts, 1):
-        if gaps[start - 1] < widest or not MIN_SIDE_ROWS <= count <= len(rows) - MIN_SIDE_ROWS:
-            continue
+    inner = range(MIN_SIDE_ROWS, len(rows) - MIN_SIDE_ROWS + 1)
+    counts = [count for count in inner if gaps[starts[count - 1] - 1] >= widest]
+    used = [{column_of(s, columns) for band in row for s in band} for row in rows if counts]
+    for count in counts:
         above, below = set().union(*used[:count]), set().union(*used[count:])
         if len(above) > 1 and above - below and below - above:
             return count

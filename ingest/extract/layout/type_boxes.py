@@ -10,6 +10,7 @@ import ctypes
 from collections.abc import Sequence
 from statistics import median
 
+import numpy as np
 from pypdfium2 import raw
 
 from ingest.extract.engines.pdfium_raw import (
@@ -26,33 +27,35 @@ SAMPLE_CHARS = 8  # of a page, that show whether its boxes are as high as its le
 # exception is Courier, whose spaces would be as wide as the gap between two cells.
 MAX_LETTER_HEIGHT = 0.8
 
+MATRIX = raw.FS_MATRIX()  # used again and again
+MATRIX_ADDRESS = ctypes.addressof(MATRIX)
+
 
 def read_type_boxes(text: TextHandle, indexes: Sequence[int]) -> Boxes:
     """Return the boxes of characters, as high as their type is."""
     boxes = read_char_boxes(text, indexes)
     if isinstance(text, ReorderedText):
         return boxes
-    rows = range(0, len(indexes), max(1, len(indexes) // SAMPLE_CHARS))
+    step = max(1, len(indexes) // SAMPLE_CHARS)
+    heights = (boxes[::step, 1] - boxes[::step, 3]).tolist()
     shares = [
-        float(boxes[row, 1] - boxes[row, 3]) / (top - bottom)
-        for row in rows
-        for bottom, top in [read_type_edges(text, indexes[row])]
+        height / (top - bottom)
+        for height, index in zip(heights, indexes[::step], strict=True)
+        for bottom, top in [read_type_edges(text, index)]
         if top > bottom
     ]
     if not shares or median(shares) > MAX_LETTER_HEIGHT:
         return boxes
-    even = boxes.copy()
-    for row, index in enumerate(indexes):
-        bottom, top = read_type_edges(text, index)
-        if top > bottom:
-            even[row, 1], even[row, 3] = top, bottom
-    return even
+    edges = np.array([read_type_edges(text, index) for index in indexes])
+    upright = edges[:, 1] > edges[:, 0]
+    boxes[upright, 1], boxes[upright, 3] = edges[upright, 1], edges[upright, 0]
+    return boxes
 
 
 def read_type_edges(text: TextHandle, index: int) -> tuple[float, float]:
     """Return the bottom and the top of a character's type; alike if it is not upright."""
-    matrix = raw.FS_MATRIX()
-    if not text_matrix_at(text, index, ctypes.addressof(matrix)) or matrix.b or matrix.c:
+    if not text_matrix_at(text, index, MATRIX_ADDRESS) or MATRIX.b or MATRIX.c:
         return 0.0, 0.0
-    size: float = font_size_at(text, index) * matrix.d
-    return matrix.f - DESCENT * size, matrix.f + ASCENT * size
+    size: float = font_size_at(text, index) * MATRIX.d
+    base: float = MATRIX.f
+    return base - DESCENT * size, base + ASCENT * size

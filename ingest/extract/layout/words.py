@@ -34,6 +34,7 @@ from ingest.extract.layout.segments import (
 )
 from ingest.extract.layout.whitespace import Band
 from ingest.extract.layout.word_boxes import WordBoxes, find_words
+from ingest.extract.non_ascii import non_ascii
 
 MAX_LONE_HOLES = 2  # of a page without a table
 
@@ -73,7 +74,7 @@ def order_words(drawn: Boxes, text: str, words: WordBoxes, plain: str | None) ->
     directions = find_directions(words, text)
     present = sorted(set(directions.tolist()))
     usual = Direction(int(np.bincount(directions, minlength=4).argmax()))
-    leftward = 0 if text.isascii() else len(RIGHT_TO_LEFT.findall(text))
+    leftward = len(RIGHT_TO_LEFT.findall(non_ascii(text)))
     right_to_left, is_mixed = leftward > len(text) / 3, leftward > 0
     bands: list[Band] = []
     for way in sorted(present, key=lambda way: (way != usual, way)):
