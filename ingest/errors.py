@@ -94,6 +94,10 @@ def clean_reason(reason: str) -> str:
     return text if len(text) <= MAX_REASON_CHARS else f"{text[: MAX_REASON_CHARS - 3]}..."
 
 
+class RootGoneError(DocumentError):
+    """A document vanished before it was read, with all of its root."""
+
+
 PASSWORD_NEEDED_REASON = "needs a password; --passwords names a file of them"  # noqa: S105 - a message
 
 

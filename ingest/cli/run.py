@@ -14,7 +14,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -24,14 +23,14 @@ from ingest.cli.exit_message import CommandExit
 from ingest.commands.doctor.env_names import find_contradictions, find_misspellings
 from ingest.config import factory
 from ingest.config.connections import Connections, connections_of_run, create_connections
-from ingest.config.embedding import embedder_locations, is_model_local
+from ingest.config.embedding import embedder_locations, is_model_local, journal_folder
 from ingest.config.factory import find_capacity, open_services
 from ingest.config.index import index_name
 from ingest.config.roots import resolve_roots
 from ingest.config.settings import Settings, environment_settings
 from ingest.config.sources import open_event_queue, open_roots
 from ingest.distributed import use_engine
-from ingest.errors import ConfigError, IngestError, RootError, ServiceError
+from ingest.errors import ConfigError, IngestError, RootError, ServiceError, StoppedError
 from ingest.index import IndexTotals
 from ingest.models import RunEvent, SourceKey, Summary, __version__
 from ingest.pipeline import exit_codes
@@ -208,7 +207,8 @@ def report_unwritten(times: Stopwatch, settings: Settings) -> None:
     lost = times.counts[EMBEDDED_TOKENS] - times.counts[WRITTEN_TOKENS]
     if lost <= 0 or not times.counts[CHARGED_TOKENS]:
         return
-    is_kept = settings.journal != "off" and Path(settings.journal).expanduser().is_dir()
+    folder = journal_folder(settings)
+    is_kept = folder is not None and folder.is_dir()
     remedy = (
         f"the next run on this machine takes the vectors from {settings.journal}"
         if is_kept
@@ -374,6 +374,10 @@ def handle_signals(stop: Cancellation, deadline: float | None = None) -> Iterato
             stop_at_deadline(stop, deadline, on_deadline),
         ):
             yield received
+    except StoppedError as error:  # before a run had begun, which explains its end itself
+        raise exit_message.combine_errors(
+            error, RunTotals(), received, is_overdue=stop.is_overdue()
+        ) from error.__cause__
     finally:
         if announcer.ident is not None:
             announcer.join(watchdog.FORCED_EXIT_SECONDS)  # so that the exit message is last

@@ -76,11 +76,19 @@ def open_vector_journal(
     settings: Settings, model: Embedder, index: str, *, is_worker: bool
 ) -> VectorJournal | None:
     """Open the journal of an index for vectors that a service bills; None without one."""
-    if settings.journal == "off" or not embedding_endpoints(settings):
+    folder = journal_folder(settings)
+    if folder is None or not embedding_endpoints(settings):
         return None
-    name = f"{index} {settings.search_index} {model.model}"
-    folder = Path(settings.journal).expanduser()
-    return open_journal(folder, name, model.dimensions, is_worker=is_worker)
+    name = f"{index} {settings.search_index}"
+    return open_journal(folder, name, model.model, model.dimensions, is_worker=is_worker)
+
+
+def journal_folder(settings: Settings) -> Path | None:
+    """Return the folder of journals; None if they are off, or the home folder is not known."""
+    try:
+        return None if settings.journal == "off" else Path(settings.journal).expanduser()
+    except RuntimeError:  # a container may run as a user without an entry
+        return None
 
 
 def embedder_locations(settings: Settings) -> tuple[str, ...]:

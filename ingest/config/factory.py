@@ -10,10 +10,11 @@ import logging
 import math
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -118,7 +119,7 @@ def open_services(  # noqa: PLR0913 - settings, and the ways to use an index
                     check_settings(services, settings, take_over=take_over)
         yield services
         if journal and not stop.is_requested():
-            journal.delete()  # all of it is in the index
+            journal.delete(partial(find_written, services.index))
 
 
 @contextmanager
@@ -172,6 +173,15 @@ def open_parts(  # noqa: PLR0913 - those of open_services
             images=remote.images,
         )
         yield services, journal
+
+
+def find_written(index: Index, hashes: Collection[str]) -> Collection[str]:
+    """Return those of some text hashes that an index has; none if it cannot be asked."""
+    try:
+        return index.ids_by_text(hashes)
+    except IngestError as error:
+        log.info("could not ask the index for texts: %s", error)
+        return ()
 
 
 def prepare_model(
@@ -252,7 +262,9 @@ def begin(services: Services, settings: Settings, stop: Cancellation, *, write: 
     Raises BusyError if another run holds it, ConfigError if it is of a later version.
     """
     if write:
+        stop.is_idle = True  # so that a signal ends the wait for the lock at once
         services.index.hold(settings.engine, stop.fail)
+        stop.is_idle = False
     check_format(services.index, index_name(settings))
 
 

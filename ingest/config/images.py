@@ -43,7 +43,11 @@ def open_images(
                 f"--figures-to {location}: the workers of --engine {settings.engine} cannot reach "
                 "a folder of this machine: name a blob container"
             )
-        folder = ImageFolder(Path(location.path).expanduser().absolute())
+        try:
+            path = Path(location.path).expanduser().absolute()
+        except RuntimeError as error:  # nobody's home
+            raise ConfigError(f"INGEST_FIGURES_TO: {location}: {error}") from None
+        folder = ImageFolder(path)
         folder.claim(index_key(settings), write=write)
         yield folder
     else:

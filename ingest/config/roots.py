@@ -137,9 +137,10 @@ def find_entry(
             place.own,
         )
     entry = entry or here
-    if not entry:
-        check_not_nested(place, known, index)
-        entry = new_entry(given, place, known, is_shared=is_shared)
+    if not entry or entry.place not in ("", place.hash):
+        others = {name: e for name, e in known.items() if not entry or e.key != entry.key}
+        check_not_nested(place, others, index)
+    entry = entry or new_entry(given, place, known, is_shared=is_shared)
     location = "" if is_shared and not URL_PATTERN.match(place.own) else place.own
     return replace(
         entry,
@@ -170,7 +171,7 @@ def new_entry(
 
 
 def check_not_nested(place: Place, known: dict[str, KnownRoot], index: Index) -> None:
-    """Raise ConfigError if a new root lies inside another root of the index, or that in it."""
+    """Raise ConfigError if a root that is new here lies inside another one, or that in it."""
     outer = next((e.name for e in known.values() if e.place in place.ancestors), "")
     # A root of an earlier version is known by its path only.
     outer = outer or next((path for path in place.above if is_recorded(path, index)), "")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from ingest.distributed.messages import Group, GroupResult, Job, WorkerLinks
 from ingest.distributed.session import Session, use_session
-from ingest.errors import StoppedError
+from ingest.errors import DocumentError, ServiceError, StoppedError
 from ingest.models import ATTACHMENT_SEPARATOR, Outcome, Record, RunProgress, Source, SourceResult
 from ingest.pipeline.context import Services
 from ingest.pipeline.diff import Change, Stale, compare
@@ -113,7 +113,10 @@ def load_source_records(sources: Sequence[Source], services: Services) -> list[R
         calls: list[Future[Record | None]] = [
             services.write_threads.submit(services.index.record, *name) for name in names
         ]
-        return [record for call in calls if (record := call.result())]
+        try:
+            return [record for call in calls if (record := call.result())]
+        except DocumentError as error:  # without its record, none of the group may be written
+            raise ServiceError(str(error)) from error
 
     records = fetch_records([source.key for source in sources])
     attachments = fetch_records(

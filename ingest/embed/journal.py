@@ -1,9 +1,9 @@
 """Journal of vectors that were received and may not be in the index yet, in a local folder.
 
 A run that is killed between a response and its upload has paid for vectors that nobody has. The
-next run on this machine finds them here. Deleting the journal is always safe: it costs money, never
-correctness. Records are a hash of the text, the vector and a checksum; the last one may be
-incomplete.
+next run on this machine finds them here, or a later one, if the next has other roots or cannot read
+a document. Deleting the journal is always safe: it costs money, never correctness. Records are a
+hash of the text, the vector and a checksum; the last one may be incomplete.
 
 Workers of a cluster may share a machine. Each writes a file of its own, and reads those of workers
 that have died: their sources are done again at once, by any other worker.
@@ -18,24 +18,26 @@ import os
 import threading
 import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ingest.embed import Embedder
 from ingest.embed.parts import EmbeddedPart, PartwiseEmbedder, collect_parts, embed_in_parts
 from ingest.embed.validation import find_flaws
+from ingest.models import hash_text, vector_space
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
 log = logging.getLogger(__name__)
 
-HASH_BYTES = 32
+HASH_BYTES = 20
+MAX_AGE_SECONDS = 7 * 86400.0  # of what no run has asked for since
 # Of each of two files: uploads follow responses closely, so the last vectors are enough.
 MAX_FILE_BYTES = 64_000_000
 WORKER_FILE_BYTES = 8_000_000  # likewise, of a worker
@@ -49,9 +51,11 @@ class VectorJournal:
     """Journal of one index and model. Thread-safe."""
 
     path: Path
+    space: str  # of the vectors
     dimensions: int
     max_bytes: int
     found: dict[bytes, Vectors] | None = None  # of an earlier run; None: not read yet
+    used: set[bytes] = field(default_factory=set)  # keys of those that this run has asked for
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def find(self, texts: Sequence[str]) -> dict[int, Vectors]:
@@ -60,45 +64,81 @@ class VectorJournal:
             self.load()
         if not self.found:
             return {}
-        keys = [hash_text(text) for text in texts]
+        keys = list(map(self.key_of, texts))
+        self.used.update(keys)
         return {place: self.found[key] for place, key in enumerate(keys) if key in self.found}
+
+    def key_of(self, text: str) -> bytes:
+        """Return the key of a text, which is its hash in the index."""
+        return bytes.fromhex(hash_text(text, self.space))
 
     def load(self) -> None:
         """Read what an earlier run left."""
         if self.found is None:
-            self.found = self.read(self.previous_path) | self.read(self.path)
+            previous, current = map(self.read, self.paths)
+            self.found = previous | current
 
     def append(self, texts: Sequence[str], vectors: Vectors) -> None:
         """Add vectors. A full or read-only disk is logged, and not an error."""
         records = np.empty(len(texts), self.record_type)
-        records["key"] = [hash_text(text) for text in texts]
+        records["key"] = list(map(self.key_of, texts))
         records["vector"] = vectors
+        self.write(self.path, records)
+
+    def write(self, path: Path, records: np.ndarray[Any, np.dtype[np.void]]) -> None:
+        """Add records to a file."""
         records["checksum"] = [checksum(record) for record in records]
         try:
-            with self.lock, self.path.open("ab") as file:
+            with self.lock, path.open("ab") as file:
                 # A record that was cut short would shift all that follow it.
                 file.truncate(file.tell() // records.itemsize * records.itemsize)
                 file.write(records.tobytes())
                 if file.tell() > self.max_bytes:
-                    self.path.replace(self.previous_path)
+                    path.replace(self.previous_path)
         except OSError as error:
-            log.info("could not keep vectors in %s: %s", self.path, error)
+            log.info("could not keep vectors in %s: %s", path, error)
 
-    def delete(self) -> None:
-        """Delete the journal: all of its vectors are in the index."""
-        for path in (self.path, self.previous_path):
+    def delete(self, find_written: Callable[[Collection[str]], Collection[str]]) -> None:
+        """Delete the journal of a run that ended well, and so wrote all that it received.
+
+        What an earlier run received and this one did not ask for stays, for a while, unless the
+        index has it. `find_written` returns those of some text hashes that it has.
+        """
+        unused = {k: v for k, v in (self.found or {}).items() if k not in self.used}
+        written = set(find_written([key.hex() for key in unused])) if unused else set()
+        left = [key for key in unused if key.hex() not in written]
+        since = self.unlink()
+        if left:
+            records = np.empty(len(left), self.record_type)
+            records["key"], records["vector"] = left, [unused[key] for key in left]
+            self.write(self.previous_path, records)
+            with suppress(OSError):  # so that it grows old
+                os.utime(self.previous_path, (since, since))
+
+    def unlink(self) -> float:
+        """Delete the files; return when the older one was last written to."""
+        times = [time.time()]
+        for path in self.paths:
             with suppress(OSError):
-                path.unlink(missing_ok=True)
+                times.append(path.stat().st_mtime)
+                path.unlink()
+        return min(times)
 
     @property
     def previous_path(self) -> Path:
         """The file before the current one."""
         return self.path.with_suffix(".previous")
 
+    @property
+    def paths(self) -> tuple[Path, Path]:
+        """Both files, the older one first."""
+        return self.previous_path, self.path
+
     def read(self, path: Path) -> dict[bytes, Vectors]:
         """Read the valid records of a file; empty if there is none."""
         try:
-            data = path.read_bytes()
+            is_old = time.time() - path.stat().st_mtime > MAX_AGE_SECONDS
+            data = b"" if is_old else path.read_bytes()
         except OSError:
             return {}
         count = len(data) // self.record_type.itemsize
@@ -124,6 +164,10 @@ class WorkerJournal(VectorJournal):
 
     looked_at: float = -LOOK_SECONDS
     seen: set[Path] = field(default_factory=set)  # files of dead workers that were read
+
+    def delete(self, _: object) -> None:
+        """Delete the journal of this worker; those of dead ones stay for others."""
+        self.unlink()
 
     def load(self) -> None:
         """Read what workers left that have died since the last look."""
@@ -161,13 +205,8 @@ def checksum(record: np.void) -> int:
     return zlib.crc32(record["vector"].tobytes(), zlib.crc32(record["key"].tobytes()))
 
 
-def hash_text(text: str) -> bytes:
-    """Return the key of a text in the journal."""
-    return hashlib.sha256(text.encode()).digest()
-
-
 def open_journal(
-    folder: Path, name: str, dimensions: int, *, is_worker: bool = False
+    folder: Path, index: str, model: str, dimensions: int, *, is_worker: bool = False
 ) -> VectorJournal | None:
     """Open the journal of an index and model in a folder; None if nothing can be written there."""
     try:
@@ -176,11 +215,12 @@ def open_journal(
         return None
     if not os.access(folder, os.W_OK):
         return None
-    key = hashlib.sha256(f"{name} {dimensions}".encode()).hexdigest()[:32]
+    space = vector_space(model, dimensions)
+    key = hashlib.sha256(f"{index}\0{space}".encode()).hexdigest()[:32]
     if is_worker:
         path = folder / f"{key}.{os.getpid()}-{next(NUMBERS)}.vectors"
-        return WorkerJournal(path, dimensions, WORKER_FILE_BYTES)
-    return VectorJournal(folder / f"{key}.vectors", dimensions, MAX_FILE_BYTES)
+        return WorkerJournal(path, space, dimensions, WORKER_FILE_BYTES)
+    return VectorJournal(folder / f"{key}.vectors", space, dimensions, MAX_FILE_BYTES)
 
 
 def add_journal(embedder: Embedder, journal: VectorJournal) -> Embedder:

@@ -39,8 +39,9 @@ def read_passwords(path: str) -> tuple[str, ...]:
         return ()
     try:
         lines = Path(path).expanduser().read_text("utf-8-sig").split("\n")
-    except OSError as error:
-        raise ConfigError(f"passwords: {path} cannot be read ({error.strerror})") from None
+    except (OSError, RuntimeError) as error:  # RuntimeError: nobody's home
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"passwords: {path} cannot be read ({reason})") from None
     except UnicodeDecodeError:  # its message would show a part of a password
         raise ConfigError(f"passwords: {path} is not UTF-8: save it as UTF-8") from None
     found = (line.removesuffix("\r") for line in lines)

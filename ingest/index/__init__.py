@@ -152,6 +152,9 @@ class TextLookup(Protocol):
     # a stored chunk for each of the text hashes that has one; may miss what was written just now
     def ids_by_text(self, hashes: Collection[str]) -> dict[str, str]: ...
 
+    # the stored vectors of chunks by the hash of their text, where that is known
+    def vectors_by_text(self, ids: Collection[str]) -> dict[str, Vectors]: ...
+
 
 class RootRegistry(Protocol):
     """The roots of an index, and the names that they have in it."""

@@ -18,7 +18,12 @@ from ingest.index.schema import FIGURE_KIND_FIELD
 from ingest.index.sqlite.database import STATE_SCHEMA, Database
 from ingest.index.sqlite.space import measure_parts, reclaim_space
 from ingest.index.sqlite.state import SqliteState
-from ingest.index.sqlite.texts import delete_texts, find_ids_by_text, save_texts
+from ingest.index.sqlite.texts import (
+    delete_texts,
+    find_hashes,
+    find_ids_by_text,
+    save_texts,
+)
 from ingest.models import FigureFilter, Hit, IndexEntry, Mode, Permissions, Refusal, StoredChunk
 
 if TYPE_CHECKING:
@@ -63,6 +68,11 @@ class CompositeIndex(SqliteState):
     def ids_by_text(self, hashes: Collection[str]) -> dict[str, str]:
         with self.database.translate_errors():
             return dict(find_ids_by_text(self.db, hashes))
+
+    def vectors_by_text(self, ids: Collection[str]) -> dict[str, Vectors]:
+        with self.database.translate_errors():
+            hashes = dict(find_hashes(self.db, ids))
+        return {hashes[id_]: vector for id_, vector in self.vectors(hashes).items()}
 
     def existing_ids(self, ids: Collection[str]) -> set[str]:
         return self.store.existing_ids(ids)

@@ -38,7 +38,14 @@ from ingest.models.index import (
     Refusal,
     StoredChunk,
 )
-from ingest.models.recipe import DESCRIBES, IMAGES_IN, UNCHANGED_AT, Recipe, hash_text
+from ingest.models.recipe import (
+    DESCRIBES,
+    IMAGES_IN,
+    UNCHANGED_AT,
+    Recipe,
+    hash_text,
+    vector_space,
+)
 from ingest.models.runs import (
     DeletionsWithheld,
     LeftOut,
@@ -152,4 +159,5 @@ __all__ = [
     "parent_name",
     "parse_ids",
     "strip_document_suffix",
+    "vector_space",
 ]

@@ -45,7 +45,12 @@ class Recipe:
     @property
     def vector_space(self) -> str:
         """Identifier of the vectors: equal if equal texts have equal vectors."""
-        return f"{self.model}\0{self.dimensions}"
+        return vector_space(self.model, self.dimensions)
+
+
+def vector_space(model: str, dimensions: int) -> str:
+    """Return the identifier of the vectors of a model."""
+    return f"{model}\0{dimensions}"
 
 
 def hash_text(text: str, vector_space: str) -> str:

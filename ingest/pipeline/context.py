@@ -65,6 +65,7 @@ class Services:
     budget: Budget = field(default_factory=Budget)
     previous_index: Index | None = None  # index that a rebuild replaces; its vectors are reused
     recent_vectors: RecentVectors = field(default_factory=RecentVectors)
+    has_more_roots: bool = False  # roots that follow in this run may have files of this one
     images: ImageStore | None = None  # images of figures; None: they are not kept
     remote: RemoteExecutor | None = None  # settles stale sources; None: this process does
     # of several roots, each to be described after the text of all; None: after that of the root

@@ -26,8 +26,9 @@ from ingest.models import (
 T = TypeVar("T")
 
 # A document that failed this often with the same bytes and recipe is not read again without
-# --retry-failed.
+# --retry-failed, unless the cause lies outside of it and so may have passed.
 MAX_ATTEMPTS = 3
+PASSING_CODES = frozenset({Code.CHANGED, Code.VANISHED, Code.UNREADABLE, Code.REFUSED})
 
 # Nor is one over which the process died so often, alone and for no recorded cause. Most such deaths
 # are the doing of somebody who stops a job, and who may do so several times in a row.
@@ -136,6 +137,8 @@ class SkipRule:
 
         On a cluster, a run meets a source again whose worker died over it.
         """
+        if record.code in PASSING_CODES and not was_interrupted(record):
+            return False
         is_retried = bool(self.retrying_run) and record.run != self.retrying_run
         most = self.max_deaths if was_interrupted(record) else self.max_attempts
         return not is_retried and record.attempts >= most
@@ -286,6 +289,11 @@ def is_unmodified(source: Source, record: Record, recipe: str) -> bool:
         and (record.size, record.modified) == (source.size, source.modified)
         and record.fingerprint.startswith(recipe)
     )
+
+
+def is_of_other_recipe(record: Record, recipe: str) -> bool:
+    """Return whether a source was read with other settings, as far as its record says."""
+    return bool(record.fingerprint) and not record.fingerprint.startswith(recipe)
 
 
 def unchanged_result(source: Source, record: Record) -> SourceResult:

@@ -28,7 +28,10 @@ IDLE_EVENT = RunProgress()
 def load_records(
     changes: Iterable[Stale | SourceResult], services: Services, stop: Cancellation
 ) -> Iterator[Stale | RunEvent]:
-    """Load the whole records of stale sources, with their chunk ids."""
+    """Load the whole records of stale sources, with their chunk ids.
+
+    Yields a failure of each whose record the index does not show.
+    """
     index = services.index
 
     def start(change: Stale | RunEvent) -> Future[Record | None] | None:
@@ -41,10 +44,13 @@ def load_records(
     for change, call in map_concurrent(
         changes, start, services.max_writes, stop.is_overdue, IDLE_EVENT
     ):
-        if call and isinstance(change, Stale):
-            yield change._replace(record=call.result())
-        else:
+        if not call or not isinstance(change, Stale):
             yield change
+            continue
+        try:
+            yield change._replace(record=call.result())
+        except DocumentError as error:
+            yield refused_result(change.record or Record(*change.source.key), error)
 
 
 def record_skipped(

@@ -8,7 +8,7 @@ the copies the vector that the first chunk got, from an index or from the model.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard, TypeVar
@@ -182,4 +182,14 @@ def find_vectors(pieces: Sequence[NewChunk], services: Services) -> dict[str, Ve
         add(earlier, {piece.text_hash: piece.chunk.id for piece in pieces})
         add(earlier, earlier.ids_by_text(unknown()))
     add(services.index, services.index.ids_by_text(unknown()))
+    for text_hash in unknown():  # a chunk may have been deleted just now
+        if (vector := services.recent_vectors.get(text_hash)) is not None:
+            found[text_hash] = vector
     return found
+
+
+def keep_vectors(ids: Collection[str], services: Services) -> None:
+    """Keep the vectors of chunks that will be deleted: another file may have their texts now."""
+    for text_hash, vector in services.index.vectors_by_text(ids).items() if ids else ():
+        if not find_flaw(vector, services.embedder.dimensions):
+            services.recent_vectors.add(text_hash, vector)

@@ -89,8 +89,9 @@ def run_on_roots(
         services = replace(services, figure_queues=queues)
     try:
         for root in roots:
+            of_root = replace(services, has_more_roots=root is not roots[-1])
             try:
-                for event in run_root(root, services, run):
+                for event in run_root(root, of_root, run):
                     has_left_images = has_left_images or may_leave_images(event)
                     yield event
             except RootError as error:
@@ -250,4 +251,4 @@ def save_run_summary(summary: Summary, index: RunHistory) -> None:
     try:
         index.save_run(summary)
     except IngestError as error:
-        log.info("could not save this run's summary in the index: %s", error)
+        log.warning("could not save this run's summary in the index: %s", error)

@@ -20,12 +20,12 @@ from typing import Any, TypeVar
 
 from ingest.embed.batch import fill_batches
 from ingest.embed.parts import embed_in_parts
-from ingest.errors import DocumentError, IngestError, RootError, StoppedError
+from ingest.errors import DocumentError, IngestError, RootError, RootGoneError, StoppedError
 from ingest.models import PreparedDocument, Record, Refusal, RunEvent, RunProgress, SourceResult
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.crash_guard import CrashGuard, crash_guard
 from ingest.pipeline.deletions import AbsenceTracker
-from ingest.pipeline.diff import Change, SkipRule, Stale, compare
+from ingest.pipeline.diff import Change, SkipRule, Stale, compare, is_of_other_recipe
 from ingest.pipeline.figure_queue import FigureQueue
 from ingest.pipeline.ignored_files import IgnoredFiles
 from ingest.pipeline.records import (
@@ -39,6 +39,7 @@ from ingest.pipeline.records import (
 from ingest.pipeline.reuse import (
     Copies,
     hold_copies,
+    keep_vectors,
     release_copies,
     reuse_vectors,
 )
@@ -100,8 +101,10 @@ def ingest_text(root: Root, services: Services, run: Run, queue: FigureQueue) ->
         if services.remote:
             yield from services.remote.settle_sources(root, unsettled)
         else:
-            stale = load_records(queue.put_aside(unsettled), services, run.stop)
-            yield from queue.withhold(settle_sources(root, stale, services, run))
+            present = take_until(lambda: bool(errors), queue.put_aside(unsettled))
+            stale = load_records(present, services, run.stop)
+            settled = settle_sources(root, stale, services, run, root_errors=errors)
+            yield from queue.withhold(settled)
         # The stages end without an error once a call has failed. Raise it before deletions.
         run.stop.raise_fault()
         if errors:
@@ -121,6 +124,17 @@ def collect_root_error(items: Iterable[T], errors: list[RootError]) -> Iterator[
         errors.append(error)
 
 
+def collect_gone(
+    items: Iterable[ReadResult | RunEvent], errors: list[RootError]
+) -> Iterator[ReadResult | RunEvent]:
+    """Drop the sources that vanished with their root, whose error is for later, once."""
+    for item in items:
+        if isinstance(item, ReadResult) and isinstance(item.result, RootGoneError):
+            errors += [] if errors else [RootError(str(item.result))]
+        else:
+            yield item
+
+
 def describe_figures(queue: FigureQueue, services: Services, run: Run) -> Iterator[RunEvent]:
     """Read documents again whose text is indexed, and index descriptions of their figures.
 
@@ -137,22 +151,26 @@ def describe_figures(queue: FigureQueue, services: Services, run: Run) -> Iterat
     yield from queue.take_results()
 
 
-def settle_sources(
+def settle_sources(  # noqa: PLR0913 - a root, what to settle, and how
     root: Root,
     changes: Iterable[Stale | RunEvent],
     services: Services,
     run: Run,
     *,
     is_isolated: bool = False,
+    root_errors: list[RootError] | None = None,
 ) -> Iterator[RunEvent]:
     """Settle stale sources in this process, given their whole records; other events pass.
 
-    `is_isolated`: the only source is a suspect.
+    `is_isolated`: the only source is a suspect. With a list of `root_errors`, sources that vanished
+    with their whole root have no result, and the error of the root is added there.
     """
     copies = Copies()
     with crash_guard(services.index, services.recipe, run, is_isolated=is_isolated) as guard:
         read = partial(read_with_crash_guard, root, services, run, guard)
         documents = guard.suspects_last(changes, read)
+        if root_errors is not None:
+            documents = collect_gone(documents, root_errors)
         transactions = guard.clear_saved(write_intents(documents, services, run))
         chunks = round_robin(transactions, iterate_new_chunks)
         firsts = hold_copies(chunks, services, copies, run.stop)
@@ -351,7 +369,12 @@ def commit_documents(
     def start(item: Transaction | RunEvent) -> Future[Pending[SourceResult]] | None:
         if not isinstance(item, Transaction):
             return None
-        call = partial(finish_transaction, item, services.index, services.recipe, run.id)
+
+        def call() -> Pending[SourceResult]:
+            if not is_of_other_recipe(item.record, services.recipe.digest):
+                keep_vectors(item.surplus_ids.intersection(item.record.committed), services)
+            return finish_transaction(item, services.index, services.recipe, run.id)
+
         timed = services.times.wrap(WRITING_CHUNKS, call, item.source.key)
         return run.stop.track(services.write_threads.submit(timed))
 
@@ -372,17 +395,20 @@ def remove_vanished(root: Root, absences: AbsenceTracker, services: Services) ->
         yield withheld
         return
 
+    def remove(record: Record) -> SourceResult:
+        if services.has_more_roots:
+            return remove_source(record, services.index, lambda ids: keep_vectors(ids, services))
+        return remove_source(record, services.index)
+
     def start(record: Record) -> Future[SourceResult]:
-        return services.write_threads.submit(partial(remove_source, record, services.index))
+        return services.write_threads.submit(partial(remove, record))
 
     removed = map_concurrent(absences.vanished, start, services.max_writes, never_abandon)
     results = (call.result() for _, call in removed if call)
     yield from services.times.wait_for_each("documents to be removed", results)
 
 
-def take_until(
-    is_done: Callable[[], bool], items: Iterable[NewChunk | EmbeddedBatch | Transaction | RunEvent]
-) -> Iterator[NewChunk | EmbeddedBatch | Transaction | RunEvent]:
+def take_until(is_done: Callable[[], bool], items: Iterable[T]) -> Iterator[T]:
     """Yield items until the callback returns True."""
     for item in items:
         if is_done():

@@ -7,7 +7,7 @@ The pipeline saves the records, many at a time.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeGuard, TypeVar
 
@@ -224,21 +224,27 @@ def finish_transaction(
     return Pending(transaction.commit(run), result)
 
 
-def remove_source(record: Record, index: Index) -> SourceResult:
-    """Delete all chunks of a source, and only then its record."""
-    whole = index.record(*record.key, record)
-    # A listed record has no ids. If it cannot be looked up, the chunks say what is to go.
-    ids = (
-        possible_ids(whole)
-        if whole
-        else {chunk.id for chunk in index.chunks(*record.key, text=False)}
-    )
-    deleted = count_stored(ids, whole, index) if whole else len(ids)
+def remove_source(
+    record: Record, index: Index, before_deletion: Callable[[set[str]], None] = lambda _: None
+) -> SourceResult:
+    """Delete all chunks of a source, and only then its record.
+
+    `before_deletion` is called with the ids of the chunks.
+    """
     try:
+        whole = index.record(*record.key, record)
+        # A listed record has no ids. If there is none to look up, the chunks say what is to go.
+        ids = (
+            possible_ids(whole)
+            if whole
+            else {chunk.id for chunk in index.chunks(*record.key, text=False)}
+        )
+        deleted = count_stored(ids, whole, index) if whole else len(ids)
+        before_deletion(ids)
         delete_chunks(ids, index)
         index.forget(whole or record)
     except DocumentError as error:
-        return refused_result(whole or record, error)
+        return refused_result(record, error)
     return SourceResult(record.root, record.source, Outcome.REMOVED, deleted=deleted)
 
 

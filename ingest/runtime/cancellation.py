@@ -24,6 +24,7 @@ class Cancellation:
     requested_at: float | None = None
     fault: IngestError | None = None  # the error that ends the run, if any
     drained: bool = False  # start nothing new; running work may take its time
+    is_idle: bool = False  # nothing is under way that would have to finish
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
 
     def request(self) -> None:
@@ -75,5 +76,7 @@ class Cancellation:
         return self.is_past(self.grace_seconds)
 
     def is_past(self, seconds: float) -> bool:
-        """Return whether the end was requested more than some seconds ago."""
-        return self.requested_at is not None and self.clock() > self.requested_at + seconds
+        """Return whether the end was requested more than some seconds ago, or nothing runs."""
+        return self.requested_at is not None and (
+            self.is_idle or self.clock() > self.requested_at + seconds
+        )

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ingest.errors import ConfigError, DocumentError, RootError
+from ingest.errors import ConfigError, DocumentError, RootError, RootGoneError
 from ingest.models import DOCUMENT_SUFFIXES, Code, ListingIssue, Source, Unread, is_document_name
 from ingest.sources import require_source
 
@@ -72,7 +72,11 @@ class Folder:
         with suppress(OSError), os.scandir(self.folder) as entries:
             if next(entries, None):
                 return
-        raise RootError(
+        raise RootError(self.gone_reason())
+
+    def gone_reason(self) -> str:
+        """Return what has become of the folder, for an error."""
+        return (
             f"{self.folder} vanished during the run; nothing was removed from the index: mount it "
             "again, or check the path"
         )
@@ -97,8 +101,9 @@ class Folder:
             # The file may have become a named pipe since it was listed: do not wait for a writer.
             file = open(source.location, "rb", opener=open_nonblocking)  # noqa: SIM115 - closed below
         except FileNotFoundError:
-            whole = "" if self.folder.is_dir() else f", with all of {self.folder}"
-            raise DocumentError(f"vanished before it was read{whole}", Code.VANISHED) from None
+            if not self.folder.is_dir():
+                raise RootGoneError(self.gone_reason(), Code.VANISHED) from None
+            raise DocumentError("vanished before it was read", Code.VANISHED) from None
         except OSError as error:
             reason = f"cannot be read: {error.strerror}; check its permissions"
             raise DocumentError(reason, Code.UNREADABLE) from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import glob
 import os
-import re
+import unicodedata
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -14,7 +14,8 @@ from ingest.errors import ConfigError
 from ingest.models import ListingIssue, Source, Unread
 from ingest.sources import URL_PATTERN, Root
 
-NAME_PATTERN = re.compile(r"[^\W_][\w .-]{0,63}")
+MAX_NAME_CHARS = 64
+JOINERS = "\u200c\u200d"  # within words of Persian and Indic scripts
 
 T = TypeVar("T", Source, ListingIssue, Unread)
 
@@ -55,16 +56,35 @@ def split_name(argument: str) -> tuple[str, str]:
     What exists as a path is a path ("year=2026/"), and so is what a glob matches, and a URL.
     """
     name, separator, place = argument.partition("=")
-    if not separator or URL_PATTERN.match(argument) or not NAME_PATTERN.fullmatch(name):
+    if not separator or URL_PATTERN.match(argument):
         return "", argument
     if os.path.lexists(argument) or glob.glob(argument, recursive=True):  # noqa: PTH207 - of any depth
         return "", argument
+    name = unicodedata.normalize("NFC", name)
+    if not is_root_name(name):
+        if "/" in name:  # of a path that does not exist
+            return "", argument
+        raise ConfigError(
+            f"{argument}: a root's name begins with a letter or digit, and has letters, digits, "
+            f"spaces, '.', '-' and '_', {MAX_NAME_CHARS} at most"
+        )
     if not place:
         raise ConfigError(f"{argument}: names no folder: expected {name}=FOLDER or {name}=URL")
     return name, place
 
 
+def is_root_name(text: str) -> bool:
+    """Return whether a text may be the name of a root."""
+    return text[:1].isalnum() and len(text) <= MAX_NAME_CHARS and all(map(is_name_char, text))
+
+
+def is_name_char(char: str) -> bool:
+    """Return whether a character may be in the name of a root; many scripts write with marks."""
+    is_mark = unicodedata.category(char).startswith("M")
+    return char.isalnum() or is_mark or char in f" .-_{JOINERS}"
+
+
 def folder_name(path: str) -> str:
     """Return a root name for a folder: the last part of its path."""
-    last = path.rstrip("/").rpartition("/")[2]
-    return re.sub(r"[^\w .-]", "-", last).strip(" .-_") or "root"
+    last = unicodedata.normalize("NFC", path.rstrip("/").rpartition("/")[2])
+    return "".join(c if is_name_char(c) else "-" for c in last).strip(" .-_") or "root"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ import pytest
 
 from ingest.cli import logs
 from ingest.cli.exit_message import combine_errors
+from ingest.cli.run import handle_signals
 from ingest.cli.status import describe_late, format_marks, without_current_run
 from ingest.errors import (
     BusyError,
@@ -88,6 +90,20 @@ def test_a_wait_that_the_deadline_ended_names_the_deadline() -> None:
     ended = combine_errors(error, RunTotals(), [], is_overdue=True)
     assert (ended.exit_code, str(ended)) == (1, f"the deadline was reached: {error}")
     assert combine_errors(error, RunTotals(), []) is error
+
+
+def test_a_signal_ends_a_wait_for_the_lock_at_once() -> None:
+    """Nothing is under way that would need a grace period; the exit code is the signal's."""
+    stop = Cancellation(grace_seconds=600.0)
+    with pytest.raises(IngestError) as caught, handle_signals(stop) as received:
+        stop.is_idle = True
+        assert not stop.is_overdue()
+        stop.request()
+        assert stop.is_overdue()
+        received.append(signal.SIGTERM)
+        raise StoppedError("stopped while waiting for a service")
+    assert caught.value.exit_code == 143
+    assert str(caught.value).startswith("stopped by SIGTERM: stopped while waiting")
 
 
 @pytest.mark.parametrize(("form", "lines"), [("json", 0), ("text", 1)])

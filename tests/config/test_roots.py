@@ -86,6 +86,12 @@ def test_what_is_a_name_and_what_is_a_place(
         assert split_name(place) == ("", place)
     with pytest.raises(ConfigError, match="names no folder: expected handbook=FOLDER"):
         split_name("handbook=")
+    for name in ("हिन्दी", "ไทยคู่มือ", "می\u200cخواهم", "2026", "a.b-c_d", "n" * 64):
+        assert split_name(f"{name}=docs") == (name, "docs")
+    assert split_name("Handbu\u0308cher=docs") == ("Handbücher", "docs")  # a file of macOS
+    for name in ("c#", "a+b", "_x", "o'brien", "n" * 65):
+        with pytest.raises(ConfigError, match="a root's name begins with a letter or digit"):
+            split_name(f"{name}=docs")
     assert [folder_name(p) for p in ("/a/My docs", "/a/y=1/", "/", "/a/.x")] == [
         "My docs",
         "y-1",
@@ -180,6 +186,16 @@ def test_nested_roots_are_refused_in_separate_runs_too(
     with pytest.raises(ConfigError, match=r"lies inside .* would be indexed twice"):
         local.run(filled / second)
     local.run(f"{prefix}{filled / first}")
+
+
+def test_a_root_that_moved_into_another_is_refused(local: Local, filled: Path) -> None:
+    """A folder with a name was moved into one that is indexed as a whole."""
+    other = write(filled.with_name("other") / "c.pdf", prose("saws", 3)).parent
+    local.run(f"all={filled}")
+    local.run(f"part={other}")
+    moved = other.rename(filled / "part")
+    with pytest.raises(ConfigError, match=r"lies inside all, so .* indexed twice"):
+        local.run(f"part={moved}")
 
 
 def test_nested_containers_are_compared_by_their_parts() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +14,14 @@ import pytest
 from ingest.embed import Embedder, PartialEmbedding, journal
 from ingest.embed.journal import (
     LOOK_SECONDS,
+    MAX_AGE_SECONDS,
     MAX_DEAD_FILES,
     VectorJournal,
     WorkerJournal,
     add_journal,
     open_journal,
 )
+from ingest.models import hash_text
 from tests.conftest import DIMENSIONS, Embeds, vector
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ TEXTS = [f"text {n}" for n in range(5)]
 
 def opened(folder: Path) -> VectorJournal:
     """The journal as a run finds it when it starts."""
-    journal = open_journal(folder, "index model", DIMENSIONS)
+    journal = open_journal(folder, "index", "model", DIMENSIONS)
     assert journal is not None
     return journal
 
@@ -77,8 +80,28 @@ def test_nothing_is_left_once_all_is_in_the_index(tmp_path: Path) -> None:
     """The journal of a run that ended well is deleted, and it is only mine to read until then."""
     model(Embeds(), tmp_path / "journal").embed(TEXTS)
     assert (tmp_path / "journal").stat().st_mode & 0o077 == 0
-    opened(tmp_path / "journal").delete()
+    opened(tmp_path / "journal").delete(list)
     assert list((tmp_path / "journal").iterdir()) == []
+
+
+def test_what_the_next_run_does_not_ask_for_stays_for_the_one_after_it(tmp_path: Path) -> None:
+    """That one has another root: mine is paid once. What is in the index goes, and what is old."""
+    model(Embeds(), tmp_path).embed(TEXTS)
+    another = opened(tmp_path)
+    add_journal(Embedder(Embeds(), "m", DIMENSIONS), another).embed([TEXTS[0], "other"])
+    written = hash_text(TEXTS[1], f"model\0{DIMENSIONS}")
+    another.delete(lambda hashes: [written] if written in hashes else [])
+    again = Embeds()
+    mine = opened(tmp_path)
+    add_journal(Embedder(again, "m", DIMENSIONS), mine).embed(TEXTS)
+    assert again.texts == TEXTS[:2]
+    mine.delete(list)
+    assert list(tmp_path.iterdir()) == []
+
+    model(Embeds(), tmp_path).embed(TEXTS)
+    long_ago = time.time() - MAX_AGE_SECONDS - 60
+    os.utime(opened(tmp_path).path, (long_ago, long_ago))
+    assert opened(tmp_path).find(TEXTS) == {}
 
 
 def test_it_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +121,7 @@ def test_a_worker_takes_what_a_dead_one_of_its_machine_had_received(tmp_path: Pa
     """Each has a file of its own; a neighbour that lives needs its vectors itself."""
 
     def journal_of(process: int) -> VectorJournal:
-        found = open_journal(tmp_path, "index model", DIMENSIONS, is_worker=True)
+        found = open_journal(tmp_path, "index", "model", DIMENSIONS, is_worker=True)
         assert found is not None
         mine = str(os.getpid())
         found.path = found.path.with_name(found.path.name.replace(mine, str(process)))
@@ -125,7 +148,7 @@ def test_a_worker_takes_what_a_dead_one_of_its_machine_had_received(tmp_path: Pa
 def test_a_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
     """A read-only container embeds as if there were no journal."""
     (tmp_path / "file").touch()
-    assert open_journal(tmp_path / "file" / "journal", "index", DIMENSIONS) is None
+    assert open_journal(tmp_path / "file" / "journal", "index", "m", DIMENSIONS) is None
     journal = opened(tmp_path)
     journal.path.mkdir()
     embeds = Embeds()

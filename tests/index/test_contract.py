@@ -635,6 +635,9 @@ def test_a_chunk_is_found_by_the_text_that_it_embeds(index: Index) -> None:
     index.upload([a, b, copy])
 
     assert index.ids_by_text([]) == index.ids_by_text(["3" * 40]) == {}
+    vectors = index.vectors_by_text([A.chunk.id, B.chunk.id, "f" * 40])
+    assert vectors.keys() == {"1" * 40, "2" * 40}
+    np.testing.assert_array_almost_equal(vectors["2" * 40], index.vectors([B.chunk.id])[B.chunk.id])
     found = index.ids_by_text(["1" * 40, "2" * 40, "3" * 40])
     assert found["2" * 40] == B.chunk.id
     assert found["1" * 40] in (A.chunk.id, C.chunk.id)

@@ -6,16 +6,20 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from ingest.errors import BusyError, ServiceError
 from ingest.index.azure import owner
+from ingest.index.azure.definition import build_definition
 from ingest.index.azure.index import AzureIndex
 from ingest.index.azure.lease import LEASE_RENEW_SECONDS
 from ingest.index.azure.visibility import SEEN_IN_A_ROW
 from ingest.runtime.retry import RetryableError
+from tests.conftest import DIMENSIONS
 from tests.pipeline.worlds import (
     ANOTHER_MACHINE,
     DEAD_PROCESS,
@@ -108,6 +112,28 @@ def test_writers_that_wait_for_one_answer_share_it() -> None:
     lease.raise_if_lost()
     assert process.requests == asked + 1
     made.close(index, is_dead=True)
+
+
+def test_a_run_does_not_take_an_index_that_was_made_again_for_its_own() -> None:
+    """Somebody deleted mine; another run fills a new one, whose epochs have the same numbers."""
+    made = world(lag=0.0)
+    mine, other, third = (made.open(Process(), ANOTHER_MACHINE) for _ in range(3))
+    mine.hold("", lambda _: None)
+    made.service.indexes.clear()
+    made.create(build_definition(INDEX, DIMENSIONS, "standard.lucene", None).as_dict())
+    made.clock.advance(5)
+    other.hold("", lambda _: None)
+    assert isinstance(mine, AzureIndex)
+    assert mine.holder.partition(" ")[0] == other.holder.partition(" ")[0]
+    with pytest.raises(BusyError, match="or it was deleted, while this one was paused"):
+        mine.lease.raise_if_lost()
+    mine.lease.is_lost = False  # it ends before it has noticed
+    mine.close()
+    made.clock.advance(5)
+    other.join(other.holder)
+    with pytest.raises(BusyError, match="is writing to the index"):
+        third.hold("", lambda _: None)
+    other.close()
 
 
 @pytest.mark.parametrize("lag", [0.0, 3.0, 45.0])
@@ -230,9 +256,29 @@ def test_a_process_id_means_nothing_on_another_machine_or_in_another_container()
     host = ours.rsplit(":", 2)[0]
     assert not owner.is_owner_gone(ours)
     assert owner.is_owner_gone(f"{host}:{DEAD_PROCESS}:1")
-    for other in (f"{host}1", host.replace("/", "1/"), host.partition("@")[0]):
+    for other in (f"{host}1", host.replace("/", "1/"), host.partition("@")[0], "", "nobody"):
         assert not owner.is_owner_gone(f"{other}:{DEAD_PROCESS}:1")
+        assert not owner.is_owner_gone(other)
     assert owner.describe_owner(ours) == f"{host.partition('@')[0]}:{os.getpid()}"
+
+
+def test_a_container_that_hides_its_boot_is_like_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two of them may have one host name and one network address: each waits for the lease."""
+    monkeypatch.setitem(vars(owner), "BOOT_ID_FILE", tmp_path / "none")
+    monkeypatch.setitem(vars(owner), "sys", SimpleNamespace(platform="linux"))
+    assert not owner.is_owner_gone(f"{owner.local_host()}:{DEAD_PROCESS}:1")
+
+
+@pytest.mark.parametrize("lease", [{"run": "x:9:1", "settled": "soon"}, {}, {"size": -4}])
+def test_a_lease_that_cannot_be_read_blocks_nobody(lease: dict[str, object]) -> None:
+    """Another program has a document by that name, or somebody has edited ours."""
+    made = world(lag=0.0)
+    document = {"id": "lease", "kind": "lease", **lease}
+    Direct(made.service, made.clock, Process()).write_statuses("upload", [document])
+    assert made.run() == 0
+    made.check()
 
 
 def test_a_run_that_changes_nothing_asks_little() -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from ingest.models import Code, Details, ListingIssue, Outcome, Record, Source, SourceResult, Unread
 from ingest.pipeline.deletions import AbsenceTracker, default_deletion_limit
 from ingest.pipeline.diff import (
+    INTERRUPTED_REASON,
     MAX_ATTEMPTS,
     Change,
     Skipped,
@@ -98,6 +99,16 @@ def test_a_failure_is_not_tried_for_ever() -> None:
     assert isinstance(again, Stale)
     (changed,) = compared([source("a", "2")], [known])
     assert isinstance(changed, Stale)
+
+
+@pytest.mark.parametrize("code", [Code.REFUSED, Code.UNREADABLE, Code.VANISHED, Code.CHANGED])
+def test_what_failed_for_a_cause_outside_of_it_is_tried_again(code: Code) -> None:
+    """A service, a disk or permissions failed for a week: once they are mended, it is indexed."""
+    tried = {"outcome": code.outcome, "attempts": MAX_ATTEMPTS + 9, "code": code}
+    (change,) = compared([source("a")], [record("a", **tried)])  # type: ignore[arg-type]
+    assert isinstance(change, Stale)
+    dead = record("a", error=INTERRUPTED_REASON, **tried)  # type: ignore[arg-type]
+    assert isinstance(compared([source("a")], [dead])[0], SourceResult)
 
 
 def test_a_retry_that_kills_its_worker_is_the_last() -> None:

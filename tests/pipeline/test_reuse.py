@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.index.sqlite.index import SqliteIndex
-from ingest.models import Chunk, PreparedDocument, Record, Source
+from ingest.models import Chunk, PreparedDocument, Record, RunEvent, Source
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.recent_vectors import RecentVectors
 from ingest.pipeline.reuse import (
@@ -27,12 +27,14 @@ from ingest.pipeline.reuse import (
     hold_copies,
     release_copies,
 )
+from ingest.pipeline.run import run_on_roots
 from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.totals import RunTotals
 from ingest.pipeline.transaction import Transaction
 from ingest.pipeline.writes import EmbeddedBatch, NewChunk
 from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import parse_folder_roots
-from tests.conftest import DIMENSIONS, MODEL, Bench, settled, vector
+from tests.conftest import DIMENSIONS, MODEL, Bench, outcomes, settled, vector
 from tests.pdfs import prose, write
 
 if TYPE_CHECKING:
@@ -83,6 +85,48 @@ def test_what_only_has_another_name_costs_nothing(
     for id_, found in bench.index.vectors([chunk.id for chunk in chunks]).items():
         (text,) = [chunk.text for chunk in chunks if chunk.id == id_]
         np.testing.assert_array_almost_equal(found, vector(text))
+
+
+def test_files_that_move_up_one_place_cost_only_the_new_one(bench: Bench) -> None:
+    """Each month last month's report gets the next name, whose own text is gone by then."""
+    files = [bench.folder / f"report-{n:02}.pdf" for n in range(13)]
+    for n, path in enumerate(files[:12]):
+        write(path, prose(f"month {n}", 4))
+    bench.run()
+    bench.embeds.texts.clear()
+    for n in reversed(range(12)):
+        files[n].rename(files[n + 1])
+    write(files[0], prose("this month", 4), age=50)
+    done = settled(bench.run())
+    assert sum(event.embedded for event in done.values()) == done[files[0].name].embedded > 0
+    assert all("this month" in text for text in bench.embeds.texts)
+
+
+def test_a_file_that_moves_to_a_later_root_costs_nothing(bench: Bench) -> None:
+    """The first root loses it before the second one is read."""
+    first, second = bench.folder / "1", bench.folder / "2"
+    write(first / "a.pdf", prose("lathes", 20))
+    write(first / "b.pdf", prose("mills", 20))
+    write(second / "c.pdf", prose("saws", 20))
+    roots = parse_folder_roots([str(first), str(second)])
+
+    def run() -> list[RunEvent]:
+        services = bench.services()
+        found = list(run_on_roots(ingest_root, roots, services, Run("r"), RunTotals()))
+        services.reader.threads.shutdown()
+        services.embed_threads.shutdown()
+        return found
+
+    run()
+    bench.embeds.texts.clear()
+    (first / "a.pdf").rename(second / "d.pdf")
+    assert outcomes(run()) == {
+        "a.pdf": "removed",
+        "b.pdf": "unchanged",
+        "c.pdf": "unchanged",
+        "d.pdf": "new",
+    }
+    assert bench.embeds.texts == []
 
 
 def test_two_versions_of_one_handbook_cost_one_and_what_differs(bench: Bench) -> None:

@@ -39,6 +39,7 @@ from tests.emulator.emulator import Azure, emulator
 from tests.emulator.gate import held
 from tests.emulator.identity import DATA_CONTRIBUTOR, DATA_READER, OPENAI_USER, SERVICE_CONTRIBUTOR
 from tests.emulator.server import Request, Response, Service
+from tests.emulator.store import Delays
 from tests.fork_server import running_ingest
 from tests.pdfs import prose, write
 from tests.processes import Process, wait_until
@@ -733,6 +734,28 @@ def test_a_run_that_fails_says_what_was_paid_and_not_written(
     azure.faults.quiet()
     assert command("run", str(folder), **azure.environment).returncode == 0
     assert azure.openai.repeated == {}
+
+
+def test_a_record_that_the_index_never_shows_costs_its_source(azure: Azure, folder: Path) -> None:
+    """The look-up of one record fails for ever: its source fails, the others are done."""
+    azure.search.delays = Delays()
+    for name in ("a.pdf", "b.pdf", "c.pdf"):
+        write(folder / name, prose(name, 8))
+    run(folder, client(azure))
+    documents = azure.search.dump(INDEX).values()
+    keys = {d["source"]: d["id"] for d in documents if d["kind"] == "source"}
+    write(folder / "a.pdf", prose("another a", 8), age=50)
+    write(folder / "b.pdf", prose("another b", 8), age=50)
+    (folder / "c.pdf").unlink()
+    for name in ("b.pdf", "c.pdf"):
+        azure.faults.add(faults.broken(500), "search", "GET", keys[name])
+    events = settled(run(folder, client(azure, INGEST_RETRY_SECONDS="60")))
+    found = outcomes([*events.values()])
+    assert found == {"a.pdf": "changed", "b.pdf": "failed", "c.pdf": "failed"}
+    assert "cannot be asked for it" in events["b.pdf"].reason
+    azure.faults.planned.clear()
+    found = outcomes(run(folder, client(azure)))
+    assert found == {"a.pdf": "unchanged", "b.pdf": "changed", "c.pdf": "removed"}
 
 
 def test_a_record_that_the_index_never_takes_costs_its_source(azure: Azure, folder: Path) -> None:

@@ -8,8 +8,9 @@ import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 import pytest
@@ -281,6 +282,32 @@ def test_a_root_that_vanishes_during_a_run_loses_nothing(bench: Bench) -> None:
         bench.run(root=Vanishing(bench.folder))
     after = bench.index.totals()
     assert (after.sources, after.chunks) == (before.sources, before.chunks) == (4, 4)
+
+
+class Unmounted(Folder):
+    """A folder that goes once it is listed, when its first file is read."""
+
+    @contextmanager
+    def open(self, source: Source) -> Iterator[BinaryIO]:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        with super().open(source) as file:
+            yield file
+
+
+def test_a_root_that_goes_once_it_is_listed_is_one_problem(bench: Bench) -> None:
+    """A share is unmounted while its files are read: one line, and no file is at fault."""
+    write(bench.folder / "a.pdf", "text of a")
+    bench.run()
+    before = dump(bench.index)
+    for number in range(9):
+        write(bench.folder / f"{number}.pdf", f"text of {number}")
+    write(bench.folder / "a.pdf", "another text", age=50)
+    events: list[RunEvent] = []
+    root = Unmounted(bench.folder)
+    with pytest.raises(RootError, match="vanished during the run; nothing was removed"):
+        events.extend(ingest_root(root, bench.services(), Run("r")))
+    assert outcomes(events) == {}
+    assert dump(bench.index) == before
 
 
 def test_a_root_that_is_a_pattern_removes_only_what_it_covers(bench: Bench) -> None:

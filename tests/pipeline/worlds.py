@@ -139,7 +139,7 @@ class Direct(DocumentClient):
         assert response.status < 300 or response.status == 404, response
         return json.loads(response.body) if response.body else None
 
-    def get(self, key: str) -> dict[str, Any] | None:
+    def get(self, key: str, _max_failures: float = 0) -> dict[str, Any] | None:
         found: dict[str, Any] | None = self.ask("GET", f"/indexes('{self.name}')/docs('{key}')")
         return found
 

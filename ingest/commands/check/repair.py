@@ -38,6 +38,7 @@ from ingest.models import (
     parent_name,
 )
 from ingest.pipeline.deletions import AbsenceTracker
+from ingest.pipeline.diff import is_of_other_recipe
 from ingest.pipeline.images.unused import delete_unused
 from ingest.pipeline.records import save_records
 from ingest.pipeline.stages import ingest_root, remove_vanished
@@ -122,13 +123,12 @@ def is_rereadable(
 ) -> bool:
     """Return whether a source is broken, and can be read again."""
     # A source that was read with other settings is left to a run with those settings.
-    fingerprint = record.fingerprint
-    is_of_other_recipe = fingerprint and not fingerprint.startswith(scope.services.recipe.digest)
+    is_of_other = is_of_other_recipe(record, scope.services.recipe.digest)
     broken = {finding.kind for finding in find_problems(case)} - {
         FindingKind.EXTRA,
         FindingKind.WORDS,
     }
-    if not broken or is_of_other_recipe or case.root not in open_roots:
+    if not broken or is_of_other or case.root not in open_roots:
         return False
     return open_roots[case.root].covers(case.source)  # or it is excluded
 

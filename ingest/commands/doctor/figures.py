@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from ingest.commands.doctor.finding import DoctorContext, DoctorFinding, Verdict
 from ingest.config.figures import describes_figures, figures_endpoint, open_figure_chat
 from ingest.config.images import open_images
+from ingest.config.location import Location
 from ingest.embed.chat import (
     ChatQuestion,
     ContentRefusedError,
@@ -73,5 +76,17 @@ def check_images(context: DoctorContext) -> str:
     """
     with open_images(context.settings, context.connections, write=False) as store:
         assert store
+        if Location.parse(context.settings.figures_to).is_local:
+            check_writable(Path(store.place))
         store.delete([name_image(b"")])  # of none: it takes the role to write, and deletes nothing
         return store.place
+
+
+def check_writable(folder: Path) -> None:
+    """Raise ConfigError if files cannot be made in a folder, or it cannot be made itself."""
+    here = next(path for path in (folder, *folder.parents) if path.exists())
+    if not (here.is_dir() and os.access(here, os.W_OK)):
+        raise ConfigError(
+            f"INGEST_FIGURES_TO: no file can be made in {here}: check its permissions, or name "
+            "another folder"
+        )

@@ -33,7 +33,7 @@ from ingest.azure.errors import (
 from ingest.azure.roles import COGNITIVE_USER
 from ingest.azure.token_cache import TokenCache
 from ingest.azure.token_hosts import COGNITIVE_SERVICES_SCOPE
-from ingest.errors import ConfigError, NotYetError, ServiceError
+from ingest.errors import ConfigError, IngestError, NotYetError, ServiceError
 from ingest.extract.ocr import (
     MAX_CONCURRENT_PAGES,
     OCR_API_VERSION,
@@ -123,6 +123,8 @@ class DocumentIntelligence:
         self.retry_policy = retry_policy
         self.rate_limiter = rate_limiter or LeakyBucket(clock=retry_policy.clock)
         self.read_at = -math.inf  # when the text of any page arrived, by the clock of the retries
+        self.probe_lock = threading.Lock()  # a probe is paid for: one is enough for all pages
+        self.probe_error: IngestError | None = None
         self.turn_lock = threading.Lock()  # held by the next thread in line; the others wait for it
         self.error_table = create_error_table(model)
         transport = create_transport(
@@ -171,8 +173,9 @@ class DocumentIntelligence:
 
         def check_service() -> None:
             nonlocal began
-            if self.read_at <= began:
-                self.send_probe()
+            with self.probe_lock:
+                if self.read_at <= began:
+                    self.send_probe()
             began = self.retry_policy.clock()
 
         def attempt(max_failures: float) -> T:
@@ -187,12 +190,21 @@ class DocumentIntelligence:
             raise PageRejected(str(error)) from error
 
     def send_probe(self) -> None:
-        """Raise ServiceError or ConfigError unless the service reads a white page."""
-        self.describe_model()  # free, and waits for the end of most outages
+        """Raise ServiceError or ConfigError unless the service reads a white page.
+
+        A failure ends the run, so it is not sent again for the pages that wait for this answer.
+        """
+        if self.probe_error:
+            raise type(self.probe_error)(str(self.probe_error)) from self.probe_error
         try:
-            self.poll_until_read(self.send_page(PROBE_PAGE), self.call_with_retry)
-        except ResultLost as error:
-            raise ServiceError(f"{self.endpoint} reads no page ({error}): run again") from error
+            self.describe_model()  # free, and waits for the end of most outages
+            try:
+                self.poll_until_read(self.send_page(PROBE_PAGE), self.call_with_retry)
+            except ResultLost as error:
+                raise ServiceError(f"{self.endpoint} reads no page ({error}): run again") from error
+        except IngestError as error:
+            self.probe_error = error
+            raise
 
     def wait_for_result(self, submitted: SubmittedPage) -> OcrResult:
         """Wait for the text of a page.

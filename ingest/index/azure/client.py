@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from functools import partial
 from http import HTTPStatus
 from itertools import islice
 from typing import Any, TypeVar
@@ -29,7 +30,7 @@ from ingest.azure.client import classify_azure_error, create_transport, sdk_opti
 from ingest.azure.errors import AccessDeniedError, RequestContext, first_line
 from ingest.azure.roles import INDEX_DATA_CONTRIBUTOR, Role
 from ingest.azure.token_cache import TokenCache
-from ingest.errors import ServiceError
+from ingest.errors import DocumentError, ServiceError
 from ingest.index.azure.errors import (
     RETRYABLE_DOCUMENT_STATUSES,
     SEARCH_ERRORS,
@@ -38,7 +39,7 @@ from ingest.index.azure.errors import (
     quota_error,
 )
 from ingest.index.azure.serialize import batch_documents, request_body
-from ingest.models import Refusal
+from ingest.models import Code, Refusal
 from ingest.redaction import redact
 from ingest.runtime.retry import (
     BUSY_WEIGHT,
@@ -68,6 +69,11 @@ class UnwrittenDocumentsError(RetryableError):
 
 class RequestTooLargeError(Exception):
     """A request has more bytes than the service accepts (413)."""
+
+
+def probe_key() -> str:
+    """Return a key that no document has."""
+    return f"probe-{secrets.token_hex(8)}"
 
 
 class DocumentClient:
@@ -117,13 +123,25 @@ class DocumentClient:
         self.threads.shutdown()
         self.client.close()
 
-    def get(self, key: str) -> dict[str, Any] | None:
+    def get(self, key: str, max_failures: float = math.inf) -> dict[str, Any] | None:
         """Look up one document by its key; None if there is none. It may lag behind writes."""
 
         def ask() -> dict[str, Any] | None:
             return dict(self.client.get_document(key, raw_response_hook=self.read_clock))
 
-        return self.call_or_default(ask, None)
+        return self.call_or_default(ask, None, max_failures)
+
+    def get_of_source(self, key: str) -> dict[str, Any] | None:
+        """Look up a document of one source, as `get` does.
+
+        Raises DocumentError if the service fails on it, and not on others.
+        """
+        try:
+            return call_for_item(partial(self.get, key), lambda: self.get(probe_key()))
+        except RepeatedFailureError as error:
+            raise DocumentError(
+                f"the index cannot be asked for it: {error}", Code.REFUSED
+            ) from error
 
     def search_page(self, **query: Any) -> list[dict[str, Any]]:
         """Return the first `top` results of a search.
@@ -168,7 +186,9 @@ class DocumentClient:
         """Count the documents, which may lag behind writes."""
         return self.call_or_default(lambda: int(self.client.get_document_count()), 0)
 
-    def call_or_default(self, ask: Callable[[], T], default: T) -> T:
+    def call_or_default(
+        self, ask: Callable[[], T], default: T, max_failures: float = math.inf
+    ) -> T:
         """Call the service by the retry policy; return `default` on 404."""
 
         def attempt() -> T:
@@ -179,7 +199,7 @@ class DocumentClient:
                     return default
                 raise
 
-        return self.call_with_retry(attempt, INDEX_DATA_CONTRIBUTOR)
+        return self.call_with_retry(attempt, INDEX_DATA_CONTRIBUTOR, max_failures=max_failures)
 
     def write(self, action: str, documents: Sequence[dict[str, Any]]) -> list[Refusal]:
         """Write or delete documents, in several requests if need be; return those refused."""
@@ -287,7 +307,7 @@ class DocumentClient:
 
         Its key is that of none.
         """
-        key = f"probe-{secrets.token_hex(8)}"
+        key = probe_key()
         self.send_until_answered("delete", {key: {self.key_field: key}}, [], self.fence)
 
     def send_batch(self, action: str, documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -6,10 +6,14 @@ belong to nobody: a run begins one when it ends, or another run does when it tak
 
 Reads lag behind writes, by an unknown time. The answer to a write does not, so the chain is
 never read: a merge that changes nothing is answered with 200 or 404.
+
+An index that was deleted and made again begins a new chain with the same numbers. A document with
+a random key, which the lease names, tells the two apart.
 """
 
 from __future__ import annotations
 
+import secrets
 from http import HTTPStatus
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -26,6 +30,11 @@ KEPT_EPOCHS = 100  # older documents are deleted; a reader that lags is not that
 def epoch_key(epoch: int) -> str:
     """Return the document key of an epoch."""
     return f"lease-{epoch}"
+
+
+def new_chain_key() -> str:
+    """Return a document key for a new chain of epochs."""
+    return f"lease-of-{secrets.token_hex(8)}"
 
 
 class Epochs:
@@ -47,24 +56,27 @@ class Epochs:
 
     def has_begun(self, epoch: int) -> bool:
         """Return whether an epoch has begun."""
-        return self.count_begun([epoch]) == 1
+        return self.count_existing([epoch_key(epoch)]) == 1
 
-    def is_over(self, epoch: int) -> bool:
-        """Return whether a run's epoch is over: the next one has begun, or all are long deleted."""
-        return self.count_begun([epoch, epoch + 1]) != 1
+    def is_over(self, chain: str, epoch: int) -> bool:
+        """Return whether a run's epoch is over.
+
+        The next one has begun, or all are long deleted, or the index is another one.
+        """
+        own = [chain, epoch_key(epoch)]
+        return self.count_existing([*own, epoch_key(epoch + 1)]) != len(own)
 
     def latest(self, known: int) -> int:
         """Return the latest epoch, given one that has begun, or 0."""
         while True:
             following = range(known + 1, known + 1 + EPOCHS_PER_REQUEST)
-            begun = self.count_begun(following)
+            begun = self.count_existing(list(map(epoch_key, following)))
             known += begun
             if begun < EPOCHS_PER_REQUEST:
                 return known
 
-    def count_begun(self, epochs: Sequence[int]) -> int:
-        """Count how many have begun, up to the first that has not."""
-        keys = list(map(epoch_key, epochs))
+    def count_existing(self, keys: Sequence[str]) -> int:
+        """Count how many documents exist, up to the first that does not."""
         statuses = self.documents.write_statuses(
             "merge", [{"id": key, "kind": "lease"} for key in keys]
         )

@@ -49,6 +49,7 @@ from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
     FIGURE_FIELD_NAMES,
     STORED_FIELD_NAMES,
+    TEXT_HASH_FIELD,
     UNREAD_OUTCOMES,
     VECTOR_FIELD,
     chunk_from_document,
@@ -198,7 +199,7 @@ class AzureIndex:
             return self.recent_records[key]
 
         def read() -> Record | None:
-            found = self.documents.get(key)
+            found = self.documents.get_of_source(key)
             record = record_from_document(found) if found else None
             if record and record.epoch > self.lease.epoch > 0:
                 self.lease.raise_if_lost()
@@ -353,6 +354,17 @@ class AzureIndex:
         found = find_documents(self.documents, ids, ["id", VECTOR_FIELD])
         return {
             str(d["id"]): decode_vector(vector) for d in found if (vector := d.get(VECTOR_FIELD))
+        }
+
+    def vectors_by_text(self, ids: Collection[str]) -> dict[str, Vectors]:
+        if not ids or not self.texts.are_supported():
+            return {}
+        name = TEXT_HASH_FIELD.name
+        found = find_documents(self.documents, ids, [name, VECTOR_FIELD])
+        return {
+            str(d[name]): decode_vector(vector)
+            for d in found
+            if d.get(name) and (vector := d.get(VECTOR_FIELD))
         }
 
     def flaws(self, dimensions: int, *, thorough: bool) -> Iterator[Flaw]:

@@ -19,7 +19,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ingest.errors import BusyError, IngestError, ServiceError
-from ingest.index.azure.epochs import Epochs, epoch_key
+from ingest.index.azure.epochs import Epochs, epoch_key, new_chain_key
 from ingest.index.azure.owner import create_owner, describe_owner, is_owner_gone
 from ingest.index.schema import SUMMARY_FIELD
 
@@ -31,7 +31,8 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 LEASE_DOCUMENT_KEY = "lease"
-EPOCH_FIELD = "size"  # of that document: an integer field that every index has
+# Of that document: fields that every index has.
+EPOCH_FIELD, CHAIN_FIELD = "size", "fingerprint"
 FREE_OWNER = "free"  # instead of an owner
 LEASE_RENEW_SECONDS = 20.0
 LEASE_SECONDS = 90.0  # without renewal, after which another run may take it
@@ -61,6 +62,7 @@ class Lease:
         self.epochs = Epochs(documents)
         self.owner = create_owner()
         self.epoch = 0  # that this process writes in; 0: none
+        self.chain = ""  # key of the document of the chain that the epoch is in
         self.is_lost = False
         self.on_lost: Callable[[BusyError], None] = lambda _: None
         self.checked = (-math.inf, -math.inf)  # when the epoch was last known not to be over
@@ -72,8 +74,8 @@ class Lease:
 
     @property
     def holder(self) -> str:
-        """Epoch and owner, for the workers of a distributed engine."""
-        return f"{self.epoch} {self.owner}"
+        """Epoch and its chain, for the workers of a distributed engine."""
+        return f"{self.epoch} {self.chain}"
 
     def acquire(
         self, engine: str = "", filled_by: tuple[str, int] | None = None, *, is_new: bool = False
@@ -98,7 +100,8 @@ class Lease:
             filled_by if is_new else recorded if filled_by in (None, recorded) else None
         )
         self.epoch = taken
-        self.write_lease()
+        self.chain = (found and found.get(CHAIN_FIELD)) or new_chain_key()
+        self.write_lease({"id": self.chain, "kind": "lease"})
         self.documents.fence = self.raise_if_lost
         self.renewer = threading.Thread(target=self.renew_until_stopped, name="lease", daemon=True)
         self.renewer.start()
@@ -148,7 +151,7 @@ class Lease:
 
     def join(self, holder: str) -> None:
         """Write in the epoch of a worker's run. Raises BusyError if it is over."""
-        self.epoch = int(holder.partition(" ")[0])
+        self.epoch, self.chain = parse_holder(holder)
         self.documents.fence = self.raise_if_lost
         self.raise_if_lost()
 
@@ -188,7 +191,7 @@ class Lease:
         A process that was paused meanwhile may hold an answer from before another run began.
         """
         asked = self.clocks()
-        if self.epochs.is_over(self.epoch):
+        if self.is_over():
             self.is_lost = True
             self.on_lost(self.lost_error())
             return True
@@ -196,6 +199,10 @@ class Lease:
         is_in_time = self.seconds_since(asked) < MAX_ANSWER_SECONDS
         self.late_answers = 0 if is_in_time else self.late_answers + 1
         return is_in_time
+
+    def is_over(self) -> bool:
+        """Ask whether the epoch is over."""
+        return self.epochs.is_over(self.chain, self.epoch)
 
     def late_error(self) -> ServiceError:
         """Return the error of a run that cannot tell whether others think that it is dead."""
@@ -207,8 +214,8 @@ class Lease:
 
     def lost_error(self) -> BusyError:
         return BusyError(
-            f"another run has taken over the index {self.documents.name} while this one was paused "
-            "or cut off: run again when that one has ended"
+            f"another run has taken over the index {self.documents.name}, or it was deleted, while "
+            "this one was paused or cut off: run again when that one has ended"
         )
 
     def read_lease(self) -> dict[str, Any] | None:
@@ -231,7 +238,7 @@ class Lease:
 
     def is_alive(self, found: dict[str, Any]) -> bool:
         """Return False if a lease is free, or its run has ended or stopped renewing it."""
-        owner = str(found["run"])
+        owner = str(found.get("run"))
         if owner in (FREE_OWNER, self.owner) or is_owner_gone(owner):
             return False
         return self.age_seconds(found) < LEASE_SECONDS
@@ -249,9 +256,12 @@ class Lease:
         return self.poll(read_renewed, 2 * LEASE_RENEW_SECONDS) is None
 
     def age_seconds(self, found: dict[str, Any]) -> float:
-        """Return the seconds since a lease was written."""
-        written = datetime.fromisoformat(str(found["settled"]))
-        return (self.documents.now() - written).total_seconds()
+        """Return the seconds since a lease was written; infinite if it does not say when."""
+        try:
+            written = datetime.fromisoformat(str(found.get("settled")))
+            return (self.documents.now() - written).total_seconds()
+        except (ValueError, TypeError):  # not written by us
+            return math.inf
 
     def seconds_since_write(self) -> float:
         """Return the seconds since a run may have written; 0 while one holds the lease."""
@@ -262,8 +272,8 @@ class Lease:
 
     def stamp(self, holder: str) -> str:
         """Return the time of a holder's last renewal; "" if its epoch is over."""
-        epoch = int(holder.partition(" ")[0])
-        if self.epochs.is_over(epoch):
+        epoch, chain = parse_holder(holder)
+        if self.epochs.is_over(chain, epoch):
             return ""
         found = self.documents.get(epoch_key(epoch))
         return str(found["settled"]) if found else "not seen yet"
@@ -271,17 +281,18 @@ class Lease:
     def stamp_now(self) -> str:
         return self.documents.now().isoformat(timespec="seconds")
 
-    def write_lease(self) -> None:
+    def write_lease(self, *more: dict[str, Any]) -> None:
         """Write the owner and the time into the documents of the epoch and of the lease."""
         owner = {"kind": "lease", "run": self.owner, "settled": self.stamp_now()}
         documents = [{"id": epoch_key(self.epoch), **owner}, self.lease_document(owner, self.epoch)]
-        self.documents.write_statuses("mergeOrUpload", documents)
+        self.documents.write_statuses("mergeOrUpload", [*documents, *more])
 
     def lease_document(self, owner: dict[str, Any], epoch: int) -> dict[str, Any]:
         """Return the lease document."""
         space = self.vector_space
         summary = json.dumps({"model": space[0], "dimensions": space[1]}) if space else None
-        return {"id": LEASE_DOCUMENT_KEY, **owner, EPOCH_FIELD: epoch, SUMMARY_FIELD: summary}
+        which = {EPOCH_FIELD: epoch, CHAIN_FIELD: self.chain, SUMMARY_FIELD: summary}
+        return {"id": LEASE_DOCUMENT_KEY, **owner, **which}
 
     def renew_until_stopped(self) -> None:
         """Renew until the lease is released or lost. The next renewal makes up for a failed one."""
@@ -308,6 +319,8 @@ class Lease:
         self.documents.fence = lambda: None
         free = {"kind": "lease", "run": FREE_OWNER, "settled": self.stamp_now()}
         try:
+            if self.is_over():  # perhaps of an index that was made again, which has another chain
+                return
             begun = self.epochs.begin(self.epoch + 1, free["settled"])
             if begun or not self.epochs.has_begun(self.epoch + 2):
                 document = self.lease_document(free, self.epoch + 1)
@@ -318,7 +331,13 @@ class Lease:
 
 def epoch_of(lease: dict[str, Any] | None) -> int:
     """Return the epoch that a lease document names; 0 for one of a version without epochs."""
-    return int(lease.get(EPOCH_FIELD) or 0) if lease else 0
+    return max(0, int(lease.get(EPOCH_FIELD) or 0)) if lease else 0
+
+
+def parse_holder(holder: str) -> tuple[int, str]:
+    """Parse the epoch and its chain of a worker's run."""
+    epoch, _, chain = holder.partition(" ")
+    return int(epoch), chain
 
 
 def parse_vector_space(lease: dict[str, Any] | None) -> tuple[str, int] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import socket
+import sys
 import uuid
 from pathlib import Path
 
@@ -25,8 +26,10 @@ def local_host() -> str:
     try:
         namespace = PID_NAMESPACE_FILE.stat().st_ino
         machine = f"{BOOT_ID_FILE.read_text().strip()}/{namespace}"
-    except OSError:  # not Linux, so there are no such namespaces
-        machine = f"{uuid.getnode():x}"
+    except OSError:
+        # Elsewhere there are no such namespaces. A Linux without these files may be any container.
+        is_linux = sys.platform == "linux"
+        machine = secrets.token_hex(8) if is_linux else f"{uuid.getnode():x}"
     return f"{socket.gethostname()}@{machine}"
 
 
@@ -38,7 +41,7 @@ def describe_owner(owner: str) -> str:
 
 def is_owner_gone(owner: str) -> bool:
     """Return True if the owner was a process of this machine and container, and has ended."""
-    host, process_id, _ = owner.rsplit(":", 2)
+    host, _, process_id = owner.rpartition(":")[0].rpartition(":")
     if host != local_host():
         return False
     try:

@@ -40,7 +40,7 @@ class AzurePageCache:
         if key in self.recent:
             return self.recent[key]
         # By key: a search lags more.
-        found = self.documents.get(page_key(key))
+        found = self.documents.get_of_source(page_key(key))
         return (
             cached_page_from_json(key, found["root"], found["source"], found[SUMMARY_FIELD])
             if found

@@ -7,7 +7,7 @@ every earlier call complete and nothing of the one it was in.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
@@ -82,6 +82,7 @@ class Database:
     ) -> None:
         self.folder = path.parent
         self.is_new = False
+        self.fence: Callable[[], None] = lambda: None  # called before each transaction
         if self.folder.is_file():
             raise ConfigError(f"--index {self.folder} is a file: name a folder")
         with self.translate_errors():
@@ -150,6 +151,7 @@ class Database:
     def transaction(self) -> Iterator[None]:
         """Run the block as one transaction: commit at its end, roll back on any exception."""
         with self.translate_errors():
+            self.fence()
             self.db.execute("BEGIN IMMEDIATE")
             try:
                 yield

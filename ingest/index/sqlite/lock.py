@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
 from filelock import FileLock, Timeout
 
-from ingest.errors import BusyError
+from ingest.errors import BusyError, ServiceError
 from ingest.index.sqlite.database import Database, Tables
 
 LOCK_FILE_NAME = "lock"
@@ -24,6 +25,7 @@ class FolderLock(Tables):
         self.read_after_write = True
         self.listing_lag = 0.0
         self.holder = ""
+        self.locked_files: list[tuple[int, int]] = []
 
     def hold(self, _engine: str = "", _on_lost: object = None, /) -> None:
         with self.database.translate_errors():
@@ -34,6 +36,25 @@ class FolderLock(Tables):
                     f"another run is writing to {self.folder}: wait for it to end, "
                     "or choose another --index"
                 ) from None
+            self.locked_files = self.identify_files()
+            self.database.fence = self.raise_if_lost
+
+    def identify_files(self) -> list[tuple[int, int]]:
+        """Return device and inode of the lock file and of the database; none for a missing one."""
+        found = []
+        for path in (self.folder / LOCK_FILE_NAME, self.database.path):
+            with suppress(OSError):
+                status = path.stat() if path else None
+                found += [(status.st_dev, status.st_ino)] if status else []
+        return found
+
+    def raise_if_lost(self) -> None:
+        """Raise ServiceError if the files are other ones than were locked, or have no names."""
+        if self.identify_files() != self.locked_files:
+            raise ServiceError(
+                f"the index in {self.folder} was deleted, moved or made anew during this run, or "
+                "its lock was: run again"
+            )
 
     def join(self, _: str, /) -> None:
         """Do nothing: no other machine can write to the folder."""

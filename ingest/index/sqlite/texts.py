@@ -40,10 +40,21 @@ def create_texts(db: sqlite3.Connection) -> None:
 
 def find_ids_by_text(db: sqlite3.Connection, hashes: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield each known text hash with the id of a chunk."""
+    query = "SELECT hash, min(id) FROM texts WHERE hash IN ({}) GROUP BY hash"
+    return select_texts(db, query, hashes)
+
+
+def find_hashes(db: sqlite3.Connection, ids: Collection[str]) -> Iterator[tuple[str, str]]:
+    """Yield each chunk id whose text hash is known, with that."""
+    return select_texts(db, "SELECT id, hash FROM texts WHERE id IN ({})", ids)
+
+
+def select_texts(
+    db: sqlite3.Connection, query: str, values: Collection[str]
+) -> Iterator[tuple[str, str]]:
+    """Run a query over a list of values of any length; yields nothing if there is no table."""
     if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'texts'").fetchone():
         return
-    rest = iter(hashes)
+    rest = iter(values)
     while some := tuple(islice(rest, MAX_SQL_VARIABLES)):
-        marks = ", ".join("?" * len(some))
-        query = f"SELECT hash, min(id) FROM texts WHERE hash IN ({marks}) GROUP BY hash"
-        yield from db.execute(query, some)
+        yield from db.execute(query.format(", ".join("?" * len(some))), some)

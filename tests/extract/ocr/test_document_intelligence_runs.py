@@ -277,6 +277,15 @@ def test_a_page_on_which_the_service_fails_for_ever_costs_itself(
     assert azure.ocr.billed["Not read."] == 1
 
 
+def test_an_outage_costs_one_white_page(azure: Azure, folder: Path) -> None:
+    """Pages are accepted, and charged, and no text comes: one probe is enough for all of them."""
+    write(folder / "a.pdf", *pages(8))
+    azure.faults.add(faults.broken(500), "ocr", "GET", "analyzeResults")
+    with pytest.raises(ServiceError):
+        run(folder, client(azure, INGEST_RETRY_SECONDS="20"))
+    assert azure.ocr.billed.total() == 8 + 1
+
+
 def test_an_operation_that_fails_is_begun_again(azure: Azure, folder: Path) -> None:
     """The service failed on a page, once: the page is read. Three times: it is missing."""
     write(folder / "a.pdf", "Once.", "Always.")

@@ -6,6 +6,7 @@ import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -186,6 +187,24 @@ def test_two_runs_do_not_write_at_once(tmp_path: Path) -> None:
     first.close()
     second.hold()
     second.close()
+
+
+@pytest.mark.parametrize("gone", ["lock", "index.db", "."])
+def test_an_index_whose_files_went_is_not_written_to(tmp_path: Path, gone: str) -> None:
+    """Somebody deleted the index, or a lock file that looked left over, while my run wrote."""
+    mine = opened(tmp_path / "i")
+    mine.hold()
+    mine.upload([A])
+    (tmp_path / "i" / gone).rename(tmp_path / "elsewhere")
+    with pytest.raises(ServiceError, match="was deleted, moved or made anew during this run"):
+        mine.save(RECORD)
+    other = opened(tmp_path / "i")  # makes the files again
+    with suppress(BusyError):  # only the lock file tells it of my run
+        other.hold()
+    with pytest.raises(ServiceError, match="was deleted, moved or made anew during this run"):
+        mine.delete([A.chunk.id])
+    mine.close()
+    other.close()
 
 
 def test_an_index_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:

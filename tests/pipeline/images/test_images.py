@@ -16,7 +16,7 @@ from ingest.commands.check.check import check_index
 from ingest.commands.check.finding import CheckFinding
 from ingest.commands.check.repair import repair_index
 from ingest.commands.check.scope import CheckContext
-from ingest.commands.doctor.figures import check_images
+from ingest.commands.doctor.figures import check_images, check_writable
 from ingest.commands.doctor.finding import DoctorContext
 from ingest.config.connections import create_connections
 from ingest.config.images import open_images
@@ -126,6 +126,14 @@ def test_a_place_that_cannot_be_used_is_refused(
     with pytest.raises(ConfigError, match=said):  # noqa: SIM117
         with images(client(azure, tmp_path, **{"INGEST_FIGURES_TO": "figures"} | more)):
             pass
+
+
+def test_a_folder_in_which_no_file_can_be_made_is_named(tmp_path: Path) -> None:
+    """I learn it from `doctor`, not from the run that describes the figures."""
+    check_writable(tmp_path / "new/folder")
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match=r"INGEST_FIGURES_TO: no file can be made in .*file"):
+        check_writable(tmp_path / "file/figures")
 
 
 def run(folder: Path, services: Services) -> list[RunEvent]:
