@@ -117,8 +117,18 @@ def load_settings(options: argparse.Namespace) -> Any:
 
     settings = build_settings(load_environment(options), vars(options))
     logs.configure_logging(verbosity(options), settings.log)  # again: `.env` may set INGEST_LOG
+    if options.command != "doctor":  # which reports them itself
+        warn_about_settings(options)
     # Only `run` is distributed; the other commands always work in this process.
     return settings if options.command == "run" else replace(settings, engine="")
+
+
+def warn_about_settings(options: argparse.Namespace) -> None:
+    """Log the misspelt and contradictory settings: they are ignored, and another index is used."""
+    from ingest.commands.doctor.env_names import find_problems
+
+    for problem in find_problems(os.environ, vars(options), {}):
+        logs.PACKAGE_LOGGER.warning("%s", problem)
 
 
 @contextmanager

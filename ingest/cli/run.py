@@ -20,14 +20,13 @@ from typing import Any
 from ingest.azure.token_hosts import MONITOR_SCOPE
 from ingest.cli import exit_message, load_settings, log_mapped_code, logs, output, watchdog
 from ingest.cli.exit_message import CommandExit
-from ingest.commands.doctor.env_names import find_contradictions, find_misspellings
 from ingest.config import factory
 from ingest.config.connections import Connections, connections_of_run, create_connections
 from ingest.config.embedding import embedder_locations, is_model_local, journal_folder
 from ingest.config.factory import find_capacity, open_services
 from ingest.config.index import index_name
 from ingest.config.roots import resolve_roots
-from ingest.config.settings import Settings, environment_settings
+from ingest.config.settings import Settings
 from ingest.config.sources import open_event_queue, open_roots
 from ingest.distributed import use_engine
 from ingest.errors import ConfigError, IngestError, RootError, ServiceError, StoppedError
@@ -287,17 +286,10 @@ def named_roots(options: argparse.Namespace, settings: Settings) -> list[str]:
 
 
 def start_run(options: argparse.Namespace, settings: Settings) -> Run:
-    """Create a run from the command line and the settings.
-
-    Logs a warning for each misspelt setting: the run ignores it, and may use another index.
-    """
+    """Create a run from the command line and the settings."""
     take_over = vars(options).get("take_over", False)  # of commands that convert an index
     run = factory.create_run(settings, retry_failed=options.retry_failed, take_over=take_over)
     logs.set_run(run.id)
-    named = {f.metadata["env"]: vars(options).get(f.name) for f in environment_settings()}
-    given = {name: value for name, value in named.items() if value}
-    for warning in (*find_misspellings(os.environ), *find_contradictions({**os.environ, **given})):
-        log.warning("%s", warning)
     return run
 
 

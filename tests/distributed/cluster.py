@@ -15,7 +15,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import distributed
 import psutil
 
 from ingest.distributed import session
@@ -75,6 +74,8 @@ class Cluster:
 
     def client(self) -> Any:
         """Return a client of the cluster."""
+        import distributed
+
         return distributed.Client(self.address, timeout=PATIENCE, set_as_default=False)
 
     def holding_actors(self) -> list[int]:

@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from ingest.distributed.dask import connect_cluster as reached
 from ingest.distributed.driver import ClusterEngine
 from ingest.errors import RoleError
 from ingest.models import SourceResult, Summary
@@ -56,7 +55,9 @@ def engines(
 
 
 def on_dask(address: str, run: str) -> AbstractContextManager[ClusterEngine]:
-    return reached(address, run)
+    from ingest.distributed.dask import connect_cluster
+
+    return connect_cluster(address, run)
 
 
 @pytest.fixture

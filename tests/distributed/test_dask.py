@@ -1,4 +1,4 @@
-"""Workarounds for Dask."""
+"""Workarounds for Dask, which is imported by the tests: it takes half a second."""
 
 from __future__ import annotations
 
@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
-import distributed
 import pytest
 
-from ingest.distributed.dask import PROFILER_CALLBACKS, Delivery, coordinator_link
 from ingest.distributed.messages import GroupResult, WorkerStatus
 from ingest.errors import RoleError, ServiceError
 from ingest.models import RunProgress
@@ -53,10 +51,12 @@ class Call:
 
 def deliver(call: Call) -> Future[GroupResult]:
     """Fetch what comes of a call, in a time that takes none."""
+    from ingest.distributed.dask import Delivery
+
     seconds = itertools.count(step=10.0)
     result: Future[GroupResult] = Future()
     delivery = Delivery(result, "tcp://scheduler", lambda: next(seconds), lambda _: None)
-    delivery.fetch(cast("distributed.Future[GroupResult]", call))
+    delivery.fetch(cast("Any", call))
     return result
 
 
@@ -84,9 +84,15 @@ def test_an_error_of_a_group_is_passed_on_and_a_lost_scheduler_is_named() -> Non
 
 def profiled(dask_worker: Any) -> bool:
     """Return whether a worker is profiled."""
+    from ingest.distributed.dask import PROFILER_CALLBACKS
+
     return any(dask_worker.periodic_callbacks[name].is_running() for name in PROFILER_CALLBACKS)
 
 
 def beginning() -> None:
     """First call of a group."""
+    import distributed
+
+    from ingest.distributed.dask import coordinator_link
+
     coordinator_link("a run", distributed.get_client())

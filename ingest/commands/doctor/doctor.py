@@ -14,11 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.azure.credential import credential_name
 from ingest.azure.token_cache import TokenCache
-from ingest.commands.doctor.env_names import (
-    describe_overrides,
-    find_contradictions,
-    find_misspellings,
-)
+from ingest.commands.doctor.env_names import describe_overrides, find_problems
 from ingest.commands.doctor.figures import check_figures, check_images
 from ingest.commands.doctor.finding import (
     PROBE_RETRY_SECONDS,
@@ -56,15 +52,7 @@ def diagnose(
 
     `file` is the content of .env; `arguments` are the roots.
     """
-    given = {
-        item.metadata["env"]: flags[item.name]
-        for item in environment_settings()
-        if flags.get(item.name)
-    }
-    problems = [
-        *find_misspellings({**file, **environment}),
-        *find_contradictions({**environment, **given}),
-    ]
+    problems = find_problems(environment, flags, file)
     for problem in problems:
         yield DoctorFinding("settings", Verdict.WRONG, problem)
     try:

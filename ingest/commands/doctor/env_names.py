@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from ingest.azure.clouds import CLOUDS, PUBLIC, cloud_of, find_cloud, parse_cloud
@@ -38,6 +39,21 @@ ENDPOINT_PATHS = {
     "AZURE_SEARCH_ENDPOINT": ("", "/"),
     "INGEST_OCR": ("", "/", "local"),
 }
+
+
+def find_problems(
+    environment: Mapping[str, str], flags: Mapping[str, Any], file: Mapping[str, str]
+) -> list[str]:
+    """Find misspelt and contradictory settings of the environment, of `file` (.env) and flags."""
+    given = {
+        item.metadata["env"]: flags[item.name]
+        for item in environment_settings()
+        if flags.get(item.name)
+    }
+    return [
+        *find_misspellings({**file, **environment}),
+        *find_contradictions({**environment, **given}),
+    ]
 
 
 def find_misspellings(environment: Mapping[str, str]) -> Iterator[str]:

@@ -6,9 +6,9 @@ import io
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, Page
 
 from ingest.commands.inspect.child import InspectImage, InspectText, inspect
 from ingest.commands.inspect.view import (
@@ -27,6 +27,9 @@ from ingest.pipeline.reader.prepare import Task
 from tests.browser import Judges, opened
 from tests.commands.report.reports import record, report
 from tests.conftest import ROOT
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
 

@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, Page
 
 from ingest.commands.report.page import render_report as rendered
 from ingest.models import Outcome
 from tests.browser import Judges, opened
 from tests.commands.report.reports import damaged, library, record, report, run, stored, written
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, Page
 
 pytestmark = pytest.mark.browser
 
