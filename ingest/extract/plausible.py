@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from ingest.extract.language import language_probability
 from ingest.extract.non_ascii import non_ascii
@@ -202,11 +203,9 @@ def decipher(text: str) -> str:
         return ""
     best, probability = "", KNOWN_LANGUAGE
     for read in iter_readings(text):
-        if (
-            has_usual_letters(read[:SAMPLE_CHARS])
-            and (found := language_probability(read[:SAMPLE_CHARS])) > probability
-        ):
-            best, probability = read, found
+        sample = read(text[:SAMPLE_CHARS])
+        if has_usual_letters(sample) and (found := language_probability(sample)) > probability:
+            best, probability = read(text), found
     return best
 
 
@@ -218,21 +217,20 @@ def has_usual_letters(text: str) -> bool:
     return letters >= MIN_LETTERS and common >= MIN_COMMON_LETTERS * letters
 
 
-def iter_readings(text: str) -> Iterator[str]:
-    """Yield a text with all letters shifted, and in other code pages."""
+def iter_readings(text: str) -> Iterator[Callable[[str], str]]:
+    """Yield functions that read a text with all letters shifted, and in other code pages."""
     # The most frequent character of a page is the space, or else "e".
     for code in {ord(char) for char, _ in Counter(text).most_common(3) if not char.isspace()}:
         for shift in {ord(" ") - code, ord("e") - code}:
             if 0 < abs(shift) <= MAX_SHIFT:
-                yield shift_codes(text, shift)
+                yield partial(shift_codes, shift=shift)
     if CONTROL_CODES.search(text):
-        yield shift_codes(text, GLYPH_SHIFT)
+        yield partial(shift_codes, shift=GLYPH_SHIFT)
     for shift in range(1, 26):
-        yield rotate_letters(text, shift)
+        yield partial(rotate_letters, shift=shift)
     if not text.isascii():
-        raw = text.encode("cp1252", "replace")
         for code_page in CODE_PAGES:
-            yield raw.decode(code_page, "replace")
+            yield partial(read_in_code_page, code_page=code_page)
 
 
 def shift_codes(text: str, shift: int) -> str:
@@ -243,6 +241,11 @@ def shift_codes(text: str, shift: int) -> str:
         if char not in "\r\n\ufffe" and ord(char) + shift >= ord(" ")
     }
     return text.translate(codes)
+
+
+def read_in_code_page(text: str, code_page: str) -> str:
+    """Return a text with each byte of it read in another code page."""
+    return text.encode("cp1252", "replace").decode(code_page, "replace")
 
 
 def rotate_letters(text: str, shift: int) -> str:
