@@ -11,8 +11,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
 
+from ingest.extract.ascii_parts import non_ascii, only_ascii
 from ingest.extract.language import language_probability
-from ingest.extract.non_ascii import non_ascii
 
 NOT_LETTERS = bytes(b for b in range(256) if not (b < 128 and chr(b).isalpha()))  # noqa: PLR2004 - ASCII
 VOWELS = b"aeiouAEIOU"
@@ -80,7 +80,7 @@ NOT_SYMBOLS = bytes(
 )
 MAX_SYMBOLS, MAX_SYMBOL_KINDS = 0.05, 8
 # The low bytes of Cyrillic letters are figures, these, and capitals.
-LOW_BYTES = "<=>?@:;"
+LOW_BYTES = b"<=>?@:;"
 MAX_LOW_BYTES, MIN_LOWER = 0.06, 0.15  # share of characters, and of letters
 
 CODE_PAGES = "cp1251", "cp1253"  # Cyrillic, Greek
@@ -120,7 +120,8 @@ def is_implausible(text: str) -> bool:
 
 def has_low_bytes(text: str) -> bool:
     """Return whether a page is in figures, capitals and signs, as Cyrillic without high bytes."""
-    if sum(map(text.count, LOW_BYTES)) <= MAX_LOW_BYTES * len(text):
+    plain = only_ascii(text)
+    if len(plain) - len(plain.translate(None, LOW_BYTES)) <= MAX_LOW_BYTES * len(text):
         return False
     return sum(map(str.islower, text)) < MIN_LOWER * sum(map(str.isalpha, text))
 
@@ -170,7 +171,7 @@ def has_unusual_vowels(text: str) -> bool:
 
 def count_vowels(text: str) -> tuple[int, int]:
     """Count the ASCII letters of a text, and the vowels among them."""
-    letters = text.encode("ascii", "ignore").translate(None, NOT_LETTERS)
+    letters = only_ascii(text).translate(None, NOT_LETTERS)
     return len(letters), len(letters) - len(letters.translate(None, VOWELS))
 
 
