@@ -69,6 +69,7 @@ FOREIGN_NEIGHBOUR = re.compile(
     f"|(?<!\\S)[{STRAY}\xd7\xf7]{{2,}}(?!\\S)"  # figures of Persian, as "\xf8\xf7"
     "|[\u0620-\u06d3](?=[\u0370-\u05ea\u0900-\u0fff])|[\u0900-\u0dff](?=[\u0e00-\u0fff])"
 )
+MAY_BE_FOREIGN = re.compile(f"[{STRAY}\xd7\xf7\u0620-\u06d3\u0900-\u0dff]")
 OTHER_LETTER = re.compile(f"[{OTHER_LETTERS}]")
 UNSPACED_LETTER = re.compile("[\u0e00-\u0edf\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 MEAN_WORD_LETTERS = 4  # of scripts without spaces between words
@@ -143,6 +144,8 @@ def foreign_share(text: str) -> float:
     Programs that rewrite PDFs lose the high byte of letters, which become accented Latin ones or
     symbols, and glyphs that are mapped to nothing are U+FFFD.
     """
+    if not MAY_BE_FOREIGN.search(non_ascii(text)):
+        return 0.0
     found = len(FOREIGN_NEIGHBOUR.findall(text))
     if found < MIN_FOREIGN:
         return 0.0
