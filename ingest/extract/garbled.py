@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from ingest.extract.non_ascii import non_ascii
+from ingest.extract.ascii_parts import non_ascii, only_ascii
 
 UNDECODED = re.compile("[\ufffd\ue000-\uf8ff\U000f0000-\U0010ffff]")
 CONTROL_CODES = bytes({*range(0x20)} - {0x02, *range(0x09, 0x0E)})  # but white space
@@ -23,12 +23,12 @@ def garbled_share(text: str) -> float:
     """Return the share of meaningless characters, from 0 (clean) to 1 (garbage)."""
     if not text:
         return 0.0
-    encoded = text.encode("ascii", "ignore")
-    bad = len(encoded) - len(encoded.translate(None, CONTROL_CODES))
+    plain = only_ascii(text)
+    bad = len(plain) - len(plain.translate(None, CONTROL_CODES))
     bad += len(UNDECODED.findall(non_ascii(text)))
-    if text.count("/") > len(text) // 10:
+    if plain.count(b"/") > len(text) // 10:
         bad += count_matched_chars(GLYPH_NAMES, text)
-    if len(text) > MAX_MEAN_WORD_CHARS * (text.count(" ") + text.count("\n") + 1):
+    if len(text) > MAX_MEAN_WORD_CHARS * (plain.count(b" ") + plain.count(b"\n") + 1):
         bad += count_matched_chars(OVERLONG_WORDS, text)
     return min(1.0, bad / len(text))
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
+from ingest.extract.ascii_parts import non_ascii, only_ascii
 from ingest.extract.language import language_probability
-from ingest.extract.non_ascii import non_ascii
 
 NOT_LETTERS = bytes(b for b in range(256) if not (b < 128 and chr(b).isalpha()))  # noqa: PLR2004 - ASCII
 VOWELS = b"aeiouAEIOU"
@@ -68,6 +69,7 @@ FOREIGN_NEIGHBOUR = re.compile(
     f"|(?<!\\S)[{STRAY}\xd7\xf7]{{2,}}(?!\\S)"  # figures of Persian, as "\xf8\xf7"
     "|[\u0620-\u06d3](?=[\u0370-\u05ea\u0900-\u0fff])|[\u0900-\u0dff](?=[\u0e00-\u0fff])"
 )
+MAY_BE_FOREIGN = re.compile(f"[{STRAY}\xd7\xf7\u0620-\u06d3\u0900-\u0dff]")
 OTHER_LETTER = re.compile(f"[{OTHER_LETTERS}]")
 UNSPACED_LETTER = re.compile("[\u0e00-\u0edf\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff]")
 MEAN_WORD_LETTERS = 4  # of scripts without spaces between words
@@ -79,7 +81,7 @@ NOT_SYMBOLS = bytes(
 )
 MAX_SYMBOLS, MAX_SYMBOL_KINDS = 0.05, 8
 # The low bytes of Cyrillic letters are figures, these, and capitals.
-LOW_BYTES = "<=>?@:;"
+LOW_BYTES = b"<=>?@:;"
 MAX_LOW_BYTES, MIN_LOWER = 0.06, 0.15  # share of characters, and of letters
 
 CODE_PAGES = "cp1251", "cp1253"  # Cyrillic, Greek
@@ -119,7 +121,8 @@ def is_implausible(text: str) -> bool:
 
 def has_low_bytes(text: str) -> bool:
     """Return whether a page is in figures, capitals and signs, as Cyrillic without high bytes."""
-    if sum(map(text.count, LOW_BYTES)) <= MAX_LOW_BYTES * len(text):
+    plain = only_ascii(text)
+    if len(plain) - len(plain.translate(None, LOW_BYTES)) <= MAX_LOW_BYTES * len(text):
         return False
     return sum(map(str.islower, text)) < MIN_LOWER * sum(map(str.isalpha, text))
 
@@ -141,6 +144,8 @@ def foreign_share(text: str) -> float:
     Programs that rewrite PDFs lose the high byte of letters, which become accented Latin ones or
     symbols, and glyphs that are mapped to nothing are U+FFFD.
     """
+    if not MAY_BE_FOREIGN.search(non_ascii(text)):
+        return 0.0
     found = len(FOREIGN_NEIGHBOUR.findall(text))
     if found < MIN_FOREIGN:
         return 0.0
@@ -169,7 +174,7 @@ def has_unusual_vowels(text: str) -> bool:
 
 def count_vowels(text: str) -> tuple[int, int]:
     """Count the ASCII letters of a text, and the vowels among them."""
-    letters = text.encode("ascii", "ignore").translate(None, NOT_LETTERS)
+    letters = only_ascii(text).translate(None, NOT_LETTERS)
     return len(letters), len(letters) - len(letters.translate(None, VOWELS))
 
 
@@ -202,11 +207,9 @@ def decipher(text: str) -> str:
         return ""
     best, probability = "", KNOWN_LANGUAGE
     for read in iter_readings(text):
-        if (
-            has_usual_letters(read[:SAMPLE_CHARS])
-            and (found := language_probability(read[:SAMPLE_CHARS])) > probability
-        ):
-            best, probability = read, found
+        sample = read(text[:SAMPLE_CHARS])
+        if has_usual_letters(sample) and (found := language_probability(sample)) > probability:
+            best, probability = read(text), found
     return best
 
 
@@ -218,21 +221,20 @@ def has_usual_letters(text: str) -> bool:
     return letters >= MIN_LETTERS and common >= MIN_COMMON_LETTERS * letters
 
 
-def iter_readings(text: str) -> Iterator[str]:
-    """Yield a text with all letters shifted, and in other code pages."""
+def iter_readings(text: str) -> Iterator[Callable[[str], str]]:
+    """Yield functions that read a text with all letters shifted, and in other code pages."""
     # The most frequent character of a page is the space, or else "e".
     for code in {ord(char) for char, _ in Counter(text).most_common(3) if not char.isspace()}:
         for shift in {ord(" ") - code, ord("e") - code}:
             if 0 < abs(shift) <= MAX_SHIFT:
-                yield shift_codes(text, shift)
+                yield partial(shift_codes, shift=shift)
     if CONTROL_CODES.search(text):
-        yield shift_codes(text, GLYPH_SHIFT)
+        yield partial(shift_codes, shift=GLYPH_SHIFT)
     for shift in range(1, 26):
-        yield rotate_letters(text, shift)
+        yield partial(rotate_letters, shift=shift)
     if not text.isascii():
-        raw = text.encode("cp1252", "replace")
         for code_page in CODE_PAGES:
-            yield raw.decode(code_page, "replace")
+            yield partial(read_in_code_page, code_page=code_page)
 
 
 def shift_codes(text: str, shift: int) -> str:
@@ -243,6 +245,11 @@ def shift_codes(text: str, shift: int) -> str:
         if char not in "\r\n\ufffe" and ord(char) + shift >= ord(" ")
     }
     return text.translate(codes)
+
+
+def read_in_code_page(text: str, code_page: str) -> str:
+    """Return a text with each byte of it read in another code page."""
+    return text.encode("cp1252", "replace").decode(code_page, "replace")
 
 
 def rotate_letters(text: str, shift: int) -> str:

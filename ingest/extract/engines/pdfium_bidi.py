@@ -10,6 +10,7 @@ from functools import partial
 from itertools import pairwise, repeat
 from typing import NamedTuple
 
+from ingest.extract.ascii_parts import non_ascii
 from ingest.extract.bidi import (
     MIRRORED,
     RIGHT_TO_LEFT,
@@ -44,7 +45,6 @@ from ingest.extract.engines.pdfium_syllables import (
 )
 from ingest.extract.engines.placeholders import NOTHING
 from ingest.extract.indic import LEFT_VOWELS, MIXED_BYTES, order_vowels, restore_letters
-from ingest.extract.non_ascii import non_ascii
 from ingest.extract.thai import correct_am, correct_unmapped
 from ingest.extract.word_order import are_words_forwards
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 from array import array
 from collections.abc import Callable, Iterator, Sequence
+from itertools import compress, islice
 from typing import NamedTuple
 
 from pypdfium2 import raw
@@ -25,9 +26,8 @@ from ingest.extract.engines.pdfium_objects import (
     transform_box,
 )
 from ingest.extract.engines.pdfium_raw import (
+    BOX_FIELDS,
     BatchCall,
-    draw_mode_of,
-    fill_of,
     has_transparency,
     pointer_to,
 )
@@ -42,6 +42,7 @@ MIN_BOX_POINTS = 4.0  # sides of a filled path; a smaller one is a rule
 MAX_BOXES = 500  # filled paths of a page that are compared with its text
 
 read_fills = BatchCall(raw.FPDFPageObj_GetFillColor, "I", blank=BLACK)
+read_draw_modes = BatchCall(raw.FPDFPath_GetDrawMode, "i", pointers=2, blank=(0, 0, 0, 0))
 
 
 class FilledBox(NamedTuple):
@@ -58,22 +59,17 @@ def find_filled_boxes(objects: PageObjects, first_text: int) -> Iterator[FilledB
 
     `first_text` is the order of the first text among all objects of the page.
     """
-    fill, stroke = ctypes.c_int(), ctypes.c_int()
-    modes = ctypes.addressof(fill), ctypes.addressof(stroke)
-    found = (ctypes.c_uint * 4)()
-    parts = range(ctypes.addressof(found), ctypes.addressof(found) + COLOUR_BYTES, 4)
-    left = MAX_BOXES
-    for item, order, box in iter_objects(objects, PATH):
-        if not left or not draw_mode_of(item, *modes) or not fill.value:
-            continue
-        found[:] = [*BLACK]  # where it has no plain colour
-        fill_of(item, *parts)
-        red, green, blue, opacity = found
-        if (red, green, blue) != PAPER[:3] or order > first_text:
-            left -= 1
-            yield FilledBox(
-                order, box, (red, green, blue, opacity), opaque=not has_transparency(item)
-            )
+    paths = list(iter_objects(objects, PATH))
+    modes = read_draw_modes([pointer_to(item) for item, _, _ in paths])
+    filled = list(compress(paths, modes[::BOX_FIELDS]))
+    seen = (
+        FilledBox(order, box, colour, opaque=not has_transparency(item))
+        for (item, order, box), colour in zip(
+            filled, read_colours([item for item, _, _ in filled]), strict=True
+        )
+        if colour[:3] != PAPER[:3] or order > first_text
+    )
+    yield from islice(seen, MAX_BOXES)
 
 
 def find_pictures(objects: PageObjects) -> Iterator[FilledBox]:

@@ -161,6 +161,8 @@ def draws_anything(page: PageHandle, texts: Sequence[Item]) -> bool:
 def draws_letters(page: PageHandle) -> bool:
     """Return whether the texts of a page leave more than a few pixels on it."""
     objects = list_objects(page)
+    if not any(one.texts or FORM in one.kinds for one in objects.lists):
+        return False
     drawings = (
         one.items[place]
         for one in objects.lists

@@ -10,6 +10,7 @@ import ctypes
 import re
 from itertools import repeat
 
+from ingest.extract.ascii_parts import non_ascii
 from ingest.extract.engines.pdfium_accents import ACCENT, compose_accents
 from ingest.extract.engines.pdfium_footnotes import (
     NUMBER_AFTER_WORD,
@@ -33,7 +34,6 @@ from ingest.extract.engines.pdfium_raw import (
 )
 from ingest.extract.engines.pdfium_spaces import correct_spaces
 from ingest.extract.engines.placeholders import NOTHING, Placeholders
-from ingest.extract.non_ascii import non_ascii
 
 # Next to a letter: a glyph by itself is a sign, or music.
 UNDECODED_LETTER = re.compile(

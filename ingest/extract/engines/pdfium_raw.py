@@ -52,7 +52,7 @@ def bind_undeclared(function: Any, result: Any) -> Any:
 
 
 class BatchCall:
-    """A PDFium function that writes four numbers about an object, called for many objects.
+    """A PDFium function that writes up to four numbers about an object, called for many objects.
 
     Its types are not declared; see bind_undeclared(). All calls write to the same memory, so only
     one thread may use it, as is true of PDFium.
@@ -71,7 +71,7 @@ class BatchCall:
         Args:
             function: One of pypdfium2.raw.
             code: Type of the numbers, as array() names it.
-            pointers: How many of the function's arguments point to the numbers: four or one.
+            pointers: How many of the function's arguments point to the numbers: one points to all.
             blank: The numbers of an object that the function has none for; None if it has to.
         """
         self.call = bind_undeclared(function, INT)
@@ -86,7 +86,7 @@ class BatchCall:
         ]
 
     def __call__(self, objects: Sequence[Any], text: TextHandle = 0) -> array[Any]:
-        """Return the numbers of all objects: pointers, or indexes in a text.
+        """Return four numbers for each of some objects: pointers, or indexes in a text.
 
         Raises ValueError if an object has none.
         """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from ingest.extract.ascii_parts import non_ascii
 from ingest.extract.engines.pdfium_raw import (
     BOX_FIELDS,
     TextHandle,
@@ -12,7 +13,6 @@ from ingest.extract.engines.pdfium_raw import (
     list_char_edges,
 )
 from ingest.extract.engines.placeholders import NOTHING, Placeholders
-from ingest.extract.non_ascii import non_ascii
 
 # Where a space is missing if there is a gap. Most pages have none of them, and a search for one
 # character takes hardly any time.

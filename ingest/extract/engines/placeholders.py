@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from ingest.extract.non_ascii import non_ascii
+from ingest.extract.ascii_parts import non_ascii
 
 NOTHING = "\u2060"  # word joiner: cleaning drops it
 FIRST, LAST = 0xD800, 0xDFFF  # lone surrogates, which no decoded text has

@@ -13,7 +13,6 @@ from ingest.extract.engines.pdfium_raw import (
     PageHandle,
     TextHandle,
     count_items,
-    count_rects,
     rotation_of,
 )
 from ingest.extract.layout.continued import ArrangedPage
@@ -63,13 +62,20 @@ def arrange_page(  # noqa: PLR0913 - what is known of a page and its document
         if rotation_of(page)
         else arrange_by_lines(handle, text, lines or measure_some_lines(handle, starts), starts)
     )
-    is_plain = plain is not None and has_unbroken_lines(page, handle, count + text.count("\ufffe"))
-    gapped = None
+    # Whether each of its lines is drawn in one piece, apart from a rule or two.
+    drawn_lines = count + text.count("\ufffe")
+    is_plain = plain is not None and drawn_lines / 2 < count_items(page) <= drawn_lines + MAX_RULES
+    runs = None
+    if not is_plain:
+        from ingest.extract.layout.geometry import read_text_boxes
+
+        runs = read_text_boxes(handle)
+        is_plain = plain is not None and len(runs) <= drawn_lines + 1
     if is_distilled and is_plain and count_items(page) > count + MAX_RULES:
         from ingest.extract.layout.gaps import find_gapped_runs
 
-        gapped = find_gapped_runs(handle, text)
-        is_plain = gapped is None
+        runs = find_gapped_runs(handle, text)
+        is_plain = runs is None
     if structure and (structure.wants_headings or not is_plain):
         tagged = structure.arrange(page, handle, text)
         if tagged:
@@ -78,11 +84,4 @@ def arrange_page(  # noqa: PLR0913 - what is known of a page and its document
         return ArrangedPage(plain)
     from ingest.extract.layout.words import arrange_by_words
 
-    return arrange_by_words(page, handle, text, plain, gapped)
-
-
-def has_unbroken_lines(page: PageHandle, handle: TextHandle, lines: int) -> bool:
-    """Return whether a page draws each of its lines in one piece, apart from a rule or two."""
-    if lines / 2 < count_items(page) <= lines + MAX_RULES:
-        return True
-    return bool(count_rects(handle, 0, -1) <= lines + 1)
+    return arrange_by_words(page, handle, text, plain, runs)

@@ -110,10 +110,13 @@ def find_end_above(run: Sequence[TextSegment], box: Sequence[TextSegment]) -> in
     """
     top = min(s.v0 for s in box)
     highest = next((n for n, s in enumerate(run) if s.v1 > top), len(run))
-    over = [n for n, s in enumerate(run[:highest], 1) if any(are_over(s, other) for other in box)]
-    if not over or highest == len(run):
+    if highest == len(run):
         return 0
-    return max(range(over[-1], highest + 1), key=lambda n: run[n].v0 - run[n - 1].v1)
+    counts = range(highest, 0, -1)
+    last = next((n for n in counts if any(are_over(run[n - 1], other) for other in box)), 0)
+    if not last:
+        return 0
+    return max(range(last, highest + 1), key=lambda n: run[n].v0 - run[n - 1].v1)
 
 
 def are_over(above: TextSegment, below: TextSegment) -> bool:

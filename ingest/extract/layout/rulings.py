@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -75,9 +75,11 @@ def clip_spanning_cells(bands: Sequence[Band], rulings: Rulings) -> list[Band]:
         crossed = rules[bisect_right(edges, left) : bisect_right(edges, right)]
         if not crossed:
             return segment
+        first = bisect_left(rulings.horizontal, (middle - near - 1,))
+        last = bisect_left(rulings.horizontal, (middle + near + 1,))
         levels = [
             level
-            for level, (start, end) in rulings.horizontal
+            for level, (start, end) in rulings.horizontal[first:last]
             if start < left and end > right and abs(level - middle) < near
         ]
         if not (levels and min(levels) < middle < max(levels)):
@@ -92,7 +94,7 @@ def clip_spanning_cells(bands: Sequence[Band], rulings: Rulings) -> list[Band]:
             if not top < middle < bottom
             and any(abs(end - level) <= SAME_EDGE_POINTS for level in levels)
         )
-        first = next(ends, None)
-        return segment if first is None else segment._replace(u1=first)
+        end = next(ends, None)
+        return segment if end is None else segment._replace(u1=end)
 
     return [[clip(segment) for segment in band] for band in bands]

@@ -114,6 +114,8 @@ def detect_table(
         columns = find_columns(bands[first:end], min_gap)
         if len(columns) <= 1:
             return None, start, after
+    if not framed and end - first < MIN_TABLE_ROWS:
+        return None, start, after
     flat = [band for row in rows for band in row]
     pieces = split_by_column(flat, columns)
     if not framed and (not are_table_columns(pieces, columns) or is_torn(bands, first, end)):

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from ingest.extract.ascii_parts import non_ascii
 from ingest.extract.engines.pdfium_raw import PageHandle, ReorderedText, TextHandle
 from ingest.extract.layout.continued import ArrangedPage
 from ingest.extract.layout.drawing_order import find_better_drawing_order, is_drawn_in_order
@@ -34,7 +35,6 @@ from ingest.extract.layout.segments import (
 )
 from ingest.extract.layout.whitespace import Band
 from ingest.extract.layout.word_boxes import WordBoxes, find_words
-from ingest.extract.non_ascii import non_ascii
 
 MAX_LONE_HOLES = 2  # of a page without a table
 
