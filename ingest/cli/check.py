@@ -163,7 +163,8 @@ def forget_and_report(scope: CheckContext, root: str, options: argparse.Namespac
     """Remove a root or one source, print what was removed, and return the context to check next."""
     # A custom root of a Python program may have any name.
     is_url = not Location.parse(root).is_local
-    known = is_url or any(True for _ in scope.index.records(root))
+    names = {entry.name for entry in scope.index.roots()}  # one without documents, too
+    known = is_url or root in names or any(True for _ in scope.index.records(root))
     name = root if known else Path(root).resolve().as_posix()
     place = None if known and not is_url else source_at(scope.index, root)
     totals = RunTotals()

@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -164,10 +165,19 @@ def on_root(root: Root, *_: object) -> Iterator[str]:
         raise RootError(f"{root.name}: no such container")
 
 
+@dataclass
+class Nothing:
+    """In place of the services of a run, and of its options."""
+
+    reader = SimpleNamespace(describes=False)
+    images: None = None
+    has_more_roots: bool = False
+
+
 def test_a_root_that_cannot_be_listed_is_noted() -> None:
     """A container is found missing when it is listed: the roots after it are done."""
     totals = RunTotals()
-    nothing = cast("Any", SimpleNamespace(reader=SimpleNamespace(describes=False), images=None))
+    nothing = cast("Any", Nothing())
     roots = cast("Any", [Root("bad"), Root("good")])
     found = list(run_on_roots(cast("Any", on_root), roots, nothing, nothing, totals))
     assert (found, totals.unlisted) == (["bad", "good"], ["bad: no such container"])
