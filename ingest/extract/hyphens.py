@@ -29,6 +29,9 @@ COMPOUND_HYPHEN, ASCII_COMPOUND_HYPHEN = (
 )
 COUNT = re.compile(r"(?<![.,\w])[^\W_]*\d\Z")
 NUMBER_PARTS = re.compile(r"[^\W_][-\u2010][^\W_]*\d\Z")  # of telephone numbers, ISBNs, codes
+# What may follow a count and a hyphen: more figures, unless they have a minus behind them, or a
+# compound, as in "10-Euro-Schein".
+REST_OF_NUMBER = re.compile(r"(?!\d+(?:[.,]\d+)*-(?!\S))(?:\d|[^\W\d_]+-)")
 UNSPACED_SCRIPT = re.compile("[\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u9fff]")
 SPACE = re.compile(r"\s")
 LETTERS_AND_FIGURES = re.compile(r"[^\W\d_]+\d+")
@@ -48,12 +51,31 @@ CODE = re.compile(
     r"(?:^|[(\[{\"'“‘])-|--|[@_\\=#$<>{}~^]|://|::|^\.?/|www\.|[^\W_]\.[^\W\d_]|\d[^\W\d_]*\Z"
 )
 
+# The rest of an e-mail address.
+ADDRESS_END = re.compile(r"[\w.-]{1,64}@")
+
 # After a hyphen they begin the rest of an ellipsis such as "pre- and post-war". Some are the end of
 # a word in other languages: they count in the languages named.
 CONJUNCTIONS: dict[str, str] = dict.fromkeys(
-    WORDS.findall("and or und oder bzw sowie och eller og sekä és vagy oraz lub eta resp"),
+    WORDS.findall(
+        "and or und oder bzw sowie och eller og sekä és vagy oraz lub eta resp y veya nebo или"
+    ),
     "",
-) | {"en": "nl af", "of": "nl af", "ja": "fi et", "tai": "fi", "i": "pl hr sr", "a": "cs sk"}
+) | {
+    "en": "nl af",
+    "of": "nl af",
+    "ja": "fi et",
+    "tai": "fi",
+    "i": "pl hr sr",
+    "a": "cs sk",
+    "e": "it pt es",
+    "o": "it es",
+    "et": "fr",
+    "ou": "fr pt",
+    "ve": "tr",
+    "și": "ro",
+    "и": "ru bg sr mk",
+}
 
 # They write compounds as one word, so a hyphen at a line end is hardly ever part of one.
 CLOSED_COMPOUND_LANGUAGES = frozenset(WORDS.findall("de nl af da no nb nn sv is fi et hu lb fy"))
@@ -193,11 +215,11 @@ def join_line_end(vocabulary: Vocabulary, match: re.Match[str]) -> str:
     text, (start, end) = match.string, match.span()
     hyphen = "\u2010" if match["hyphen"] == "\u2010" else "-"
     before, after = spaced_end(word_before(text, start)), text[end : end + 1]
-    if (
-        after.islower()
-        and text[start - 1 : start].isdecimal()
-        and COUNT.search(text, max(0, start - MAX_WORD_CHARS), start)
-    ):
+    is_count = (
+        text[start - 1 : start].isdecimal()
+        and COUNT.search(text, max(0, start - MAX_WORD_CHARS), start) is not None
+    )
+    if is_count and after.islower():
         return hyphen  # "5-year", "A4711-b"
     token = spaced_end(SPACE.split(text[max(0, start - MAX_WORD_CHARS) : start])[-1])
     if after.isalpha() and LETTERS_AND_FIGURES.fullmatch(token):
@@ -205,10 +227,10 @@ def join_line_end(vocabulary: Vocabulary, match: re.Match[str]) -> str:
     if (
         not before
         and after.isalnum()
-        and NUMBER_PARTS.search(token)
+        and (NUMBER_PARTS.search(token) or (is_count and REST_OF_NUMBER.match(text, end)))
         and (text.isascii() or not UNSPACED_SCRIPT.search(text))  # whose lines' lengths count
     ):
-        return hyphen  # "020-7946-0123", "AX-77-B5"
+        return hyphen  # "020-7946-0123", "AX-77-B5", "pp. 12-15"
     if not (before and after.isalnum()):
         # Not within a word: a minus, a range of numbers, a dash.
         is_alone = after.isalnum() and not text[start - 1 : start].strip()  # ends its line
@@ -218,7 +240,7 @@ def join_line_end(vocabulary: Vocabulary, match: re.Match[str]) -> str:
     following = word_after(text, end)
     if not after.islower():
         return "" if is_broken_capitals(before, following, vocabulary) else hyphen
-    if not token.isalpha() and CODE.search(token):
+    if (not token.isalpha() and CODE.search(token)) or ADDRESS_END.match(text, end):
         return hyphen
     rest = text[end + len(following) : end + len(following) + 1]
     if is_conjunction(before, following, rest, vocabulary):

@@ -15,13 +15,14 @@ from ingest.extract.ascii_parts import non_ascii, only_ascii
 from ingest.extract.language import language_probability
 
 NOT_LETTERS = bytes(b for b in range(256) if not (b < 128 and chr(b).isalpha()))  # noqa: PLR2004 - ASCII
+ACCENTED = bytes({*range(0xC0, 0x100)} - {*b"\xd7\xf7"})
 VOWELS = b"aeiouAEIOU"
 # Shares of vowels among a page's letters. In prose of languages in Latin script it is 0.3 to 0.45.
 USUAL_VOWELS = 0.33, 0.55
 RARE_VOWELS = 0.22
 MIN_LETTERS = 60  # of a page; with fewer, shares say nothing
 MIN_LETTER_SHARE = 0.5  # of a page's characters without spaces
-MAX_OTHER_LATIN = 0.4  # share of characters beyond ASCII, as in Cyrillic text taken for Latin
+MAX_OTHER_LATIN = 0.4  # share of letters beyond ASCII, as in Cyrillic text taken for Latin
 
 # Probabilities of the most likely language. That of prose is above 0.9, that of program listings
 # 0.1 to 0.5, that of garbage mostly below 0.3.
@@ -35,6 +36,30 @@ MAX_MIXED_WORDS = 0.15  # share of words with letters of two scripts
 MIN_MIXED_WORDS = 4
 MIN_OTHER_LETTERS = 0.015  # share of a page's characters, to look for such words
 LONG_WORD = re.compile(r"[^\W\d_]{3,}")
+# Words that prose has many of, in languages of Latin, Greek and Cyrillic script.
+COMMON_WORDS = frozenset(
+    word
+    for line in (
+        "the of and to in is that for it with as was on be by at this from are or not have an we",
+        "der die und den von zu das mit sich des auf für ist im dem nicht ein eine als auch es aus",
+        "le la les de des et un une du en est que pour dans qui sur par au pas plus ne avec ou il",
+        "el los las del se por con una para su al lo como más di che della per non sono da si",
+        "os do em um uma com não no na dos het een van dat op te zijn voor niet aan er",
+        "och att det som på är av den til og ikke med har ja ei että oli mutta joka ir un ka kad",
+        "na się nie że jest je pro az és hogy nem egy și în cu pe să ve bir bu için ile eta ez",
+        "yang dan untuk dengan ini dari và của là có cho trong không est ad cum quae ut sed agus",
+        "të dhe në ang ng sa ya wa kwa að yn kaj amb per ve nu vi jo tu me za su od sa",
+        "не на что по для из от та що до за да се не как при или это его",
+        "και το να του της με την για τα οι στο που των από τον θα στην είναι η ο",
+    )
+    for word in line.split()
+)
+MIN_COMMON_WORDS, MIN_SAMPLE_WORDS = 0.05, 50  # different ones, as a share of all words
+GLANCE_CHARS, MIN_GLANCED = 300, 3  # of the beginning of a page; saves time
+MIN_SMALL = 0.9  # of the letters of prose, which a list of names has less of
+DOUBTFUL_LANGUAGE = 0.45  # of prose without common words
+GREEK = re.compile("[\u0370-\u03ff]")  # which the language model takes all for Greek
+
 # Without the letters that look the same in Cyrillic: some fonts share them.
 LATIN = re.compile("[DFGLNQRUVWZbdfghklmnqrtuvwz\u00c0-\u024f]")
 # Scripts with spaces between words, whose words take no Latin letters. One Greek letter makes a
@@ -55,7 +80,7 @@ FOREIGN_BESIDE_INDIC = re.compile(
 )
 # Scripts next to whose letters the following characters mean a font with a wrong map.
 OTHER_LETTERS = (
-    "\u0400-\u052f\u0531-\u0587\u05d0-\u05ea\u0620-\u06d3\u0900-\u0edf\u1000-\u10ff\u1780-\u17ff"
+    "\u0400-\u052f\u0531-\u0587\u05d0-\u05ea\u0620-\u0669\u066e-\u06d3\u06f0-\u06f9\u0900-\u0edf\u1000-\u10ff\u1780-\u17ff"
     "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3"
 )
 LATIN_LETTERS = "A-Za-z\xc0-\u024f"  # a name in Latin letters may touch them
@@ -67,6 +92,7 @@ FOREIGN_NEIGHBOUR = re.compile(
     f"(?<=[{OTHER_LETTERS}])[{STRAY}](?![{LATIN_LETTERS}])"
     f"|(?<![{LATIN_LETTERS}])[{STRAY}](?=[{OTHER_LETTERS}])"
     f"|(?<!\\S)[{STRAY}\xd7\xf7]{{2,}}(?!\\S)"  # figures of Persian, as "\xf8\xf7"
+    "|(?<=[\u0620-\u06d3])[A-Z](?![A-Za-z])|(?<![A-Za-z])[A-Z](?=[\u0620-\u06d3])"
     "|[\u0620-\u06d3](?=[\u0370-\u05ea\u0900-\u0fff])|[\u0900-\u0dff](?=[\u0e00-\u0fff])"
 )
 MAY_BE_FOREIGN = re.compile(f"[{STRAY}\xd7\xf7\u0620-\u06d3\u0900-\u0dff]")
@@ -103,8 +129,8 @@ def is_implausible(text: str) -> bool:
         if len(symbols) > MAX_SYMBOLS * len(text) and len(set(symbols)) > MAX_SYMBOL_KINDS:
             return True
         if is_mostly_accented(text):
-            return decipher(text) != ""
-    if has_low_bytes(text):
+            return True
+    if has_low_bytes(text) or lacks_common_words(text):
         return True
     if not has_unusual_vowels(text):
         return False
@@ -125,6 +151,25 @@ def has_low_bytes(text: str) -> bool:
     if len(plain) - len(plain.translate(None, LOW_BYTES)) <= MAX_LOW_BYTES * len(text):
         return False
     return sum(map(str.islower, text)) < MIN_LOWER * sum(map(str.isalpha, text))
+
+
+def lacks_common_words(text: str) -> bool:
+    """Return whether a page looks like prose, in small letters, and is in no known language."""
+    if len(COMMON_WORDS.intersection(text[:GLANCE_CHARS].split())) >= MIN_GLANCED:
+        return False
+    sample = text[:SAMPLE_CHARS]
+    words = sample.lower().split()
+    common = COMMON_WORDS.intersection(words)
+    if len(words) < MIN_SAMPLE_WORDS or len(common) >= MIN_COMMON_WORDS * len(words):
+        return False
+    return (
+        is_prose(sample)
+        and sum(map(str.islower, sample)) >= MIN_SMALL * sum(map(str.isalpha, sample))
+        and (
+            language_probability(sample) < DOUBTFUL_LANGUAGE
+            or len(GREEK.findall(sample)) > len(sample) / 2
+        )
+    )
 
 
 def is_doubtful(text: str) -> bool:
@@ -156,11 +201,11 @@ def foreign_share(text: str) -> float:
 
 def is_mostly_accented(text: str) -> bool:
     """Return whether many letters are beyond ASCII, as of Cyrillic taken for Latin; fast."""
-    rest = non_ascii(text)
-    accented = len(rest.encode("latin-1", "ignore"))
-    return accented >= MIN_LETTERS and accented > MAX_OTHER_LATIN * (
-        len(text) - len(rest) + accented
-    )
+    latin = non_ascii(text).encode("latin-1", "ignore")
+    accented = len(latin) - len(latin.translate(None, ACCENTED))
+    if accented < MIN_LETTERS:
+        return False
+    return accented > MAX_OTHER_LATIN * (accented + count_vowels(text)[0])
 
 
 def has_unusual_vowels(text: str) -> bool:

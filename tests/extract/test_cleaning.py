@@ -28,7 +28,7 @@ from ingest.extract.cleaning import clean, unwrap_unspaced_lines
         pytest.param(
             "cafe\u0301-\nte\u0301ria", "cafétéria", id="a word over two lines with accents"
         ),
-        pytest.param("1990-\n1999", "1990-\n1999", id="a range of numbers"),
+        pytest.param("1990-\n1999", "1990-1999", id="a range of numbers"),
         pytest.param("co\xadop and hy\xad\nphen", "coop and hyphen", id="soft hyphens"),
         pytest.param("a\xa0b\u2009c", "a b c", id="spaces of other widths"),
         pytest.param("e\u0301", "é", id="a letter and its accent"),

@@ -106,6 +106,8 @@ LEASE = (
     "The owner shall keep the building in good repair and shall not let any part of it without the "
     "written consent of the lender, who may enter the rooms by day after giving notice of a week."
 )
+MUSICAL = str.maketrans("etaoinsrhldcumfpgwybvkxjqz", "sanidetourlmchgpyfkbwvjzqx")
+IN_GREEK = str.maketrans(string.ascii_lowercase, "αβχδεφγηιϕκλμνοπθρστυϖωξψζ")
 SCRAMBLED = str.maketrans(string.ascii_lowercase, "qjxkzvbwmgpyfcuhrldtsnaoie")
 
 
@@ -122,6 +124,9 @@ SCRAMBLED = str.maketrans(string.ascii_lowercase, "qjxkzvbwmgpyfcuhrldtsnaoie")
             id="Cyrillic as Latin",
         ),
         pytest.param(LETTER.lower().translate(SCRAMBLED), "", id="a scrambled alphabet"),
+        pytest.param(
+            LETTER.lower().translate(MUSICAL), "", id="an alphabet with as many vowels as words"
+        ),
         pytest.param("".join(c if n % 2 else chr(ord(c) + 0x3F0) for n, c in enumerate(LETTER)
                              if c.isalpha() or c == " "), "", id="two scripts in a word"),
     ],
@@ -160,6 +165,10 @@ def test_unusual_text_is_not_garbage(text: str) -> None:
         pytest.param(
             "شنبه ۸ تا ø÷ ۴÷ عصر ۸÷ دوشنبه ۸ تا ø÷ پنجشنبه ۹ تا ù÷ صبح" * 3, True, id="Persian"
         ),
+        pytest.param(LETTER.lower().translate(IN_GREEK), True, id="English in a symbol font"),
+        pytest.param("أبرG هذا العقد في يوG الأحد بين شركة النوN لتأجير", True, id="Arabic"),
+        pytest.param("رقم ۴ö۴ تاریخ ۴ö۵ تلفن ø۵۶ نامه در روز شنبه است", True, id="figures"),
+        pytest.param("îÖíßÕó Õbéîé îקàÖá éÙæçê ÙéààÙ Öåéà " * 4, True, id="Hebrew"),
         pytest.param(
             "체육관을 처음 이용Ý는 분은 회원 등ý을 해 운동화ü 갈아" * 3, True, id="Korean"
         ),

@@ -38,6 +38,10 @@ def cleaned(text: str, document: str = "", language: str = "en") -> str:
         pytest.param("a 5|year plan", "a 5-year plan", id="a count"),
         pytest.param("the A4711|b", "the A4711-b", id="a part number"),
         pytest.param("020-7946|0123", "020-7946-0123", id="a telephone number"),
+        pytest.param("ISBN 2|903-11842-7", "ISBN 2-903-11842-7", id="the start of a number"),
+        pytest.param("in 1990|1999", "in 1990-1999", id="a range"),
+        pytest.param("ein 10|Euro-Schein", "ein 10-Euro-Schein", id="a count in a compound"),
+        pytest.param("to press|office@x.example", "to press-office@x.example", id="e-mail"),
         pytest.param("CO2|Ausstoß", "CO2-Ausstoß", id="a formula"),
         pytest.param("AX-77|B5", "AX-77-B5", id="an order number"),
         pytest.param("self|esteem", "self-esteem", id="the start of a compound"),
@@ -88,6 +92,7 @@ def test_a_conjunction_may_be_the_end_of_a_word() -> None:
     assert cleaned("the vend-\nor is", "Each vendor has a number.") == "the vendor is"
     assert cleaned("voor-\nen nadelen", language="nl") == "voor- en nadelen"
     assert cleaned("wir bau-\nen ein Haus", language="de") == "wir bauen ein Haus"
+    assert cleaned("franco-\ny hispanohablantes", language="es") == "franco- y hispanohablantes"
 
 
 def test_capitals_are_joined_only_if_the_document_joins_them() -> None:
@@ -109,7 +114,7 @@ def test_the_hyphen_that_a_browser_sets_tells_it_from_one_that_was_written() -> 
 
 def test_a_minus_stays_where_no_word_is_broken() -> None:
     """Amounts, ranges and dashes are as they were."""
-    for text in ("1,250.00-\nand more", "1990-\n1999", "so it is -\nor not", "word--\nnext"):
+    for text in ("1,250.00-\nand more", "120-\n80-", "so it is -\nor not", "word--\nnext"):
         assert cleaned(text) == text
 
 

@@ -193,6 +193,8 @@ def test_vowel_points_stay_on_their_letters() -> None:
     letters = Shown(LEFT, TOP, get_display("שלום"))
     point = Shown(LEFT + 2 * WIDTH, TOP, "\u05b8")
     assert read(shown(letters, point)) == "של\u05b8ום"
+    edge = point._replace(x=LEFT + 2.4 * WIDTH)
+    assert read(shown(letters, edge)) == "של\u05b8ום"
 
 
 def test_a_syllable_of_several_glyphs_is_read_once() -> None:
@@ -219,6 +221,7 @@ def test_glyphs_mapped_to_the_syllable_of_their_first_use_are_read() -> None:
         return unicodedata.normalize("NFC", text)
 
     assert read_glyphs("?1 कि _ कि ा _ ?1 त") == "कि का ति"
+    assert read_glyphs("?1 أُ _ ?1 _ أُ ب") == "أُ أ ُب"  # a letter with a vowel of Arabic
     assert read_glyphs("?1 ரே _ ?2 லை _ ?1 லை ரே _ ?3 ப _ பு") == "ரே லை லேர பெ பு"
     assert read_glyphs("?1 যে _ ?1 ক ো _ টি") == "যে কো টি"
     assert read_glyphs("लि ल _ नि ?1 _ ?1 ा _ लि क") == "लि नि ना कि"  # LibreOffice, its first

@@ -38,6 +38,7 @@ from ingest.extract.engines.pdfium_raw import (
     count_characters,
 )
 from ingest.extract.engines.pdfium_syllables import (
+    FOREIGN_IN_ARABIC,
     GlyphTexts,
     correct_syllables,
     drop_repeated,
@@ -123,7 +124,7 @@ def reorder_page(
             else replace(cluster, text=restore_letters(cluster.text))
             for cluster in clusters
         ]
-    if is_distilled or LEFT_VOWELS.search(raw):
+    if is_distilled or LEFT_VOWELS.search(raw) or FOREIGN_IN_ARABIC.search(raw):
         unmapped = list_unmapped(handle, raw, clusters)
         clusters = correct_syllables(clusters, unmapped, texts, is_distilled=is_distilled)
     if not clusters:
@@ -176,8 +177,11 @@ def sort_line(line: Sequence[Cluster]) -> list[Cluster]:
         middle = (mark.left + mark.right) / 2
         place = bisect_right(lefts, middle)
         near = letters[max(0, place - NEAR_LETTERS) : place + NEAR_LETTERS]
-        base = min(near, key=lambda base: max(base.left - middle, middle - base.right, 0.0))
-        base.text += mark.text
+        apart = [
+            (max(b.left - middle, middle - b.right, 0.0), abs(b.left + b.right - 2 * middle))
+            for b in near
+        ]
+        near[apart.index(min(apart))].text += mark.text
     return bases
 
 

@@ -47,6 +47,14 @@ SYLLABLE = re.compile(
     re.DOTALL,
 )
 CONSONANT = re.compile(CONSONANTS)
+# A letter of Arabic with its vowels, and what may be the number of a glyph beside one.
+ARABIC_LETTER = "[\u0620-\u063f\u0641-\u064a\u066e-\u06d3]"
+ARABIC_SYLLABLE = re.compile(f"{ARABIC_LETTER}[\u064b-\u065f\u0670]+")
+GLYPH_NUMBER = "[\x80-\x9f\xc0-\u058f\u0900-\u1fff\u2c00-\ufb1c\ufffd\ufffe]"
+ARABIC, FOREIGN = re.compile(ARABIC_LETTER), re.compile(GLYPH_NUMBER)
+FOREIGN_IN_ARABIC = re.compile(
+    f"{ARABIC_LETTER}[ \u064b-\u065f]?{GLYPH_NUMBER}|{GLYPH_NUMBER} ?{ARABIC_LETTER}"
+)
 MAX_UNMAPPED = 2  # glyphs in a row that are mapped to nothing
 
 # In heights of the type.
@@ -63,6 +71,7 @@ class GlyphTexts:
     # Syllables drawn by one glyph, or with a hook whose glyph has the vowel, too.
     whole: set[str] = field(default_factory=set)
     leading: set[str] = field(default_factory=set)  # those mapped to a first glyph, a vowel
+    marks: set[str] = field(default_factory=set)  # those of Arabic mapped to a last glyph, a vowel
     known: dict[str, str] = field(default_factory=dict)  # of those mapped to nothing
 
 
@@ -77,7 +86,7 @@ def correct_syllables(
     if not (is_distilled or any(names)):
         return clusters
     learn(clusters, names, texts)
-    if not (texts.known or texts.leading):
+    if not (texts.known or texts.leading or any(names)):
         return clusters
     found: list[Cluster] = []
     for cluster, name in zip(clusters, names, strict=True):
@@ -93,6 +102,8 @@ def correct_syllables(
         elif match and match["vowel"] and cluster.text not in texts.whole:
             right = SPLIT_VOWELS.get(match["vowel"], "")[1:]
             found.append(replace(cluster, text=match["letters"] + right + match["rest"]))
+        elif not cluster.is_exact and cluster.text in texts.marks:
+            found.append(replace(cluster, text=cluster.text[1:]))
         elif not cluster.is_exact and cluster.text in SPLIT_VOWELS:
             found.append(replace(cluster, text=SPLIT_VOWELS[cluster.text][1]))
         else:
@@ -103,7 +114,8 @@ def correct_syllables(
 def list_unmapped(handle: TextHandle, drawn: str, clusters: Sequence[Cluster]) -> list[str]:
     """List the characters that PDFium has for glyphs mapped to nothing, and "" for other clusters.
 
-    They are the numbers of the glyphs. Only those next to letters of India's scripts count.
+    They are the numbers of the glyphs. Only those next to letters of India's scripts count, and
+    those next to Arabic letters that look like none.
     """
     names = [
         drawn[cluster.place]
@@ -112,9 +124,11 @@ def list_unmapped(handle: TextHandle, drawn: str, clusters: Sequence[Cluster]) -
         for cluster in clusters
     ]
     indic = [bool(cluster.text) and ord(cluster.text[0]) in SCRIPTS for cluster in clusters]
+    arabic = [ARABIC.match(cluster.text) is not None for cluster in clusters]
     for place in compress(range(len(names)), names):
         around = range(max(0, place - MAX_UNMAPPED), min(len(names), place + MAX_UNMAPPED + 1))
-        if not any(indic[near] for near in around):
+        is_foreign = FOREIGN.fullmatch(names[place]) and any(arabic[near] for near in around)
+        if not is_foreign and not any(indic[near] for near in around):
             names[place] = ""
     return names
 
@@ -127,6 +141,11 @@ def learn(clusters: Sequence[Cluster], names: Sequence[str], texts: GlyphTexts) 
         texts.seen.add(cluster.text)
         match = SYLLABLE.fullmatch(cluster.text)
         before = place - 1
+        if ARABIC_SYLLABLE.fullmatch(cluster.text):
+            # The letter is drawn on either side of its mark.
+            for near in filter(None, names[max(0, before) : place + 2]):
+                texts.known.setdefault(near, cluster.text[0])
+                texts.marks.add(cluster.text)
         if match and match["hook"] and before >= 0:
             if match["rest"] and match["rest"] != clusters[before].text:
                 texts.whole.add(cluster.text)
