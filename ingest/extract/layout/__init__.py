@@ -64,8 +64,9 @@ def arrange_page(  # noqa: PLR0913 - what is known of a page and its document
         else arrange_by_lines(handle, text, lines or measure_some_lines(handle, starts), starts)
     )
     is_plain = plain is not None and has_unbroken_lines(page, handle, count + text.count("\ufffe"))
+    is_distilled = is_distilled and count_items(page) > count + MAX_RULES
     gapped = None
-    if is_distilled and is_plain and count_items(page) > count + MAX_RULES:
+    if is_distilled and is_plain:
         from ingest.extract.layout.gaps import find_gapped_runs
 
         gapped = find_gapped_runs(handle, text)
@@ -78,7 +79,7 @@ def arrange_page(  # noqa: PLR0913 - what is known of a page and its document
         return ArrangedPage(plain)
     from ingest.extract.layout.words import arrange_by_words
 
-    return arrange_by_words(page, handle, text, plain, gapped)
+    return arrange_by_words(page, handle, text, plain, gapped, is_distilled=is_distilled)
 
 
 def has_unbroken_lines(page: PageHandle, handle: TextHandle, lines: int) -> bool:
