@@ -115,8 +115,17 @@ def detect_table(
     splitter = RowSplitter(flat, columns, height)
     rows = splitter.split_sections(rows) if framed else splitter.split(flat)
     table = TableGrid([split_by_column(row, columns) for row in rows], columns)
-    is_table = is_plausible_table(table, framed=framed)
-    return (table, first, end) if is_table else (None, start, after)
+    if is_plausible_table(table, framed=framed):
+        return table, first, end
+    return None, start, start + 1 if is_apart(table) else after
+
+
+def is_apart(table: TableGrid) -> bool:
+    """Return whether the first row of a grid has a column for itself: a running header may."""
+    return len(table.rows) > MIN_TABLE_ROWS and any(
+        table.rows[0][n] and not any(row[n] for row in table.rows[1:])
+        for n in range(len(table.columns))
+    )
 
 
 def find_bottom_of_frames(band: Band, rulings: Rulings) -> float:
