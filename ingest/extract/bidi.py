@@ -146,6 +146,20 @@ def is_apart(texts: Sequence[str], start: int, end: int, place: int) -> bool:
     return '"' in between and texts[start:place].count('"') % 2 == 1
 
 
+def find_early_hyphen(texts: Sequence[str], below: Sequence[str]) -> int:
+    """Return the index of a hyphen before the last word of a line that belongs behind it; else -1.
+
+    A Latin word that goes on in the next line keeps its hyphen on its right in most programs, as if
+    the line did not end there. In the order of the annex, such a hyphen is before the word.
+    """
+    start = len(texts) - 1
+    while start > 0 and texts[start].isascii() and texts[start].isalnum():
+        start -= 1
+    is_hyphen = 0 < start < len(texts) - 1 and texts[start] in ("-", "\u2010")
+    goes_on = bool(below) and below[0].isascii() and below[0].isalnum()
+    return start if is_hyphen and texts[start - 1].isspace() and goes_on else -1
+
+
 def find_leftward_runs(texts: Sequence[str], shown: str) -> Iterator[tuple[int, int]]:
     """Yield the start and end of each run of a rightward text that is read from the right."""
     for part in re.finditer("[^L]+", shown):

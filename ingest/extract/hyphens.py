@@ -51,6 +51,10 @@ CODE = re.compile(
     r"(?:^|[(\[{\"'“‘])-|--|[@_\\=#$<>{}~^]|://|::|^\.?/|www\.|[^\W_]\.[^\W\d_]|\d[^\W\d_]*\Z"
 )
 
+# A web address that is broken after a slash, before what is no word.
+BROKEN_ADDRESS = re.compile(
+    r"(://\S{1,200}/)\r?\n(?=[a-z0-9][\w.~%-]{0,100}(?:/|\.[a-z]{2,5}(?!\w)))"
+)
 # The rest of an e-mail address.
 ADDRESS_END = re.compile(r"[\w.-]{1,64}@")
 
@@ -179,16 +183,16 @@ class Vocabulary:
         return chosen
 
     @cached_property
-    def has_auto_hyphens(self) -> bool:
-        """Return whether U+2010 stands at line ends only: it is what a program hyphenates with."""
-        ends = [len(re.findall("\u2010(?=\r?\n|$)", page)) for page in self.sample]
-        return sum(ends) >= MIN_AUTO_HYPHENS and sum(ends) == sum(
-            page.count("\u2010") for page in self.sample
-        )
+    def auto_hyphens(self) -> int:
+        """Number of U+2010 if all stand at line ends: it is what a program hyphenates with."""
+        ends = sum(len(re.findall("\u2010(?=\r?\n|$)", page)) for page in self.sample)
+        return ends if ends == sum(page.count("\u2010") for page in self.sample) else 0
 
 
 def dehyphenate(text: str, vocabulary: Vocabulary) -> str:
-    """Join the words of a text that were hyphenated at the end of a line."""
+    """Join the words and web addresses of a text that were broken at the end of a line."""
+    if "://" in text:
+        text = BROKEN_ADDRESS.sub(r"\1", text)
     if may_have_line_end_hyphen(text):
         return LINE_END_HYPHEN.sub(partial(join_line_end, vocabulary), text)
     return text
@@ -241,7 +245,7 @@ def join_line_end(vocabulary: Vocabulary, match: re.Match[str]) -> str:
     if not after.islower():
         return "" if is_broken_capitals(before, following, vocabulary) else hyphen
     if (not token.isalpha() and CODE.search(token)) or ADDRESS_END.match(text, end):
-        return hyphen
+        return "" if hyphen == "\u2010" and vocabulary.auto_hyphens else hyphen
     rest = text[end + len(following) : end + len(following) + 1]
     if is_conjunction(before, following, rest, vocabulary):
         return f"{hyphen} "
@@ -260,7 +264,7 @@ def is_broken_word(
         return False  # "e-mail", "DNA-based"
     if hyphen == "\xad":
         return True
-    if vocabulary.has_auto_hyphens:
+    if vocabulary.auto_hyphens >= MIN_AUTO_HYPHENS:
         return hyphen == "\u2010"
     if first in COMPOUND_STARTS and last not in SUFFIXES:
         return vocabulary.language not in ("en", "")

@@ -130,7 +130,9 @@ def is_implausible(text: str) -> bool:
             return True
         if is_mostly_accented(text):
             return True
-    if has_low_bytes(text) or lacks_common_words(text):
+    if has_low_bytes(text) or lacks_common_words(text[:SAMPLE_CHARS]):
+        return True
+    if len(text) > SAMPLE_CHARS and lacks_common_words(text[-SAMPLE_CHARS // 2 :]):
         return True
     if not has_unusual_vowels(text):
         return False
@@ -153,11 +155,10 @@ def has_low_bytes(text: str) -> bool:
     return sum(map(str.islower, text)) < MIN_LOWER * sum(map(str.isalpha, text))
 
 
-def lacks_common_words(text: str) -> bool:
-    """Return whether a page looks like prose, in small letters, and is in no known language."""
-    if len(COMMON_WORDS.intersection(text[:GLANCE_CHARS].split())) >= MIN_GLANCED:
+def lacks_common_words(sample: str) -> bool:
+    """Return whether a text looks like prose, in small letters, and is in no known language."""
+    if len(COMMON_WORDS.intersection(sample[:GLANCE_CHARS].split())) >= MIN_GLANCED:
         return False
-    sample = text[:SAMPLE_CHARS]
     words = sample.lower().split()
     common = COMMON_WORDS.intersection(words)
     if len(words) < MIN_SAMPLE_WORDS or len(common) >= MIN_COMMON_WORDS * len(words):

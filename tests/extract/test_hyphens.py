@@ -110,6 +110,17 @@ def test_the_hyphen_that_a_browser_sets_tells_it_from_one_that_was_written() -> 
         == "information and paper and garden of a cost-effective, blue-green bird"
     )
     assert "bluegreen" in cleaned("of a blue-\ngreen bird")
+    address = "at https://docs.ex\u2010\nample.org/long-\nterm-plan"
+    assert cleaned(address) == "at https://docs.example.org/long-term-plan"
+
+
+def test_a_web_address_over_two_lines_is_whole() -> None:
+    """I find it as it is written; what follows an address that ends its line is none of it."""
+    assert (
+        cleaned("See https://x.org/docs/\nold-files/a.pdf.")
+        == "See https://x.org/docs/old-files/a.pdf."
+    )
+    assert cleaned("See https://x.org/\nfor the rest.") == "See https://x.org/\nfor the rest."
 
 
 def test_a_minus_stays_where_no_word_is_broken() -> None:

@@ -262,11 +262,15 @@ def test_a_footnote_mark_is_parted_from_its_word() -> None:
         (72, 620, 12, "It began in 2031."),
         (72 + shown("It began in 2031."), 628, 7, "4"),
         (76 + shown("It began in 2031."), 620, 12, " Then 3.5 m were built."),
+        (72, 580, 12, "It was 1871"),
+        (72 + shown("It was 1871"), 585, 7, "5"),
+        (76 + shown("It was 1871"), 580, 12, " and no. 18714."),
     )
 
     assert f"{word} 12, as in COVID19 and H2O.\n" in read(data)
     assert "Notes follow. 3\n" in read(data)
     assert "in 2031. 4" in read(data)
+    assert "was 1871 5 and no. 18714." in read(data)
 
 
 def in_symbols(data: bytes) -> bytes:

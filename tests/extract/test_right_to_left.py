@@ -79,6 +79,13 @@ def test_mixed_lines_are_read_from_the_right() -> None:
     )
 
 
+def test_a_latin_word_over_two_lines_keeps_its_hyphen() -> None:
+    """Browsers show the hyphen right of the word, as if the Hebrew line did not end there."""
+    above, below = seen("יש לשלוח מכתב אל", "עד סוף החודש")
+    found = read(shown(*lines(f"vaad- {above}", f"{below} bait@x.org")))
+    assert found == "יש לשלוח מכתב אל vaad-bait@x.org עד סוף החודש"
+
+
 @pytest.mark.parametrize("mirrored", [True, False])
 def test_brackets_pair_up(mirrored: bool) -> None:
     """Brackets are right, whether a document says what they look like or what they are."""

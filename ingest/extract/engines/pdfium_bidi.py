@@ -15,6 +15,7 @@ from ingest.extract.bidi import (
     MIRRORED,
     RIGHT_TO_LEFT,
     count_pairs,
+    find_early_hyphen,
     is_read_from_right,
     mirror,
     read_order,
@@ -135,6 +136,9 @@ def reorder_page(
     if any(map(RIGHT_TO_LEFT.search, seen)) and are_words_forwards(seen):
         return build_text(handle, [read_as_drawn(row) for row in rows])
     read = [part_clusters(handle, read_row(row, usual=usual)) for row in rows]
+    for row, below in pairwise(read):
+        if (early := find_early_hyphen(list(texts_of(row)), list(texts_of(below[:1])))) > 0:
+            row.append(row.pop(early))
     return build_text(handle, mirror_brackets(read))
 
 
@@ -177,11 +181,12 @@ def sort_line(line: Sequence[Cluster]) -> list[Cluster]:
         middle = (mark.left + mark.right) / 2
         place = bisect_right(lefts, middle)
         near = letters[max(0, place - NEAR_LETTERS) : place + NEAR_LETTERS]
-        apart = [
-            (max(b.left - middle, middle - b.right, 0.0), abs(b.left + b.right - 2 * middle))
-            for b in near
-        ]
-        near[apart.index(min(apart))].text += mark.text
+        apart = [max(base.left - middle, middle - base.right, 0.0) for base in near]
+        if mark.text < "\u0700":  # of Hebrew and Arabic, whose letters overlap
+            off = [abs(base.left + base.right - 2 * middle) for base in near]
+            near[min(range(len(near)), key=lambda n: (apart[n], off[n]))].text += mark.text
+        else:
+            near[apart.index(min(apart))].text += mark.text
     return bases
 
 

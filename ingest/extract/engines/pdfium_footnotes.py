@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 # A number that follows a word or the end of a sentence; in smaller type and raised, it is the mark
 # of a footnote. After a figure and a full stop, where it may be a decimal, PDFium must end the line
-# at it, as it does at a raised number.
+# at it, as it does at a raised number. After four figures it may be that of a year.
 NUMBER_AFTER_WORD = re.compile(
-    r"[0-9](?<=[^\s\d][0-9])"  # saves time: most digits follow a digit or a space
+    r"[0-9](?:(?<=[^\s\d][0-9])"  # saves time: most digits follow a digit or a space
     r"(?:(?<=[^\W\d_]{3}[0-9])|(?<=[^\W\d_][.,:;!?][0-9])|(?<=[)\]”’»\"][0-9])"
     r"|(?<=[0-9][.,:;!?][0-9])(?=[0-9]{0,2}\r\n ))"
-    r"[0-9]{0,2}(?![^\W_])"
+    r"[0-9]{0,2}|(?<=[\s(][0-9]{5})[0-9]?)(?![^\W_])"  # or of a year
 )
 # An ordinal or a number in smaller type, which PDFium puts on a line of its own: "the 20\r\nth of".
 # A single letter with an index is a formula's, and laid out with it.
@@ -40,6 +40,7 @@ MIN_NOTED_LETTERS = 3  # of a word with a footnote: a power follows a unit of on
 MAX_MARK_HEIGHTS = 0.85  # of the type of the word
 MIN_MARK_HEIGHTS = 0.45  # what is smaller stands at an initial
 MIN_RAISED_HEIGHTS = 0.15
+MIN_FULL_RAISED_HEIGHTS = 0.3  # of a mark in type as large as its word's
 
 
 def join_raised_parts(handle: TextHandle, text: str, places: Sequence[int]) -> str:
@@ -76,10 +77,11 @@ def part_footnote_marks(
         _, top, _, bottom = before[BOX_FIELDS * number : BOX_FIELDS * (number + 1)]
         _, mark_top, _, mark_bottom = marks[BOX_FIELDS * number : BOX_FIELDS * (number + 1)]
         height = top - bottom
-        if (
-            mark_top - mark_bottom <= MAX_MARK_HEIGHTS * height
-            and mark_bottom - bottom >= MIN_RAISED_HEIGHTS * height
-        ) or is_superior(handle, place, place - 1, MIN_RAISED_HEIGHTS * height):
+        is_small = mark_top - mark_bottom <= MAX_MARK_HEIGHTS * height
+        least = MIN_RAISED_HEIGHTS if is_small else MIN_FULL_RAISED_HEIGHTS
+        if mark_bottom - bottom >= least * height or is_superior(
+            handle, place, place - 1, MIN_RAISED_HEIGHTS * height
+        ):
             raised.append(place)
     if not raised:
         return text

@@ -71,7 +71,8 @@ def arrange_page(  # noqa: PLR0913 - what is known of a page and its document
 
         runs = read_text_boxes(handle)
         is_plain = plain is not None and len(runs) <= drawn_lines + 1
-    if is_distilled and is_plain and count_items(page) > count + MAX_RULES:
+    is_distilled = is_distilled and count_items(page) > count + MAX_RULES
+    if is_distilled and is_plain:
         from ingest.extract.layout.gaps import find_gapped_runs
 
         runs = find_gapped_runs(handle, text)
@@ -84,4 +85,4 @@ def arrange_page(  # noqa: PLR0913 - what is known of a page and its document
         return ArrangedPage(plain)
     from ingest.extract.layout.words import arrange_by_words
 
-    return arrange_by_words(page, handle, text, plain, runs)
+    return arrange_by_words(page, handle, text, plain, runs, is_distilled=is_distilled)

@@ -19,24 +19,30 @@ MIN_GAP = 0.6
 def find_gapped_runs(handle: TextHandle, text: str) -> Boxes | None:
     """Return the boxes of the parts of all lines between wide gaps; None if there are hardly any.
 
-    Lines whose characters take the usual width are not looked at more closely.
+    If no lines have characters that take more than the usual width, none is looked at more closely.
     """
     starts = find_line_starts(text)
     spans = [
         (start, end - len(LINE_END))
         for start, end in pairwise(starts)
-        if end - len(LINE_END) > start
+        if text[start : end - len(LINE_END)].strip()
     ]
     ends = read_boxes(handle, [place for start, stop in spans for place in (start, stop - 1)])
     boxes = np.concatenate([ends[::2, :2], ends[1::2, 2:]], axis=1)
     width, height = boxes[:, 2] - boxes[:, 0], boxes[:, 1] - boxes[:, 3]
     counts = np.array([stop - start for start, stop in spans])
     sparse = np.flatnonzero(width > MAX_MEAN_WIDTH * height * counts)
-    parts = [split_at_gaps(handle, text, spans[number]) for number in sparse.tolist()]
-    if sum(len(part) > 1 for part in parts) < MIN_GAPPED_LINES:
+    parted = [are_cells(split_at_gaps(handle, text, spans[n])) for n in sparse.tolist()]
+    if sum(parted) < MIN_GAPPED_LINES:
         return None
-    found = dict(zip(sparse.tolist(), parts, strict=True))
-    return np.concatenate([found.get(n, boxes[n : n + 1]) for n in range(len(spans))])
+    # A gap does not make a long line sparse.
+    return np.concatenate([split_at_gaps(handle, text, span) for span in spans])
+
+
+def are_cells(parts: Boxes) -> bool:
+    """Return whether parts of a line may be cells: apart from a marker of a list at its start."""
+    width, height = parts[0, 2] - parts[0, 0], parts[0, 1] - parts[0, 3]
+    return len(parts) - bool(width < height) > 1
 
 
 def split_at_gaps(handle: TextHandle, text: str, span: tuple[int, int]) -> Boxes:

@@ -112,7 +112,7 @@ def is_list_marker(segments: Sequence[TextSegment], number: int) -> bool:
     return not (
         gap > MAX_MARKER_GAP_HEIGHTS * height
         or (has_left and gap > MAX_INNER_MARKER_GAP_HEIGHTS * height)
-        or (marker.text in DASHES and is_value(item.text) and gap > height)
+        or (marker.text[0] in f"{DASHES}(" and is_value(item.text) and gap > height / 2)
         or any(
             s.text not in DASHES
             and is_value(s.text)

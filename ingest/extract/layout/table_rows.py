@@ -16,6 +16,7 @@ MAX_SECTIONS = 3  # between rules: header, body and total; more rules separate t
 WRAP_WIDTH_SHARE = 0.95  # of a column's width, which the next word would have gone beyond
 MIN_CELL_LINES = 2
 MAX_LINE_GAP_HEIGHTS = 0.45  # between two lines of a cell
+MAX_DRAWN_GAP_HEIGHTS = 1.2  # where the drawing goes up to the next cell
 MIN_LONG_LINE_HEIGHTS = 6  # of a line that goes on in the next one, whatever begins that
 
 
@@ -177,6 +178,7 @@ class RowSplitter:
                 columns, columns[1:], pairwise(drawn), strict=False
             )
         )
+        max_gap = MAX_DRAWN_GAP_HEIGHTS if goes_up else MAX_LINE_GAP_HEIGHTS
         cells: list[list[TextSegment]] = []
         for number, segment in enumerate(drawn):
             above = drawn[number - 1] if number else None
@@ -184,7 +186,7 @@ class RowSplitter:
                 above
                 and columns[number - 1] == columns[number]
                 and segment.middle - above.middle > 0
-                and segment.v0 - above.v1 < MAX_LINE_GAP_HEIGHTS * self.height
+                and segment.v0 - above.v1 < max_gap * self.height
                 and (
                     not (is_value(above.text) and is_value(segment.text))
                     if goes_up

@@ -118,13 +118,23 @@ def detect_table(
         return None, start, after
     flat = [band for row in rows for band in row]
     pieces = split_by_column(flat, columns)
-    if not framed and (not are_table_columns(pieces, columns) or is_torn(bands, first, end)):
+    next_start = start + 1 if len(flat) > MIN_TABLE_ROWS and is_apart(flat[0], pieces) else after
+    if not framed and not are_table_columns(pieces, columns):
+        return None, start, next_start
+    if not framed and is_torn(bands, first, end):
         return None, start, after
     splitter = RowSplitter(pieces, columns, height)
     rows = splitter.split_sections(rows) if framed else splitter.split(flat)
     table = TableGrid([split_by_column(row, columns) for row in rows], columns)
-    is_table = count_full_rows(table) > 1 if framed else are_table_rows(table)
-    return (table, first, end) if is_table else (None, start, after)
+    if count_full_rows(table) > 1 if framed else are_table_rows(table):
+        return table, first, end
+    return None, start, next_start
+
+
+def is_apart(first: Band, columns: Sequence[Sequence[TextSegment]]) -> bool:
+    """Return whether the first line of a grid has a column for itself: a running header may."""
+    own = set(map(id, first))
+    return any(column and own.issuperset(map(id, column)) for column in columns)
 
 
 def find_bottom_of_frames(band: Band, rulings: Rulings) -> float:

@@ -25,6 +25,7 @@ MAX_LEVEL_SHIFT_HEIGHTS = 0.3  # of both ends of a line drawn as one run
 MIN_CROSSING_POINTS = 6.0  # of a rule that runs down through a line
 # Word separators: code points up to the first one, and the other two.
 SPACE, UNBROKEN_SPACE, WIDE_SPACE = 0x20, 0xA0, 0x3000
+HYPHEN = 0x2D
 PARAGRAPH_CODE = 0x2029  # before a line end
 NOTHING_CODE = ord(NOTHING)  # a character that another one stands for
 
@@ -59,8 +60,9 @@ def find_words(
     spaced = (code_points >= FIRST) & (code_points <= LAST)  # it may begin with a space
     begins[1:] &= blank[:-1] | broken[:-1] | spaced[1:]
     ends[:-1] &= blank[1:] | broken[:-1] | spaced[1:]
-    if broken.any():
-        part_end_dashes(text, begins, ends, np.flatnonzero(broken & ~begins))
+    final = broken | ((code_points == HYPHEN) & np.append(blank[1:], True))
+    if (dashes := np.flatnonzero(final & ~begins & ~blank)).size:
+        part_end_dashes(text, begins, ends, dashes)
     starts, stops = np.flatnonzero(begins), np.flatnonzero(ends)
     number = np.cumsum(broken | (code_points == NEWLINE))
     lines = number[starts] - (broken[starts])  # the mark of a broken word is on the line it ends
@@ -109,10 +111,14 @@ def mark_changes(numbers: Indices) -> NDArray[np.bool_]:
 def part_end_dashes(
     text: TextHandle, begins: NDArray[np.bool_], ends: NDArray[np.bool_], places: Indices
 ) -> None:
-    """Part the hyphens at line ends from the word before if there is a gap: they are dashes."""
+    """Part the hyphens that end a word from it if there is a gap, or a line end: they are dashes.
+
+    PDFium takes a dash that is drawn below a word for a hyphen at the end of it.
+    """
     boxes = read_type_boxes(text, np.concatenate([places - 1, places]).tolist())
     before, dashes = boxes[: len(places)], boxes[len(places) :]
     gaps = dashes[:, 0] - before[:, 2] > MIN_SEGMENT_GAP_HEIGHTS * (before[:, 1] - before[:, 3])
+    gaps |= (dashes[:, 1] <= before[:, 3]) | (dashes[:, 3] >= before[:, 1])
     begins[places[gaps]] = True
     ends[places[gaps] - 1] = True
 

@@ -12,6 +12,7 @@ from ingest.extract.ascii_parts import non_ascii
 from ingest.extract.engines.pdfium_raw import PageHandle, ReorderedText, TextHandle
 from ingest.extract.layout.continued import ArrangedPage
 from ingest.extract.layout.drawing_order import find_better_drawing_order, is_drawn_in_order
+from ingest.extract.layout.gaps import find_gapped_runs
 from ingest.extract.layout.geometry import (
     Boxes,
     code_points,
@@ -37,6 +38,7 @@ from ingest.extract.layout.whitespace import Band
 from ingest.extract.layout.word_boxes import WordBoxes, find_words
 
 MAX_LONE_HOLES = 2  # of a page without a table
+MIN_RULES = 3  # of a page with one whose rows are drawn as a whole
 
 # In heights of a line.
 PARAGRAPH_GAP_HEIGHTS = 0.9  # a larger gap separates paragraphs
@@ -48,20 +50,34 @@ LONG_LINE_SHARE = 0.75  # of the width of the longest line
 MIN_LINE_GAPS = 2  # after long lines, to know the usual one
 
 
-def arrange_by_words(
-    page: PageHandle, handle: TextHandle, text: str, plain: str | None, runs: Boxes | None = None
+def arrange_by_words(  # noqa: PLR0913 - what is known of a page
+    page: PageHandle,
+    handle: TextHandle,
+    text: str,
+    plain: str | None,
+    runs: Boxes | None = None,
+    *,
+    is_distilled: bool = False,
 ) -> ArrangedPage:
     """Return the text of a page in reading order.
 
     `plain` is its text ordered by lines, if that was possible; it is right if no line has a hole.
-    `runs` are the boxes of its runs of text, if they have been read.
+    `runs` are the boxes of its runs of text, if they have been read. Those of a page that
+    `is_distilled` may be whole rows of cells.
     """
     written = read_text_boxes(handle) if runs is None else runs
+    is_reordered = isinstance(handle, ReorderedText)
     # Lines of Thai are joined, which line by line is simpler.
-    by_letters = isinstance(handle, ReorderedText) and not UNSPACED_SCRIPT.search(text)
+    by_letters = is_reordered and not UNSPACED_SCRIPT.search(text)
+    drawn = None
     if plain is not None and not has_holes(written, by_letters=by_letters):
-        return ArrangedPage(plain)
-    drawn = read_drawn_boxes(page)
+        if not is_distilled or is_reordered or len(drawn := read_drawn_boxes(page)) < MIN_RULES:
+            return ArrangedPage(plain)
+        gapped = find_gapped_runs(handle, text)
+        if gapped is None:
+            return ArrangedPage(plain)
+        written = gapped
+    drawn = read_drawn_boxes(page) if drawn is None else drawn
     words = find_words(handle, code_points(text), written, drawn)
     return order_words(drawn, text, words, plain)
 

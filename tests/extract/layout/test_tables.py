@@ -369,8 +369,8 @@ FIELDS = [("Customer:", "Fairweather"), ("Statement date:", "30 June 2026")]
 MORE_FIELDS = [("Account:", "FW-20-8817"), ("Due:", "14 July 2026")]
 
 
-@pytest.mark.parametrize("boxes", [True, False])
-def test_a_label_is_read_with_the_value_below_it(boxes: bool) -> None:
+@pytest.mark.parametrize(("boxes", "drop"), [(True, 13), (False, 13), (True, 17)])
+def test_a_label_is_read_with_the_value_below_it(boxes: bool, drop: int) -> None:
     """A form keeps each of its fields together, in boxes or not, and is no part of a table."""
 
     def page(canvas: Canvas) -> None:
@@ -380,7 +380,7 @@ def test_a_label_is_read_with_the_value_below_it(boxes: bool) -> None:
                 canvas.setFont(FONT, 8)
                 canvas.drawString(x, top, label)
                 canvas.setFont(FONT, SIZE)
-                canvas.drawString(x, top - 13, value)
+                canvas.drawString(x, top - drop, value)
                 if boxes:
                     canvas.rect(x - 4, top - 20, 230, 32)
         put(canvas, CITIES, FOUR, 560)
@@ -397,8 +397,18 @@ def test_a_label_is_read_with_the_value_below_it(boxes: bool) -> None:
 def test_cells_that_hold_a_dash_are_cells() -> None:
     """Dashes for none, next to each other and to a figure, stay in their columns."""
     rows = [CITIES[0], ["Ghent", "265,086", "-", "-"], ["Lille", "-", "-", "1066"], CITIES[3]]
+    losses = [*rows, ["Arras", "(75)", "(120)", "-"]]
 
     assert pages(lambda canvas: put(canvas, rows, FOUR))[0] == markdown(rows)
+    assert pages(lambda canvas: put(canvas, losses, FOUR))[0] == markdown(losses)
+
+
+def test_a_dash_drawn_after_the_value_above_it_is_a_cell_of_its_own() -> None:
+    """PDFium takes it for a hyphen at the end of that value, and no cell is lost for it."""
+    rows = [["Ward", "Change", "Cost"], ["Lake", "+3", "8.50"], ["Hill", "-", "4.10"]]
+    rows += [["Mill", "+1", "2.25"]]
+
+    assert pages(lambda canvas: put(canvas, rows, THREE, order="columns"))[0] == markdown(rows)
 
 
 def test_columns_are_no_cells_of_a_table_below_them() -> None:
