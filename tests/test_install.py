@@ -102,17 +102,23 @@ def test_the_wheel_runs_the_main_job(wheel: Path, tmp_path: Path) -> None:
     assert "a.pdf" in (tmp_path / "report.html").read_text()
 
 
-def test_without_the_local_model_the_remedy_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("package", "arguments", "extra"),
+    [("onnxruntime", ["run", "docs"], "local"), ("jinja2", ["report"], "report")],
+)
+def test_without_an_extra_the_remedy_is_named(
+    tmp_path: Path, package: str, arguments: list[str], extra: str
+) -> None:
     """Where the extra is not installed I am told what to install, in one line."""
     write(tmp_path / "docs/a.pdf", prose("lathes"))
     code = (
-        "import sys; sys.modules['onnxruntime'] = None\n"
-        "from ingest.cli import main; sys.exit(main(['run', 'docs']))"
+        f"import sys; sys.modules['{package}'] = None\n"
+        f"from ingest.cli import main; sys.exit(main({arguments}))"
     )
     done = called(sys.executable, "-P", "-c", code, cwd=tmp_path)
 
     assert done.returncode == 2
-    assert "pip install '.[local]'" in done.stderr
+    assert f"pip install '.[{extra}]'" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 

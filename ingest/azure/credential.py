@@ -102,8 +102,8 @@ def request_access_token(credential: TokenCredential, scope: str) -> AccessToken
         is_unreachable = isinstance(error, ServiceRequestError | ServiceResponseError)
         if not is_unreachable and status not in TRANSIENT_STATUSES:
             raise
-        said = f"the identity endpoint answered {status}: " if status else ""
-        raise RetryableError(f"{said}{summarize_error(error)}") from error
+        reason = f"the identity endpoint answered {status}: " if status else ""
+        raise RetryableError(f"{reason}{summarize_error(error)}") from error
 
 
 def summarize_error(error: Exception) -> str:

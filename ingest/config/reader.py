@@ -65,28 +65,21 @@ def open_reader(
 
     `cache` has the pages that were recognised, and the figures that were described before.
     """
-    at_once = count_workers(settings)
-    passwords = read_passwords(settings.passwords)
-    engine_name = ocr_engine_name(settings)
-    slots = Semaphore(at_once)
-    max_waiting = MAX_CONCURRENT_PAGES if Location.parse(settings.ocr).is_service else 0
-    if describes_figures(settings):
-        max_waiting += MAX_WAITING_FOR_FIGURES
+    at_once, max_waiting = count_workers(settings), count_waiting(settings)
+    passwords, engine_name = read_passwords(settings.passwords), ocr_engine_name(settings)
     # More threads than slots: some fetch documents while others are read, or recognised.
     threads = ThreadPoolExecutor(PREFETCH_FACTOR * at_once + max_waiting, "reader")
     with ExitStack() as stack:
         stack.callback(threads.shutdown, cancel_futures=True)
         sandboxes = document_pool(sandbox_limits(settings), read_document)
         stack.callback(sandboxes.close)
-        ocr = scanned_page_ocr(settings, cache, times, remote.ocr)
-        if ocr:
+        if ocr := scanned_page_ocr(settings, cache, times, remote.ocr):
             stack.callback(ocr.close)
-        describer = figure_describer(settings, cache, times, remote.chat, remote.images)
-        if describer:
+        if describer := figure_describer(settings, cache, times, remote.chat, remote.images):
             stack.callback(describer.close)
         reader = DocumentReader(
             sandboxes,
-            slots,
+            Semaphore(at_once),
             times,
             recipe,
             settings.extractor,
@@ -112,6 +105,12 @@ def open_reader(
             describes=describer is not None,
             unsent_figures=describer.count_unsent if describer else lambda: (0, NO_CHAT),
         )
+
+
+def count_waiting(settings: Settings) -> int:
+    """Return how many documents may wait for services, besides those that are being read."""
+    pages = MAX_CONCURRENT_PAGES if Location.parse(settings.ocr).is_service else 0
+    return pages + MAX_WAITING_FOR_FIGURES * describes_figures(settings)
 
 
 def figure_describer(

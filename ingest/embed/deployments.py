@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
 from typing import TYPE_CHECKING
 
 from ingest.azure.token_cache import TokenCache
@@ -87,6 +86,26 @@ def create_rate_limiter(
     )
 
 
+class LazyDeployments:
+    """Deployments that the first request connects to."""
+
+    def __init__(self, connect: Callable[[], Deployments]) -> None:
+        self.connect = connect
+        self.lock = threading.Lock()
+        self.connected: Deployments | None = None
+
+    def get(self) -> Deployments:
+        """Return the deployments; one thread connects to them, and the others wait."""
+        with self.lock:
+            self.connected = self.connected or self.connect()
+            return self.connected
+
+    def close(self) -> None:
+        """Close the clients, if there are any."""
+        for client in self.connected.clients if self.connected else ():
+            client.close()
+
+
 def remote_embedder(  # noqa: PLR0913 - all that a request depends on
     endpoints: Sequence[Endpoint],
     requests: RequestLimits,
@@ -97,44 +116,31 @@ def remote_embedder(  # noqa: PLR0913 - all that a request depends on
     rate_limiter: EmbeddingRateLimiter,
 ) -> Embedder:
     """Create the embedder. No request is sent yet."""
-    account, sleep = requests.account, retry_policy.sleep
+    account, is_cancelled, sleep = requests.account, retry_policy.is_cancelled, retry_policy.sleep
 
     def pause(seconds: float) -> None:
         with times.measure(RETRY_PAUSE):
             sleep(seconds)
 
-    is_cancelled = retry_policy.is_cancelled
-    retry_policy = replace(
+    waiting = replace(
         retry_policy, is_cancelled=lambda: is_cancelled() or account.budget.is_closed()
     )
-    gate = Gate(rate_limiter, retry_policy, times)
-    retry_policy = replace(retry_policy, sleep=pause)
-    closers: list[Callable[[], None]] = []
-    lock = threading.Lock()
+    gate, retrying = Gate(rate_limiter, waiting, times), replace(waiting, sleep=pause)
 
-    @cache
-    def connect_deployments() -> Deployments:
+    def connect() -> Deployments:
         from ingest.embed.openai import Deployments, create_client
         from ingest.embed.openai_probe import identify_models
 
-        identified = identify_models(endpoints, key, retry_policy, account)
+        identified = identify_models(endpoints, key, retrying, account)
         clients = [create_client(each, key) for each in identified]
-        closers.extend(each.close for each in clients)
-        return Deployments(identified, clients, gate, key, retry_policy, times, account)
-
-    def open_deployments() -> Deployments:
-        with lock:  # one thread opens them
-            return connect_deployments()
+        return Deployments(identified, clients, gate, key, retrying, times, account)
 
     def embed_parts(texts: Sequence[str]) -> Iterator[EmbeddedPart]:
         from ingest.embed import openai_bisect
 
-        return openai_bisect.embed_parts(texts, open_deployments())
+        return openai_bisect.embed_parts(texts, deployments.get())
 
-    def close() -> None:
-        for closer in closers:
-            closer()
-
+    deployments = LazyDeployments(connect)
     return PartwiseEmbedder(
         lambda texts: collect_parts(embed_parts(texts)),
         endpoints[0].model,
@@ -143,8 +149,8 @@ def remote_embedder(  # noqa: PLR0913 - all that a request depends on
         lambda: min(requests.tokens, rate_limiter.get_quota().request_tokens),
         requests.at_once,
         lambda: rate_limiter.get_quota().tokens_per_minute,
-        open_deployments,
-        close,
+        deployments.get,
+        deployments.close,
         lambda: rate_limiter.get_quota().requests_per_minute,
         embed_parts=embed_parts,
     )

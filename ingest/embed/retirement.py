@@ -54,12 +54,12 @@ def listed_retirement(model: str, listed: Any) -> Retirement | None:
 def describe_retirement(retirement: Retirement, today: date) -> str:
     """Describe a date and, within NOTICE_DAYS of it, the remedy."""
     days = (retirement.day - today).days
-    told = f"{retirement.model} retires on {retirement.day} by {retirement.source}"
+    text = f"{retirement.model} retires on {retirement.day} by {retirement.source}"
     if days > NOTICE_DAYS:
-        return told
+        return text
     left = f"in {days} days" if days > 0 else "now"
     return (
-        f"{told}, {left}: before that, deploy another model next to it, set "
+        f"{text}, {left}: before that, deploy another model next to it, set "
         "AZURE_OPENAI_EMBEDDING_DEPLOYMENT and AZURE_OPENAI_EMBEDDING_MODEL to it, and run ingest "
         "rebuild, which embeds everything again"
     )

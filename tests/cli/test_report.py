@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sqlite3
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from filelock import FileLock
 
 from ingest.models import Outcome
 from ingest.pipeline.diff import INTERRUPTED_REASON
-from tests.conftest import called, ingested
+from tests.conftest import ingested
 from tests.pdfs import prose, write
 
 
@@ -110,19 +109,6 @@ def test_an_empty_index_has_no_page(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "the index .ingest is empty: fill it with ingest run" in done.stderr
     assert not list(tmp_path.iterdir())
-
-
-def test_without_its_packages_the_remedy_is_named(tmp_path: Path) -> None:
-    """Where the extra is not installed I am told what to install, in one line."""
-    code = (
-        "import sys; sys.modules['jinja2'] = None\n"
-        "from ingest.cli import main; sys.exit(main(['report']))"
-    )
-    done = called(sys.executable, "-P", "-c", code, cwd=tmp_path)
-
-    assert done.returncode == 2
-    assert "pip install '.[report]'" in done.stderr
-    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_run_keeps_what_went_on_when(filled: Path) -> None:

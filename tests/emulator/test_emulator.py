@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import signal
 import socket
-import sys
 import urllib.request
-from contextlib import ExitStack, closing
-from pathlib import Path
+from contextlib import closing
 
 import pytest
-from azure.search.documents import SearchClient
 
 from tests.conftest import ROOT, environment
-from tests.emulator.emulator import Azure, emulator
+from tests.emulator.emulator import emulator
 from tests.processes import running
 
 
@@ -24,27 +21,6 @@ def test_it_leaves_nothing_behind() -> None:
         port = int(azure.search_endpoint.rpartition(":")[2])
     with closing(socket.socket()) as probe, pytest.raises(ConnectionRefusedError):
         probe.connect(("127.0.0.1", port))
-
-
-def test_many_processes_can_use_it(azure: Azure, documents: SearchClient, tmp_path: Path) -> None:
-    """The client is often another process; all it needs is the environment."""
-    code = (
-        "import os, azure.identity as i, azure.search.documents as d\n"
-        "c = i.DefaultAzureCredential(require_envvar=True)\n"
-        "s = d.SearchClient(os.environ['AZURE_SEARCH_ENDPOINT'], 'chunks', c)\n"
-        "print(s.upload_documents([{'id': os.environ['KEY']}])[0].status_code)"
-    )
-    env = environment() | azure.environment
-    with ExitStack() as stack:
-        children = [
-            stack.enter_context(
-                running(sys.executable, "-c", code, cwd=tmp_path, env=env | {"KEY": name})
-            )
-            for name in "abc"
-        ]
-        assert [child.wait() for child in children] == [0] * 3
-    assert [child.stdout.text.strip() for child in children] == ["201"] * 3
-    assert sorted(azure.search.dump("chunks")) == ["a", "b", "c"]
 
 
 def test_the_command_prints_what_a_shell_needs() -> None:

@@ -17,7 +17,6 @@ from azure.identity import (
 from azure.search.documents import SearchClient
 
 from tests.emulator.emulator import Azure
-from tests.emulator.faults import broken
 from tests.emulator.helpers import SCOPE, chunk, embed
 
 
@@ -95,13 +94,3 @@ def test_a_token_for_another_service_is_refused(
         pytest.raises(openai.AuthenticationError, match="audience is incorrect"),
     ):
         embed(made, ["a"])
-
-
-def test_the_token_endpoint_fails_too(azure: Azure) -> None:
-    """To get no token is an error of its own."""
-    azure.faults.add(broken(400), "identity")
-    with (
-        ManagedIdentityCredential() as made,
-        pytest.raises(ClientAuthenticationError),
-    ):
-        made.get_token(SCOPE)

@@ -11,7 +11,6 @@ import pytest
 from azure.identity import ManagedIdentityCredential, get_bearer_token_provider
 
 from tests.emulator.emulator import Azure
-from tests.emulator.faults import lost, too_many
 from tests.emulator.helpers import SCOPE, embed
 from tests.emulator.identity import OPENAI_USER
 from tests.emulator.vectors import hashed
@@ -130,27 +129,6 @@ def test_a_missing_role_is_a_401(azure: Azure, client: openai.OpenAI) -> None:
     embed(client, "a")
 
 
-def test_keys_work_only_where_they_are_allowed(azure: Azure) -> None:
-    """A resource without local authentication refuses every key."""
-    with (
-        openai.OpenAI(
-            base_url=f"{azure.openai_endpoint}/openai/v1", api_key=azure.openai.key
-        ) as new,
-        openai.AzureOpenAI(
-            azure_endpoint=azure.openai_endpoint,
-            api_version="2024-10-21",
-            api_key=azure.openai.key,
-        ) as old,
-    ):
-        for made in (new, old):
-            azure.openai.local_auth = False
-            with pytest.raises(openai.PermissionDeniedError) as caught:
-                embed(made, "a")
-            assert caught.value.code == "AuthenticationTypeDisabled"
-            azure.openai.local_auth = True
-            embed(made, "a")
-
-
 def test_too_many_requests_are_told_when_to_come_back(azure: Azure, client: openai.OpenAI) -> None:
     """A rate limit says how long to wait, and waiting that long helps."""
     azure.openai.rpm, azure.openai.rpm_window = 120, 1
@@ -178,13 +156,3 @@ def test_too_many_tokens_are_told_when_to_come_back(azure: Azure, client: openai
     with pytest.raises(openai.RateLimitError) as caught:
         embed(client, "x" * 401)
     assert "retry-after" not in caught.value.response.headers
-
-
-def test_embeddings_meet_faults_too(azure: Azure, client: openai.OpenAI) -> None:
-    """The SDK retries after the milliseconds it is told; a lost answer is paid for twice."""
-    azure.faults.add(too_many(ms=20), "openai", nth=1)
-    azure.faults.add(lost(), "openai", nth=2)
-    patient = client.with_options(max_retries=2)
-    assert len(embed(patient, ["a"]).data) == 1
-    assert [fault for *_, fault in azure.faults.happened] == ["429", "lost"]
-    assert azure.openai.repeated == {"a": 2}

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from azure.core import MatchConditions
-from azure.core.credentials import AzureKeyCredential
 from azure.core.exceptions import HttpResponseError, ResourceModifiedError, ResourceNotFoundError
 from azure.identity import ManagedIdentityCredential
 from azure.search.documents import SearchClient
@@ -184,13 +183,3 @@ def test_a_second_identity_has_roles_of_its_own(azure: Azure, documents: SearchC
         assert made.get_document_count() == 0
         with pytest.raises(HttpResponseError):
             made.upload_documents([chunk(1)])
-
-
-def test_a_key_works_only_where_it_is_allowed(azure: Azure, documents: SearchClient) -> None:
-    """Search without local authentication refuses every key."""
-    key = AzureKeyCredential(azure.search.key)
-    with SearchClient(azure.search_endpoint, "chunks", key) as made:
-        with pytest.raises(HttpResponseError):
-            made.get_document_count()
-        azure.search.local_auth = True
-        assert made.get_document_count() == 0

@@ -118,19 +118,6 @@ def test_a_long_result_comes_in_pages(azure: Azure, documents: SearchClient) -> 
         list(documents.search("*", skip=100_001))
 
 
-def test_all_documents_can_be_read_in_the_order_of_their_keys(documents: SearchClient) -> None:
-    """To list an index of any size, ask for what comes after the last key."""
-    documents.upload_documents([chunk(n) for n in range(250)])
-    found: list[str] = []
-    while batch := keys(
-        documents.search(
-            "*", filter=f"id gt '{found[-1] if found else ''}'", order_by=["id"], top=100
-        )
-    ):
-        found += batch
-    assert found == [f"c{n:05}" for n in range(250)]
-
-
 def test_only_selected_fields_are_answered(six_documents: SearchClient) -> None:
     """And never a vector that is not retrievable."""
     (hit,) = six_documents.search("*", filter="page eq 4", select=["id", "headings"])

@@ -374,19 +374,24 @@ class Slow(AzureIndex):
         return super().records(root)
 
 
-def test_what_was_written_just_now_is_no_finding(remote: Shelf, azure: Azure) -> None:
-    """A service shows late what was written: a check right after a run does not cry wolf."""
+def run_beside_a_lag(remote: Shelf, azure: Azure) -> AzureIndex:
+    """Change, add and remove a file, and run, where the service shows writes 8 s later."""
     assert isinstance(remote.index, AzureIndex)
-    folder = remote.bench.folder
     remote.index.hold()
     azure.search.delays.search = 8.0
-    write(folder / "a.pdf", prose("a", 30), age=50)
-    write(folder / "d.pdf", prose("d", 12))
-    (folder / "b.pdf").unlink()
+    write(remote.bench.folder / "a.pdf", prose("a", 30), age=50)
+    write(remote.bench.folder / "d.pdf", prose("d", 12))
+    (remote.bench.folder / "b.pdf").unlink()
     remote.bench.run()
     remote.index.lease.release()
+    return remote.index
 
-    slow = Slow(remote.index.documents)
+
+def test_what_was_written_just_now_is_no_finding(remote: Shelf, azure: Azure) -> None:
+    """A service shows late what was written: a check right after a run does not cry wolf."""
+    index, folder = run_beside_a_lag(remote, azure), remote.bench.folder
+
+    slow = Slow(index.documents)
     slow.azure = azure
     remote.bench.index = slow  # it sees the chunks as they were, the records as they are
     assert remote.check(folder) == []
@@ -399,16 +404,8 @@ def test_what_was_written_just_now_is_no_finding(remote: Shelf, azure: Azure) ->
 
 def test_a_check_right_after_a_run_is_right(remote: Shelf, azure: Azure) -> None:
     """Where the whole listing is of before the run, it is not taken for what is."""
-    assert isinstance(remote.index, AzureIndex)
-    folder = remote.bench.folder
-    remote.index.hold()
-    azure.search.delays.search = 8.0
-    write(folder / "a.pdf", prose("a", 30), age=50)
-    write(folder / "d.pdf", prose("d", 12))
-    (folder / "b.pdf").unlink()
-    remote.bench.run()
-    remote.index.lease.release()
-    remote.index.idle_before_hold = None
+    index, folder = run_beside_a_lag(remote, azure), remote.bench.folder
+    index.idle_before_hold = None
     assert remote.check(folder) == []
 
     azure.clock.advance(400)

@@ -60,8 +60,8 @@ def measure_tokens(service: Service, endpoint: Endpoint) -> Json:
         for times in (1, REPETITIONS):
             sample = text * times
             reply = service.require("embeddings", "POST", path, request_body(endpoint, [sample]))
-            told = service.keep_headers(reply)
-            remaining = told.get("x-ratelimit-remaining-tokens")
+            kept = service.keep_headers(reply)
+            remaining = kept.get("x-ratelimit-remaining-tokens")
             usage = reply.json().get("usage") or {}
             counted.append(
                 {
@@ -73,7 +73,7 @@ def measure_tokens(service: Service, endpoint: Endpoint) -> Json:
                     "charged": difference(before, remaining),
                 }
             )
-            headers.append(told)
+            headers.append(kept)
             before = remaining
     return {"tokens": counted, "headers": headers}
 

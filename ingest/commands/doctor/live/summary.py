@@ -40,10 +40,10 @@ def summarize_lags(title: str, lags: Sequence[Json]) -> Iterator[str]:
     """Return the histogram of a kind of read: seconds until every read showed a write."""
     settled = sorted(lag["settled"] for lag in lags if lag["settled"] is not None)
     back = sum(lag["back"] for lag in lags)
-    told = f"median {median(settled):.2f} s, longest {settled[-1]:.2f} s" if settled else "never"
+    delay = f"median {median(settled):.2f} s, longest {settled[-1]:.2f} s" if settled else "never"
     late = f", {len(lags) - len(settled)} not within a minute" if len(lags) > len(settled) else ""
     went_back = f", {pluralize(back, 'read')} went back in time" if back else ""
-    yield f"{title}: {told}{late}{went_back}"
+    yield f"{title}: {delay}{late}{went_back}"
     counts = [0] * (len(BUCKET_ENDS) + 1)
     for seconds in settled:
         counts[bisect.bisect_left(BUCKET_ENDS, seconds)] += 1
