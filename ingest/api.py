@@ -20,6 +20,7 @@ from queue import Empty, Queue
 from typing import TYPE_CHECKING, TypeAlias
 
 from ingest.commands.search.excerpts import add_excerpts
+from ingest.commands.search.missing_words import find_missing_words
 from ingest.commands.search.outdated import mark_outdated
 from ingest.commands.search.scripts import uses_vector
 from ingest.config.connections import create_connections
@@ -61,6 +62,8 @@ from ingest.sources.validation import LegacyRoot, RootLike, require_unique_names
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from ingest.models import Vectors
 
 log = logging.getLogger(__name__)
 logging.getLogger("ingest").addHandler(logging.NullHandler())
@@ -153,7 +156,8 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
         passages that answer best. A local model chooses these by meaning; with any other no
         request is made for them, and words choose. Scores are comparable within one search only.
         The `fields` of a hit include content, source, root, title and storageUrl, and figure_kind,
-        which is empty unless the text is the description of a figure.
+        which is empty unless the text is the description of a figure. If a code of the query, or
+        all of a query of one or two words, stands in no document, each hit has `missing_words`.
 
     Raises:
         ConfigError: The query is empty or too long, or the index is missing, empty or of another
@@ -173,11 +177,16 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
         check_searchable(opened, None if search_mode is Mode.TEXT else model, settings)
         is_near = uses_vector(search_mode, query, model.model)
         vector = model.embed_questions([query])[0] if is_near else None
-        hits = (
-            opened.search(query, vector, search_mode, top)
-            if person is None and chosen is FigureFilter.INCLUDE
-            else opened.search_permitted(query, vector, search_mode, top, person, figures=chosen)
-        )
+
+        def find(text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]:
+            if person is None and chosen is FigureFilter.INCLUDE:
+                return opened.search(text, vector, mode, top)
+            return opened.search_permitted(text, vector, mode, top, person, figures=chosen)
+
+        hits = find(query, vector, search_mode, top)
+        if hits and search_mode is not Mode.VECTOR:
+            missing = find_missing_words(query, lambda text: bool(find(text, None, Mode.TEXT, 1)))
+            hits = [replace(hit, missing_words=missing) for hit in hits]
         return add_excerpts(query, vector, mark_outdated(hits, opened), model)
 
 

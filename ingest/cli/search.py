@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import shutil
 import sys
@@ -16,6 +17,8 @@ from ingest.index.generated import split_mark
 from ingest.index.sqlite.tokenize import highlight
 from ingest.models import Hit, Permissions
 from ingest.runtime.formatting import escape_controls, escape_unprintable, to_json
+
+log = logging.getLogger(__name__)
 
 MAX_COLUMNS = 100
 INDENT = "    "
@@ -36,6 +39,9 @@ def main(options: argparse.Namespace) -> int:
         person=person,
         figures=options.figure_filter,
     )
+    if hits and (missing := hits[0].missing_words):
+        named = " or ".join(f'"{word}"' for word in missing)
+        log.warning("no document contains %s; the nearest are:", named, extra={"event": "missing"})
     if options.json:
         for hit in hits:
             print(to_json(hit_json(hit)))
@@ -57,6 +63,7 @@ def hit_json(hit: Hit) -> dict[str, object]:
     """JSON object of a hit: where the answer stands, then the chunk's fields."""
     place = {"page": hit.page, "heading": hit.heading, "excerpt": hit.excerpt}
     place |= {"figure": hit.figure, "outdated": hit.outdated}
+    place |= {"missing_words": hit.missing_words}
     return {"event": "hit", "score": hit.score, **place, "also_in": hit.also_in, **hit.fields}
 
 

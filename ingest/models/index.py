@@ -128,3 +128,5 @@ class Hit:
     excerpt: str = ""
     outdated: str = ""  # why its source has not been indexed since it changed; "" if it has
     figure: str = ""  # "Figure 3, page 12, described by MODEL" if the text is generated
+    # codes of the question that no document has; of one or two words, both if none has
+    missing_words: tuple[str, ...] = ()

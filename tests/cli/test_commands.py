@@ -240,6 +240,15 @@ def test_an_answer_shows_where_it_stands(filled: Path) -> None:
     assert len(whole.stdout) > len(done.stdout)
 
 
+def test_a_word_that_stands_nowhere_is_said(filled: Path) -> None:
+    """I see that the hits are only near to what I asked for; so does a program."""
+    done = ingested(filled, "search", "xyzzy", "-n", "1", "--json")
+
+    assert 'no document contains "xyzzy"; the nearest are:' in done.stderr
+    (hit,) = events(done.stdout)
+    assert hit["missing_words"] == ["xyzzy"]
+
+
 def test_status_shows_what_the_index_holds(filled: Path) -> None:
     """Weeks later I can ask what is in there."""
     done = ingested(filled, "status")

@@ -84,8 +84,13 @@ def query_terms(text: str) -> list[str]:
     Unspaced scripts are split into character pairs. A number or code with separators is one term,
     and so is the word that a code begins with.
     """
-    runs = QUERY_PATTERN.findall(fold_text(text))
+    runs = split_query(fold_text(text))
     return list(dict.fromkeys(term for run in runs for term in split_run(run)))
+
+
+def split_query(text: str) -> list[str]:
+    """Split a query into its words, numbers and codes, as they are written."""
+    return QUERY_PATTERN.findall(text)
 
 
 def split_run(run: str) -> Iterator[str]:

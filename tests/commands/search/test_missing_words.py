@@ -1,0 +1,32 @@
+"""Words of a question that stand nowhere."""
+
+from __future__ import annotations
+
+import pytest
+
+from ingest.commands.search.missing_words import find_missing_words
+
+WORDS = {"lathe", "oil", "xj-900", "4,000"}
+
+
+@pytest.mark.parametrize(
+    ("question", "missing"),
+    [
+        ("xyzzy", ("xyzzy",)),
+        ("What is Xyzzy?", ("Xyzzy",)),
+        ("Xyzzy frobnicator", ("Xyzzy", "frobnicator")),
+        ("lathe xyzzy", ()),
+        ("How do I oil the XJ-901 and the XJ-900?", ("XJ-901",)),
+        ("Does the lathe use 5,000 litres or 4,000 of oil?", ("5,000",)),
+        ("Which grease do people recommend for frobnicators?", ()),
+        ("Are there 3 sorts of grease for it?", ()),
+        ("???", ()),
+    ],
+)
+def test_a_search_says_which_words_stand_nowhere(question: str, missing: tuple[str, ...]) -> None:
+    """I do not take what is near for what I asked; longer questions may use their own words."""
+
+    def is_found(text: str) -> bool:
+        return not WORDS.isdisjoint(text.casefold().split())
+
+    assert find_missing_words(question, is_found) == missing
