@@ -1,4 +1,4 @@
-"""Quality of retrieval on seven sets of questions, next to LangChain's and LlamaIndex's splitters.
+"""Quality of retrieval on eight sets of questions, next to LangChain's and LlamaIndex's splitters.
 
     retrieval.py [SET ...] [--embedder local:multilingual] [--english]
 
@@ -8,8 +8,9 @@ file's name only) and `german` (a quarter of the questions in English, and with 
 them) have over a hundred questions each, and may be used to choose weights and defaults. `guides`
 (English and French) and `handbooks` (English, French asked in English, Russian; 70 questions) may
 not: look at their figures last, and choose nothing by them. `japanese`
-(manuals) and `arabic` (leaflets of an invented municipality) have 68 and 64, in English with
-`--english`; two lines of four may be used, the next two not.
+(manuals) and `arabic` (leaflets of an invented municipality) have 68 and 64, and `foreign` has 64
+in seven languages to English manuals, all in English with `--english`; two lines of four may be
+used, the next two not.
 
 The documents come from Debian's packages (see debian_pdfs.py) or are made here. All splitters use
 the same embedding model; the others' keyword search is bm25s, and their fusion is reciprocal rank
@@ -119,6 +120,12 @@ DOCUMENTS = {  # package: PDFs, by the end of their names
         "auto-multiple-choice-doc-pdf": ["auto-multiple-choice.ja.pdf"],
     },
     "arabic": {},
+    "foreign": {
+        "graphviz-doc": ["dotguide.pdf"],
+        "openafs-doc": ["auqbg000.pdf"],
+        "r-doc-pdf": ["R-lang.pdf"],
+        "systemtap-doc": ["langref.pdf"],
+    },
 }
 MAKERS = {"reports": make_reports, "arabic": make_leaflets}
 # Where tiktoken looks for the vocabulary of cl100k_base before it would download it.

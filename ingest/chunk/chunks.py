@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import re
+import unicodedata
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -17,6 +19,8 @@ from ingest.chunk.tokens import count_tokens
 from ingest.models import Chunk, Document, Heading, Recipe, Source
 
 PAGE_BREAK = "\n"
+PUNCTUATION = re.compile(r"[\W_]+")
+NUMBERING = re.compile(r"^[a-z]?\d+")  # of a heading, without points: "31", in an appendix "c3"
 
 
 def make_chunks(document: Document, source: Source, recipe: Recipe) -> Iterator[Chunk]:
@@ -163,8 +167,12 @@ def list_line_starts(text: str, page: tuple[int, int], width: int) -> LineStarts
 
 
 def normalize_title(text: str) -> str:
-    """Normalize a title or a line for comparison: ignore numbering, case and wrapping."""
-    return " ".join(text.split()).casefold().lstrip("0123456789. ")
+    """Normalize a title or a line for comparison: its letters and digits, without numbering.
+
+    Outlines and pages differ in apostrophes, quotation marks, accents and spaces.
+    """
+    letters = PUNCTUATION.sub("", unicodedata.normalize("NFKC", text).casefold())
+    return NUMBERING.sub("", letters)
 
 
 def line_break_before(text: str, offset: int) -> int:

@@ -51,6 +51,16 @@ def test_headings_are_the_titles_a_chunk_stands_under() -> None:
     assert made[-1].headings == ("Saws",)
 
 
+def test_headings_are_found_however_the_outline_writes_them() -> None:
+    """The outline has no letter of an appendix and a typewriter's apostrophe; the page has both."""
+    document = Document(
+        pages=(f"C.1 A saw\u2019s teeth\n{prose('saws', 4)}\nC.2 Mills\n{prose('mills', 4)}",),
+        headings=(Heading(1, "A saw's\u00a0teeth", 1), Heading(1, "Mills", 1)),
+    )
+    saws, *_, mills = make_chunks(document, SOURCE, RECIPE)
+    assert (saws.headings, mills.headings) == (("A saw's teeth",), ("Mills",))
+
+
 def test_labels_are_what_the_document_calls_its_pages() -> None:
     """Page 3 of the file may be page iii of the book."""
     document = Document((prose("a"), prose("b")), labels=("iii", "iv"))

@@ -20,7 +20,6 @@ WINDOW_LINES = 3
 # By rank: three of four answers that are found are in the first hit. 35 lines for five hits.
 EXCERPT_LINES = (11, 8, 6, 5)
 MAX_EXCERPT_PARTS = 2
-MIN_PART_CHARS = 30  # a shorter rest of a window says nothing
 
 # Characters that take two columns: hangul, kana, Han, and full-width forms.
 WIDE = re.compile(
@@ -141,7 +140,7 @@ class Passages:
         parts: list[Span] = []
         for window in windows:
             rest = subtract_spans(window, parts)
-            if rest != window and rest[1] - rest[0] < MIN_PART_CHARS:
+            if rest[0] == rest[1]:
                 continue
             taken = [*parts, *self.header_of(window), rest]
             wider = [taken]
