@@ -11,10 +11,10 @@ import ipaddress
 import itertools
 import json
 import logging
-import math
 import sqlite3
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
@@ -25,9 +25,10 @@ from xml.etree import ElementTree as ET
 from azure.core.exceptions import AzureError
 
 from ingest.azure.credential import STORAGE_SCOPE
+from ingest.azure.errors import ErrorResponse
 from ingest.azure.roles import BLOB_OWNER, BLOB_READER
 from ingest.azure.token_hosts import is_token_host
-from ingest.errors import ConfigError, DocumentError, ServiceError
+from ingest.errors import ConfigError, DocumentError, IngestError, ServiceError
 from ingest.models import Code, ListingIssue, Source, Unread, hash_fields, is_document_name
 from ingest.runtime.retry import RetryableError
 from ingest.sources import check_size, require_source
@@ -41,6 +42,7 @@ from ingest.sources.spool import disk_full_error, temporary_file, write_block
 log = logging.getLogger(__name__)
 
 MAX_PAGE_BLOBS = 5000  # in one response, the service's limit
+MAX_PROBES = 3  # blobs to ask for, to see whether one alone cannot be read
 URL_SAFE_CHARACTERS = "/~"  # not percent-encoded in a blob's URL
 SHAREPOINT_DOMAINS = (".sharepoint.com", ".sharepoint.us", ".sharepoint.cn", "onedrive.live.com")
 CONTAINER_URL_FORMAT = "https://ACCOUNT.blob.core.windows.net/CONTAINER[/FOLDER]"
@@ -161,7 +163,7 @@ class Container:
         self.needs_tags = any(field.tag for field in blob_fields)
         self.permission_fields = permission_names(blob_fields)
         self.reads_acl = reads_acl
-        self.downloaded_at = -math.inf  # when any blob last was, by the clock of the retries
+        self.others: deque[str] = deque(maxlen=MAX_PROBES)  # URLs of blobs, read or listed last
 
     @property
     def name(self) -> str:
@@ -199,7 +201,10 @@ class Container:
                         "INSERT OR REPLACE INTO blobs VALUES (?, ?, ?, ?, ?, ?)", page
                     )
                 for row in table.execute("SELECT * FROM blobs ORDER BY name"):
-                    yield self.blob_to_source(Blob(*row))
+                    item = self.blob_to_source(Blob(*row))
+                    if isinstance(item, Source):
+                        self.others.append(item.location)
+                    yield item
         except sqlite3.OperationalError as error:
             raise disk_full_error(str(error)) from error
 
@@ -282,24 +287,33 @@ class Container:
     def fetch(self, source: Source, file: BinaryIO) -> None:
         """Download a blob into a file.
 
-        Raises DocumentError if the service fails on this blob until retries are exhausted, while
-        it sends another one; ServiceError if it does not.
+        Raises DocumentError if the service fails on this blob until retries are exhausted, or
+        denies it, and gives another one; ServiceError or ConfigError if it does not.
         """
-        clock = self.storage.retry_policy.clock
-        began = clock()
         try:
             etag, _, _ = source.modified.partition(" ")
             self.download(source.location, etag, source.size, file)
         except BlobChangedError:
             self.download_current(source.location, file)
-        except ServiceError as error:
-            if not isinstance(error.__cause__, RetryableError):  # a full disk, or a stop
+        except (ServiceError, ConfigError) as error:
+            is_exhausted = isinstance(error.__cause__, RetryableError)
+            if not (is_exhausted or isinstance(error, ConfigError)):  # a full disk, or a stop
                 raise
-            if self.downloaded_at > (began + clock()) / 2:
+            if self.gives_another(source.location):
                 reason = f"cannot be read, though others can: {error}"
                 raise DocumentError(reason, Code.UNREADABLE) from error
-            raise ServiceError(f"{source.name} cannot be downloaded: {error}") from error.__cause__
-        self.downloaded_at = clock()
+            if is_exhausted:
+                reason = f"{source.name} cannot be downloaded: {error}"
+                raise ServiceError(reason) from error.__cause__
+            raise
+        self.others.append(source.location)
+
+    def gives_another(self, url: str) -> bool:
+        """Return whether the service gives another blob than this one, asked once for each."""
+        for other in {*self.others} - {url}:
+            with suppress(ErrorResponse, AzureError, IngestError), self.storage.send("HEAD", other):
+                return True
+        return False
 
     def download_current(self, url: str, file: BinaryIO) -> None:
         """Download the current version of a blob into a file. Raises DocumentError."""
