@@ -46,6 +46,7 @@ WRAPPED_LINE = re.compile(UNSPACED_WRAP)
 UNSPACED_LINE_END = re.compile(
     f"\n(?=[{CJK_CHARS}{UNSPACED_LETTERS}])(?<=[{CJK_CHARS}、，{UNSPACED_LETTERS}]\n)"
 )
+WIDE_CHAR = re.compile(f"[{CJK_CHARS}\u3001-\u3003\u3008-\u3011\uff01-\uff60]")
 FULL_LINE_SHARE = 0.8  # of the longest line; a shorter one was not wrapped
 MIN_WRAPPED_CHARS = 20  # of a line of Thai; shorter ones are names in a list
 SPACELESS_MARK = re.compile("[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd]")
@@ -148,7 +149,8 @@ def unwrap_unspaced_lines(text: str) -> str:
     # Marks above and below the letters of Thai take no room.
     ends = [match.start() for match in WRAPPED_LINE.finditer(text)]
     lengths = {end: count_spacing(text[text.rfind("\n", 0, end) + 1 : end + 1]) for end in ends}
-    longest = max(lengths.values(), default=0)
+    others = (len(WIDE_CHAR.findall(line)) for line in text.split("\n") if line[:1] != "|")
+    longest = max((*lengths.values(), *others))
 
     def join_full_line(match: re.Match[str]) -> str:
         is_full = lengths[match.start()] >= FULL_LINE_SHARE * longest

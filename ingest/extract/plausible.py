@@ -108,7 +108,8 @@ NOT_SYMBOLS = bytes(
 MAX_SYMBOLS, MAX_SYMBOL_KINDS = 0.05, 8
 # The low bytes of Cyrillic letters are figures, these, and capitals.
 LOW_BYTES = b"<=>?@:;"
-MAX_LOW_BYTES, MIN_LOWER = 0.06, 0.15  # share of characters, and of letters
+MAX_LOW_BYTES = 0.06  # share of a page's characters
+LOWER_PER_LOW_BYTE = 2.5  # share of small letters among letters, for each share of low bytes
 
 CODE_PAGES = "cp1251", "cp1253"  # Cyrillic, Greek
 GLYPH_SHIFT = 29  # from the glyph numbers of common TrueType fonts to ASCII
@@ -150,9 +151,11 @@ def is_implausible(text: str) -> bool:
 def has_low_bytes(text: str) -> bool:
     """Return whether a page is in figures, capitals and signs, as Cyrillic without high bytes."""
     plain = only_ascii(text)
-    if len(plain) - len(plain.translate(None, LOW_BYTES)) <= MAX_LOW_BYTES * len(text):
+    share = (len(plain) - len(plain.translate(None, LOW_BYTES))) / len(text)
+    if share <= MAX_LOW_BYTES:
         return False
-    return sum(map(str.islower, text)) < MIN_LOWER * sum(map(str.isalpha, text))
+    lower = sum(map(str.islower, text))
+    return lower < LOWER_PER_LOW_BYTE * share * sum(map(str.isalpha, text))
 
 
 def lacks_common_words(sample: str) -> bool:

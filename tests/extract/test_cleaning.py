@@ -95,4 +95,6 @@ def test_lines_of_thai_are_one_text() -> None:
     first, second = "นักเรียนทุกคนต้องนำบัตรมาแสดง", "ก่อนเข้าห้องสมุด"
 
     assert unwrap_unspaced_lines(f"{first}\n{second}") == first + second
+    form = "会議室利用申込書\n利用日：２０２５年１０月３日、時間：１３：００"
+    assert unwrap_unspaced_lines(form) == form
     assert unwrap_unspaced_lines("สมชาย\nสมหญิง\nมานะ") == "สมชาย\nสมหญิง\nมานะ"

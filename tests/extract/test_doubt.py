@@ -161,6 +161,7 @@ def test_unusual_text_is_not_garbage(text: str) -> None:
     ("text", "wanted"),
     [
         pytest.param("К4:8GR 69EAG Г>B?P= EK<F4RF Н4?J ;4?<64. " * 3, True, id="Cyrillic"),
+        pytest.param("К4><9-?<5B <;@9A9A<O 8B7B6BD4 6B;@B:AK на сайте", True, id="half"),
         pytest.param("Κ¯º· ¾°½¿Â ¾À¿Á·² ¿³ ¶³¿·»ÃÄ· °ÉÂ µ¹³ ¸¹Ä¼·Ã¼Â", True, id="Greek"),
         pytest.param(
             "شنبه ۸ تا ø÷ ۴÷ عصر ۸÷ دوشنبه ۸ تا ø÷ پنجشنبه ۹ تا ù÷ صبح" * 3, True, id="Persian"
