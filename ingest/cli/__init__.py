@@ -124,10 +124,14 @@ def load_settings(options: argparse.Namespace) -> Any:
 
 
 def warn_about_settings(options: argparse.Namespace) -> None:
-    """Log the misspelt and contradictory settings: they are ignored, and another index is used."""
+    """Log misspelt settings, which are ignored, so that another index is used; contradictory ones.
+
+    Those of `.env` are among them.
+    """
+    from ingest.cli.env_file import parse_env_file
     from ingest.commands.doctor.env_names import find_problems
 
-    for problem in find_problems(os.environ, vars(options), {}):
+    for problem in find_problems(os.environ, vars(options), parse_env_file()):
         logs.PACKAGE_LOGGER.warning("%s", problem)
 
 
