@@ -124,10 +124,7 @@ def load_settings(options: argparse.Namespace) -> Any:
 
 
 def warn_about_settings(options: argparse.Namespace) -> None:
-    """Log misspelt settings, which are ignored, so that another index is used; contradictory ones.
-
-    Those of `.env` are among them.
-    """
+    """Log misspelt settings, of the environment or `.env`, and contradictory ones."""
     from ingest.cli.env_file import parse_env_file
     from ingest.commands.doctor.env_names import find_problems
 
