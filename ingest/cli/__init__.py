@@ -124,10 +124,11 @@ def load_settings(options: argparse.Namespace) -> Any:
 
 
 def warn_about_settings(options: argparse.Namespace) -> None:
-    """Log the misspelt and contradictory settings: they are ignored, and another index is used."""
+    """Log misspelt settings, of the environment or `.env`, and contradictory ones."""
+    from ingest.cli.env_file import parse_env_file
     from ingest.commands.doctor.env_names import find_problems
 
-    for problem in find_problems(os.environ, vars(options), {}):
+    for problem in find_problems(os.environ, vars(options), parse_env_file()):
         logs.PACKAGE_LOGGER.warning("%s", problem)
 
 

@@ -102,13 +102,8 @@ def open_services(  # noqa: PLR0913 - settings, and the ways to use an index
     if write:
         check_engine(settings)
     connections = connections or create_connections(settings, stop)
-    with (
-        open_parts(settings, stop, connections, replacements, write=write, embeds=embeds) as (
-            services,
-            journal,
-        ),
-        abandon_on_error(stop),
-    ):
+    parts = open_parts(settings, stop, connections, replacements, write=write, embeds=embeds)
+    with parts as (services, journal), abandon_on_error(stop):
         if write and services.index.is_new and not settings.engine:
             warm_up(services)
         if not replacements.shared:  # or the driver has done so

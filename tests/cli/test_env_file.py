@@ -9,7 +9,7 @@ import pytest
 
 from ingest.cli.env_file import check_key_hosts, read_env_file, read_own_file
 from ingest.errors import ConfigError
-from tests.conftest import Command
+from tests.conftest import Command, CommandHere
 
 HOSTILE = (
     *("LD_PRELOAD", "PYTHONPATH", "HTTPS_PROXY", "https_proxy", "REQUESTS_CA_BUNDLE"),
@@ -35,6 +35,20 @@ def test_values_of_the_environment_are_not_copied_into_settings(
     monkeypatch.setenv("MY_SECRET", "hunter2")
     (tmp_path / ".env").write_text("AZURE_SEARCH_INDEX=${MY_SECRET}\n")
     assert read_env_file() == {"AZURE_SEARCH_INDEX": "${MY_SECRET}"}
+
+
+@pytest.mark.parametrize("command", ["status", "search lathes", "report", "plan docs"])
+def test_a_misspelt_setting_is_named_by_each_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command_here: CommandHere, command: str
+) -> None:
+    """In the environment or in `.env`, it would be ignored, and another index read."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("INGEST_INDX", "elsewhere")
+    (tmp_path / ".env").write_text("INGEST_CHUNK_TOKEN=99\n")
+    (tmp_path / "docs").mkdir()
+    _, _, errors = command_here(*command.split())
+    assert "INGEST_INDX is not a setting: did you mean INGEST_INDEX?" in errors
+    assert "INGEST_CHUNK_TOKEN is not a setting: did you mean INGEST_CHUNK_TOKENS?" in errors
 
 
 def test_dangerous_names_are_warned_of_and_others_are_not(command: Command, tmp_path: Path) -> None:
