@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.index.function_words import FUNCTION_WORDS, find_names, guess_language
+from ingest.index.function_words import (
+    COMMON_WORDS,
+    FUNCTION_WORDS,
+    find_names,
+    guess_language,
+)
 from ingest.index.ranking import Matrix
 from ingest.index.sqlite.tokenize import fold_case, match_query, query_terms
 from ingest.models import Mode
@@ -24,8 +29,8 @@ BM25_K1 = 1.2  # of FTS5
 GOOD_SHARE = 0.5  # of the highest possible score: see min_max_fusion
 MIN_QUERY_WORDS = 2
 MAX_DOCUMENT_FREQUENCY = 0.5  # share of chunks; BM25 scores a more frequent word 0
-COMMON_FREQUENCY = 0.25  # share of chunks; function words of their language are as frequent
-MIN_COMMON_SHARE = 0.2  # of a question's words, for a question in the language of the documents
+MIN_FUNCTION_WORDS = 2  # of a question, to tell its language
+MIN_LANGUAGE_SHARE = 0.15  # of chunks with its common words, for documents of a language
 MAX_ROWS_READ = 20_000  # by one query, in some 20 ms; beyond, frequent words are left out
 
 
@@ -56,9 +61,7 @@ class SqliteSearcher:
         words = self.select_words(text)
         if mode is Mode.TEXT or vector is None:
             return self.search_words(words, top, among)
-        found = self.search_words(words, max(TEXT_CANDIDATES, top), among)
-        share = self.known_share(words)
-        by_text = [(number, share * score) for number, score in found]
+        by_text = self.search_words(words, max(TEXT_CANDIDATES, top), among)
         good = GOOD_SHARE * self.highest_score(words)
         return self.current_matrix().only(among).fuse(vector, by_text, good, weight, top)
 
@@ -96,17 +99,17 @@ class SqliteSearcher:
         """Drop the words that occur in many chunks; if all do, keep the rarest few.
 
         Returns the number of chunks with each word, rarest first. This does the job of a stop word
-        list, in the languages of the documents. Of a question in another language, function words
-        are left out, which are as rare as names there, and words that no chunk has are kept, with
-        0: chunks that answer have translations of them, so one with a single word of the question
-        must not score as if it had all.
+        list, in the languages of the documents. Words that no chunk has are kept, with 0, if the
+        question is in another language: chunks that answer have translations of them, so one with
+        a single word of the question must not score as if it had all.
         """
         counts = self.count_each(query_terms(text))
-        if self.shares_language(counts):
+        foreign = self.foreign_function_words(text, counts)
+        content = {word: n for word, n in counts.items() if word not in foreign}
+        if any(content.values()):
+            counts = content
+        if not foreign:
             counts = {word: n for word, n in counts.items() if n}
-        else:
-            content = without_function_words(text, counts)
-            counts = content if any(content.values()) else counts
         most = MAX_DOCUMENT_FREQUENCY * self.count_all()
         rare = {
             word: count
@@ -115,15 +118,25 @@ class SqliteSearcher:
         }
         return rare or dict(list(counts.items())[:MIN_QUERY_WORDS])
 
-    def shares_language(self, counts: Mapping[str, int]) -> bool:
-        """Return whether a question is in the language of most documents.
+    def foreign_function_words(self, text: str, counts: Mapping[str, int]) -> set[str]:
+        """Return the function words of a question in a language of few chunks; else none.
 
-        Then some of its words are function words, which many chunks have. `counts` has the number
-        of chunks with each word.
+        They are as rare as names there. `counts` has the number of chunks with each word.
         """
-        least = COMMON_FREQUENCY * self.count_all()
-        common = sum(count >= least for count in counts.values())
-        return common >= MIN_COMMON_SHARE * len(counts)
+        folded = {word: fold_case(word) for word in counts}
+        language = guess_language(list(folded.values()))
+        names = set(map(fold_case, find_names(text)))
+        found = {w for w, key in folded.items() if key in FUNCTION_WORDS[language] - names}
+        if len(found) < MIN_FUNCTION_WORDS:  # perhaps words of another language
+            return set()
+        return set() if self.has_language(language) else found
+
+    def has_language(self, language: str) -> bool:
+        """Return whether enough chunks have the common words of a language."""
+        query = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)"
+        least = math.ceil(MIN_LANGUAGE_SHARE * self.count_all())
+        both = " AND ".join(match_query([word]) for word in COMMON_WORDS[language])
+        return int(self.db.execute(query, (both, least)).fetchone()[0]) >= least
 
     def count_each(self, words: Sequence[str]) -> dict[str, int]:
         """Return the number of chunks with each word, rarest first."""
@@ -139,22 +152,8 @@ class SqliteSearcher:
         """Count the chunks in the word index."""
         return int(self.db.execute("SELECT count(*) FROM words_docsize").fetchone()[0])
 
-    def known_share(self, words: Mapping[str, int]) -> float:
-        """Return the share of the weight of some words that is of those in any chunk."""
-        highest = self.highest_score(words)
-        known = self.highest_score({word: n for word, n in words.items() if n})
-        return known / highest if highest else 1.0
-
     def highest_score(self, words: Mapping[str, int]) -> float:
         """Return the limit of the BM25 score, which a chunk with each word very often has."""
         total = self.count_all()
         weights = (math.log((total - count + 0.5) / (count + 0.5)) for count in words.values())
         return (BM25_K1 + 1) * sum(max(weight, 0.0) for weight in weights)
-
-
-def without_function_words(text: str, counts: Mapping[str, int]) -> dict[str, int]:
-    """Leave out the function words of a question's language, but for names such as "WHO"."""
-    folded = {word: fold_case(word) for word in counts}
-    function_words = FUNCTION_WORDS[guess_language(list(folded.values()))]
-    known = function_words - set(map(fold_case, find_names(text)))
-    return {word: n for word, n in counts.items() if folded[word] not in known}
