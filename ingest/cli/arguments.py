@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,6 +29,7 @@ COMMANDS = {
 }
 
 USAGE_EXIT_CODE = 2
+UNKNOWN_COMMAND = re.compile(r"argument COMMAND: invalid choice: '(.*?)'")  # argparse's message
 
 EPILOG = """\
 exit codes:
@@ -53,13 +55,14 @@ class Parser(argparse.ArgumentParser):
         options, unknown = super().parse_known_args(args, namespace)
         if unknown:
             names = {option.strip("-"): option for option in self._option_string_actions}
-            similar = get_close_matches(unknown[0].partition("=")[0].strip("-"), names, 1)
-            hint = f" (did you mean {names[similar[0]]}?)" if similar else ""
+            hint = suggest(unknown[0].partition("=")[0].strip("-"), names)
             self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
         return options, []
 
     def error(self, message: str) -> NoReturn:
         """Print the error, and exit with code 2."""
+        if unknown := UNKNOWN_COMMAND.match(message):
+            message = f"no command {unknown[1]!r}{suggest(unknown[1], {n: n for n in COMMANDS})}"
         self.exit(USAGE_EXIT_CODE, f"exit {USAGE_EXIT_CODE}: {message}; see {self.prog} --help\n")
 
     def positionals(self) -> str:
@@ -67,6 +70,12 @@ class Parser(argparse.ArgumentParser):
         forms = {"?": "[{}] ", "*": "[{} ...] "}
         arguments = (action for action in self._actions if not action.option_strings)
         return "".join(forms.get(str(a.nargs), "{} ").format(a.metavar) for a in arguments)
+
+
+def suggest(word: str, names: Mapping[str, str]) -> str:
+    """Suggest the name that a misspelt word may stand for; "" for none. The keys are compared."""
+    similar = get_close_matches(word, names, 1)
+    return f" (did you mean {names[similar[0]]}?)" if similar else ""
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -106,7 +106,7 @@ def test_the_form_can_be_chosen(command: Command, tmp_path: Path, form: tuple[st
         (["run", "more", "--max-tokens", "1"], "exit 1: more would exceed --max-tokens 1: "),
         (["check", "more"], "exit 3: found "),
         (["doctor", "nowhere"], "exit 2: 1 thing to fix"),
-        (["frobnicate"], "exit 2: argument COMMAND: invalid choice: 'frobnicate'"),
+        (["serch"], "exit 2: no command 'serch' (did you mean search?); see ingest --help"),
         (["run", "--worker-s=1"], "(did you mean --workers?); see ingest run --help"),
         (["eval"], "exit 2: the following arguments are required: QUESTIONS; see ingest eval"),
     ],
