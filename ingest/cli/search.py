@@ -41,7 +41,7 @@ def main(options: argparse.Namespace) -> int:
     )
     if hits and (missing := hits[0].missing_words):
         named = " or ".join(f'"{word}"' for word in missing)
-        log.warning("no document contains %s; the nearest are:", named, extra={"event": "missing"})
+        log.warning("no document contains %s; the nearest are:", named)
     if options.json:
         for hit in hits:
             print(to_json(hit_json(hit)))
