@@ -116,7 +116,7 @@ def test_a_worker_that_cannot_begin_says_so_and_tries_again(here: World) -> None
         with pytest.raises(ConfigError, match="start the workers from the same image"):
             settle_group(one, replace(job, version="0.0.0"), links)
         with pytest.raises(BusyError, match="another run has taken over the index"):
-            settle_group(one, replace(job, lease_holder="0 another:1:run"), links)
+            settle_group(one, replace(job, lease_holder="0 lease-of-none"), links)
         wait_until(lambda: not session.SESSIONS)
         assert what(settle_group(one, job, links)) == {"0.pdf": "new"}
         session.end_session(run.id)
