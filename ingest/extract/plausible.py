@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 
 from ingest.extract.ascii_parts import non_ascii, only_ascii
 from ingest.extract.language import language_probability
@@ -55,7 +55,7 @@ COMMON_WORDS = frozenset(
     for word in line.split()
 )
 MIN_COMMON_WORDS, MIN_SAMPLE_WORDS = 0.05, 50  # different ones, as a share of all words
-GLANCE_CHARS, MIN_GLANCED = 300, 3  # of the beginning of a page; saves time
+GLANCE_CHARS, MIN_GLANCED = 240, 3  # of the beginning of a page; saves time
 MIN_SMALL = 0.9  # of the letters of prose, which a list of names has less of
 DOUBTFUL_LANGUAGE = 0.45  # of prose without common words
 GREEK = re.compile("[\u0370-\u03ff]")  # which the language model takes all for Greek
@@ -181,12 +181,14 @@ def is_doubtful(text: str) -> bool:
     return has_other_letters(text) and foreign_share(text) > DOUBTFUL_FOREIGN
 
 
+@lru_cache(maxsize=1)
 def has_other_letters(text: str) -> bool:
     """Return whether a page has more than stray characters beyond Latin-1; fast."""
     rest = non_ascii(text)
     return len(rest) - len(rest.encode("latin-1", "ignore")) > MIN_OTHER_LETTERS * len(text)
 
 
+@lru_cache(maxsize=1)  # asked for twice
 def foreign_share(text: str) -> float:
     """Return how many characters per word are next to a letter of a script that they cannot be in.
 

@@ -25,7 +25,7 @@ MAX_LEVEL_SHIFT_HEIGHTS = 0.3  # of both ends of a line drawn as one run
 MIN_CROSSING_POINTS = 6.0  # of a rule that runs down through a line
 # Word separators: code points up to the first one, and the other two.
 SPACE, UNBROKEN_SPACE, WIDE_SPACE = 0x20, 0xA0, 0x3000
-HYPHEN = 0x2D
+HYPHEN, LINE_END_CODE = 0x2D, 0x0D
 PARAGRAPH_CODE = 0x2029  # before a line end
 NOTHING_CODE = ord(NOTHING)  # a character that another one stands for
 
@@ -60,7 +60,8 @@ def find_words(
     spaced = (code_points >= FIRST) & (code_points <= LAST)  # it may begin with a space
     begins[1:] &= blank[:-1] | broken[:-1] | spaced[1:]
     ends[:-1] &= blank[1:] | broken[:-1] | spaced[1:]
-    final = broken | ((code_points == HYPHEN) & np.append(blank[1:], True))
+    final = broken.copy()
+    final[:-1] |= (code_points[:-1] == HYPHEN) & (code_points[1:] == LINE_END_CODE)
     if (dashes := np.flatnonzero(final & ~begins & ~blank)).size:
         part_end_dashes(text, begins, ends, dashes)
     starts, stops = np.flatnonzero(begins), np.flatnonzero(ends)
