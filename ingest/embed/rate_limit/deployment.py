@@ -50,6 +50,7 @@ TARGET_REQUESTS_PER_MINUTE = 46  # into which a quota is divided, if it allows a
 # Likewise, of windows of ten seconds, and beside other clients.
 TARGET_SMALL_REQUESTS_PER_MINUTE = 150
 MAX_REQUEST_TOKENS = 16_000  # the answer to a larger request takes too long
+LAST_REQUEST_SHARE = 1.25  # of that size: the last request of a window is smaller, or a little more
 
 BURST_PERIOD_SECONDS = 360.0  # from the first request on; later, a burst gains nothing
 LENGTH_TOLERANCE = 0.05  # of the limit, if a share of it tells the length of the windows
@@ -115,17 +116,17 @@ class DeploymentLimiter:
         if not known:
             is_scarce = self.allowed_requests(now) < TARGET_SMALL_REQUESTS_PER_MINUTE
             share = min(share, MAX_REQUEST_TOKENS if is_scarce else UNLIMITED_QUOTA_REQUEST_TOKENS)
-        return int(min(share, self.burst_tokens(share, now)) if self.is_alone(now) else share)
+        return int(self.burst_tokens(share, now) if self.is_alone(now) else share)
 
     def burst_tokens(self, tokens: float, now: float) -> float:
         """Return the size of a request of a burst: smaller if others wait for its answer."""
         if self.remaining.is_reported and not self.others.are_checked:
-            return SINGLE_REQUEST_TOKENS
+            return min(tokens, SINGLE_REQUEST_TOKENS)
         self.window.expire(now)
         left = self.window_capacity() - self.window.tokens
         if left < SINGLE_REQUEST_TOKENS:
-            return SINGLE_REQUEST_TOKENS if self.may_test_limit() else tokens
-        return left  # so that a window is used up
+            return min(tokens, SINGLE_REQUEST_TOKENS) if self.may_test_limit() else tokens
+        return left if left < LAST_REQUEST_SHARE * tokens else tokens  # so that it is used up
 
     def ready_at(self, tokens: float, now: float) -> tuple[float, str]:
         """Return when a request may be sent, and what it waits for until then."""
