@@ -9,10 +9,11 @@ come back. An answer takes 50 to 300 ms and 0.1 ms for each token. Chance is see
 Also the share of a job's tokens that are on their way at a moment, the mean and the most: a kill -9
 then pays them twice, as their answers reach nobody; what has arrived is in the journal.
 
-    benchmarks/jobs.py [unseen | whole]
+    benchmarks/jobs.py [unseen | edges | whole]
 
-`unseen`: jobs and moments by which nothing was chosen. `whole`: jobs of almost whole windows, where
-a request too few in each window makes another one necessary.
+`unseen`: jobs and moments by which nothing was chosen. `edges`: some begin seconds before a
+window's end, and were looked at. `whole`: jobs of almost whole windows, where a request too few in
+each window makes another one necessary.
 """
 
 from __future__ import annotations
@@ -50,7 +51,8 @@ STARTS = (0.0, 10.0, 25.0, 52.0)  # seconds after a full minute
 # By name: jobs, starts, and the first seed.
 GRIDS: dict[str, tuple[tuple[float, ...], tuple[float, ...], int]] = {
     "": (JOBS, STARTS, 0),
-    "unseen": ((2.05, 2.45, 3.1, 4.05, 4.95), (4.0, 17.0, 33.0, 41.0, 48.5, 50.5, 57.0), 100),
+    "unseen": ((2.1, 2.65, 3.3, 3.95, 4.75), (2.5, 13.0, 29.0, 44.5, 54.5, 56.2, 59.1), 9000),
+    "edges": ((2.05, 2.45, 3.1, 4.05, 4.95), (4.0, 17.0, 33.0, 41.0, 48.5, 50.5, 57.0), 100),
     "whole": ((2.0, 2.52, 2.95, 5.0), (1.0, 8.0, 21.5, 36.0, 53.0, 58.3), 5000),
 }
 HOUR, SAMPLE_SECONDS = 3600.0, 0.25

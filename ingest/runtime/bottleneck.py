@@ -24,7 +24,7 @@ from ingest.runtime.timing import (
 )
 
 NOTHING_TO_EMBED = "nothing to embed"  # embedding was waiting for documents, or done
-BURST_SHARE = 0.25  # of a minute's tokens, which a run may use at once (embed/rate_limit/quota.py)
+BURST_SHARE = 0.25  # of a minute's tokens, which a run may use at once (embed/rate_limit/window.py)
 SHORT_RUN_SECONDS = 5.0  # a shorter run gets no advice
 MORE_CORES, MORE_CORES_SECONDS = "more cores would help", 60.0  # a shorter run needs none
 BUSY_SHARE = 0.5  # of the time: below it, a stage is no bottleneck

@@ -205,6 +205,7 @@ def test_what_a_silent_worker_had_comes_back() -> None:
     """Some seconds after its last heartbeat; at once if it leaves; and in any case some time."""
     world = World(10**9)
     coordinator, pace = world.coordinator, world.coordinator.rate_limiter.deployments[0]
+    pace.has_answered = True
     for who in "abc":
         coordinator.heartbeat(WorkerStatus(who))
         assert isinstance(coordinator.ask(who, 10), Permit)

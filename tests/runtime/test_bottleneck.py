@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from ingest.embed.rate_limit import quota
+from ingest.embed.rate_limit import window
 from ingest.runtime.bottleneck import (
     BURST_SHARE,
     Capacity,
@@ -118,7 +118,7 @@ def test_a_short_run_needs_no_more_than_its_tokens() -> None:
 
 def test_the_advice_counts_on_the_pace_that_is_kept() -> None:
     """What is promised of a larger quota is what embedding then does with it."""
-    assert BURST_SHARE == quota.BURST_SHARE
+    assert BURST_SHARE == window.BURST_SHARE
 
 
 def test_a_limit_of_mine_is_not_blamed_on_the_service() -> None:

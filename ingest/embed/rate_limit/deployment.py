@@ -17,20 +17,20 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ingest.embed.rate_limit.others import CHECK_SECONDS, OtherClients
+from ingest.embed.rate_limit.others import COUNTING_TOLERANCE, OtherClients
 from ingest.embed.rate_limit.quota import (
     QUOTA_WINDOW_SECONDS,
-    RESET_JUMP_SHARE,
     LearntLimit,
-    RemainingWindow,
     SentRequest,
     hold_seconds,
     read_rate_limit_header,
     throttled_limits,
 )
 from ingest.embed.rate_limit.window import (
-    HALF_SECONDS,
+    RESET_JUMP_SHARE,
     SLICE_SECONDS,
+    WINDOW_LENGTHS,
+    WINDOW_SKEW_SECONDS,
     TokenWindow,
 )
 from ingest.runtime.retry import parse_retry_after
@@ -42,7 +42,6 @@ TOKEN_MARGIN = 0.985
 REQUEST_MARGIN = 0.9
 MAX_LATE_SECONDS = 0.25  # a request this late does not delay the next, as limited by tokens
 MAX_REQUEST_LATE_SECONDS = 0.04  # likewise, as limited by the number of requests
-WINDOW_RESET_DELAY_SECONDS = 0.3  # after the end of a minute, for clock skew and latency
 
 SINGLE_REQUEST_TOKENS = 2_000  # size of a request whose answer all others wait for
 UNLIMITED_QUOTA_REQUEST_TOKENS = 8_000  # and without a quota: efficient, and still quick
@@ -50,8 +49,10 @@ TARGET_REQUESTS_PER_MINUTE = 46  # into which a quota is divided, if it allows a
 # Likewise, of windows of ten seconds, and beside other clients.
 TARGET_SMALL_REQUESTS_PER_MINUTE = 150
 MAX_REQUEST_TOKENS = 16_000  # the answer to a larger request takes too long
+LAST_REQUEST_SHARE = 1.25  # of that size: the last request of a window is smaller, or a little more
 
 BURST_PERIOD_SECONDS = 360.0  # from the first request on; later, a burst gains nothing
+QUOTA_UNIT_TOKENS = 1_000  # of which all quotas are multiples
 LENGTH_TOLERANCE = 0.05  # of the limit, if a share of it tells the length of the windows
 MIN_TESTED_WAIT_SECONDS = 5.0  # shorter waits for the end of a window are not tested
 # While no limit is reported: slowly enough that a refusal is back before the next request, and only
@@ -60,8 +61,6 @@ UNKNOWN_LIMIT_TOKENS_PER_SECOND, UNKNOWN_LIMIT_DOUBLING_SECONDS = 50_000.0, 4.0
 STEADY_SECONDS, MAX_DOUBLINGS = 8.0, 30
 FAST_TOKENS = 192_000.0  # the first ones, at twice this rate: few quotas are smaller
 LEARNT_BURST_SECONDS = 7.0  # in which a learnt limit is spent, if it is larger
-# After a 429 without Retry-After, the ends of such windows are tested.
-USUAL_WINDOWS = (SLICE_SECONDS, HALF_SECONDS, QUOTA_WINDOW_SECONDS)
 MAX_TESTS = 6  # consecutive refusals after which the limit is not what it was
 MAX_REFUSED_SHARE = 0.01  # of the requests: as far as this, a learnt limit is tested
 
@@ -72,8 +71,6 @@ class DeploymentLimiter:
 
     token_limit: LearntLimit = field(default_factory=LearntLimit)
     request_limit: LearntLimit = field(default_factory=LearntLimit)
-    remaining: RemainingWindow = field(default_factory=RemainingWindow)
-    total_tokens: float = 0.0  # sent so far
     tokens_due_at: float = -math.inf  # when the last request was due, as limited by tokens
     requests_due_at: float = -math.inf  # likewise, as limited by the number of requests
     last_tokens: float = 0.0  # of the last request
@@ -95,9 +92,7 @@ class DeploymentLimiter:
         """Return the tokens per minute that may be used, as far as is known."""
         return min(
             self.token_limit.allowed(now),
-            self.remaining.highest * QUOTA_WINDOW_SECONDS / self.window.seconds
-            if self.remaining.is_reported
-            else math.inf,
+            self.window.highest_left * QUOTA_WINDOW_SECONDS / self.window.seconds,
         )
 
     def request_tokens(self, now: float) -> int:
@@ -115,21 +110,20 @@ class DeploymentLimiter:
         if not known:
             is_scarce = self.allowed_requests(now) < TARGET_SMALL_REQUESTS_PER_MINUTE
             share = min(share, MAX_REQUEST_TOKENS if is_scarce else UNLIMITED_QUOTA_REQUEST_TOKENS)
-        return int(min(share, self.burst_tokens(share, now)) if self.is_alone(now) else share)
+        return int(self.burst_tokens(share, now) if self.is_alone(now) else share)
 
     def burst_tokens(self, tokens: float, now: float) -> float:
         """Return the size of a request of a burst: smaller if others wait for its answer."""
-        if self.remaining.is_reported and not self.others.are_checked:
-            return SINGLE_REQUEST_TOKENS
-        self.window.expire(now)
-        left = self.window_capacity() - self.window.tokens
+        if self.window.is_reported and not self.others.are_checked:
+            return min(tokens, SINGLE_REQUEST_TOKENS)
+        left = self.room(now)
         if left < SINGLE_REQUEST_TOKENS:
-            return SINGLE_REQUEST_TOKENS if self.may_test_limit() else tokens
-        return left  # so that a window is used up
+            return min(tokens, SINGLE_REQUEST_TOKENS) if self.may_test_limit() else tokens
+        return left if left < LAST_REQUEST_SHARE * tokens else tokens  # so that it is used up
 
     def ready_at(self, tokens: float, now: float) -> tuple[float, str]:
         """Return when a request may be sent, and what it waits for until then."""
-        if not self.has_answered and self.allowed_tokens(now) == math.inf and self.under_way:
+        if not self.has_answered and self.under_way:
             return now + MAX_LATE_SECONDS, FIRST_ANSWER  # which may report the limit
         requests = self.requests_due_at + QUOTA_WINDOW_SECONDS / self.allowed_requests(now)
         quota = self.burst_at(tokens, now) if self.is_alone(now) else self.spread_at(tokens, now)
@@ -140,8 +134,7 @@ class DeploymentLimiter:
     def is_alone(self, now: float) -> bool:
         """Return whether the quota may be spent at once."""
         return (
-            (self.has_answered or self.token_limit.limit == math.inf)
-            and now >= self.others.seen_until
+            now >= self.others.seen_until
             and now < self.first_sent_at + BURST_PERIOD_SECONDS
             and (self.window_capacity() < math.inf or self.token_limit.peak == math.inf)
         )
@@ -153,7 +146,12 @@ class DeploymentLimiter:
     def told_capacity(self) -> float:
         """Return the tokens that fit a window, as the settings or the service say."""
         capacity = self.token_limit.limit * self.window.seconds / QUOTA_WINDOW_SECONDS
-        return min(capacity, self.remaining.highest) if self.remaining.is_reported else capacity
+        return min(capacity, self.window.highest_left)
+
+    def room(self, now: float) -> float:
+        """Return the tokens that fit the window now."""
+        self.window.expire(now)
+        return min(self.window_capacity() - self.window.tokens, self.window.left)
 
     def burst_at(self, tokens: float, now: float) -> float:
         """Return when a request may be sent, if no other client needs the quota."""
@@ -162,12 +160,13 @@ class DeploymentLimiter:
             return answered_at
         if self.window_capacity() == math.inf:
             return self.probe_at(now)
-        when = self.room_at(tokens, now)
-        if self.token_limit.limit == math.inf and not self.remaining.is_reported:
+        when = self.window.room_at(tokens - self.room(now))
+        if self.token_limit.limit == math.inf and not self.window.is_reported:
             when = max(when, self.probe_at(now))
-        if self.remaining.is_reported and not self.others.are_checked:
-            checked_at = self.others.checked_at + CHECK_SECONDS if self.others.checks else when
-            return max(when, checked_at, answered_at)
+        if self.window.is_reported and not self.others.are_checked:
+            return max(when, self.others.next_check_at, answered_at)
+        if not self.window.is_confirmed:
+            return max(when, answered_at)
         may_test = self.is_testing or not self.window.is_tested or self.may_test_limit()
         if may_test and when - max(now, self.held_until) >= MIN_TESTED_WAIT_SECONDS:
             return answered_at
@@ -177,7 +176,6 @@ class DeploymentLimiter:
         """Return whether a small request beyond the learnt limit may be refused."""
         return (
             self.window.capacity < self.told_capacity()
-            and self.window.untested > SINGLE_REQUEST_TOKENS
             and self.refused + 1 <= MAX_REFUSED_SHARE * self.sent
         )
 
@@ -188,26 +186,21 @@ class DeploymentLimiter:
             rate = max(rate, capacity / LEARNT_BURST_SECONDS)
         else:
             seconds = max(0.0, now - self.first_sent_at - STEADY_SECONDS)
-            if self.total_tokens < FAST_TOKENS:
+            if self.window.total_tokens < FAST_TOKENS:
                 rate *= 2
             rate *= 2 ** min(seconds / UNKNOWN_LIMIT_DOUBLING_SECONDS, MAX_DOUBLINGS)
         return self.last_sent_at + self.last_tokens / rate
 
-    def room_at(self, tokens: float, now: float) -> float:
-        """Return when a request fits the window."""
-        when = self.window.room_at(tokens, self.window_capacity(), now)
-        if not self.remaining.is_reported or not self.window.is_fixed:
-            return when
-        if self.remaining.level - self.total_tokens < tokens:
-            return self.next_window_at(now)
-        return when
-
     def spread_at(self, tokens: float, now: float) -> float:
         """Return when a request may be sent, if the quota is spread over the minute."""
+        self.window.expire(now)
         due = self.tokens_due_at + self.seconds_to_next(now)
-        if self.remaining.is_reported and self.remaining.level - self.total_tokens < tokens:
-            due = self.next_window_at(now)
-        return max(due, self.window.room_at(tokens, self.told_capacity(), now))  # after a burst
+        if self.window.left < tokens:
+            room_at = max(due, self.window.room_at(tokens - self.window.left))
+            answered_at = now + MAX_LATE_SECONDS if self.under_way else now
+            due = min(max(self.window.next_test_at(), answered_at), room_at)
+        excess = tokens - self.told_capacity() + self.window.tokens  # after a burst
+        return max(due, self.window.room_at(excess))
 
     def allowed_requests(self, now: float) -> float:
         """Return the requests per minute that stay within the limit if evenly spaced."""
@@ -215,24 +208,12 @@ class DeploymentLimiter:
 
     def seconds_to_next(self, now: float) -> float:
         """Return the seconds between the last request and the next, as limited by tokens."""
-        if self.remaining.is_reported:
+        if self.window.is_reported:
             learned = TOKEN_MARGIN * self.token_limit.estimate(now) / QUOTA_WINDOW_SECONDS
-            rate = min(learned, self.remaining.spend_rate(self.total_tokens, now))
+            rate = min(learned, self.window.spend_rate(self.others.rate, now))
         else:
             rate = TOKEN_MARGIN * self.token_limit.allowed(now) / QUOTA_WINDOW_SECONDS
         return self.last_tokens / rate if rate > 0 else QUOTA_WINDOW_SECONDS
-
-    def next_window_at(self, now: float) -> float:
-        """Return when to send one request to test whether the service's window was reset.
-
-        A service with a sliding window never resets it, so it is tested again and again.
-        """
-        if self.under_way:
-            return max(self.remaining.resets_at, now) + MAX_LATE_SECONDS
-        return max(
-            self.remaining.resets_at + WINDOW_RESET_DELAY_SECONDS,
-            self.remaining.newest_sent_at + 1.0,
-        )
 
     def record_sent(self, tokens: float, now: float) -> SentRequest:
         """Record that a request is being sent."""
@@ -243,17 +224,17 @@ class DeploymentLimiter:
             now - MAX_REQUEST_LATE_SECONDS,
             min(now, self.requests_due_at + QUOTA_WINDOW_SECONDS / self.allowed_requests(now)),
         )
-        is_test = self.is_alone(now) and self.room_at(tokens, now) > now
+        room_at = self.window.room_at(tokens - self.room(now))
+        is_test = self.is_alone(now) and room_at > now
         self.window.is_tested |= is_test
         self.first_sent_at, self.last_sent_at = min(self.first_sent_at, now), now
         self.last_tokens = tokens
-        self.total_tokens += tokens
         self.under_way += 1
         self.sent += 1
-        is_single = self.under_way == 1
-        request = SentRequest(now, tokens, self.total_tokens, is_single=is_single, is_test=is_test)
+        total, is_single = self.window.total_tokens + tokens, self.under_way == 1
+        request = SentRequest(now, tokens, total, is_single=is_single, is_test=is_test)
         if self.window.add(request):
-            self.others.checks = 0
+            self.others.check_again(now)
         return request
 
     def record_success(self, request: SentRequest, headers: Mapping[str, str], now: float) -> None:
@@ -277,24 +258,31 @@ class DeploymentLimiter:
         left = read_rate_limit_header(headers, "remaining-tokens")
         if not left:  # 0 says no more than the count here does, and some services always report it
             return
+        most = left + request.tokens
         if is_first:
-            self.learn_length(left + request.tokens)
-        self.remaining.record_remaining(
-            request, left, self.token_limit.reported, arrived + self.window.seconds
-        )
-        if self.window.is_reset(request, left, self.remaining.highest):
-            self.window.record_reset(request, self.remaining.highest - left)
+            self.learn_length(most)
+        reported = self.token_limit.reported
+        if self.window.record_remaining(request, left, reported, arrived, self.others):
+            self.others.check_again(now)
             # An early end shows that the window is fixed, and not yet how long it is.
             if self.token_limit.limit == math.inf and self.window.exhausted_at == -math.inf:
                 self.window.is_tested = False
-        self.others.check(request, self.remaining, self.window.seconds, now)
+        self.others.check(request, self.window.highest_left / self.window.seconds, now)
+        if is_first and most > self.whole_window(most) - COUNTING_TOLERANCE * request.tokens:
+            self.others.next_check_at = now
 
     def learn_length(self, left: float) -> None:
         """Learn the window's length, if its share of the limit was left at first."""
-        for seconds in SLICE_SECONDS, HALF_SECONDS:
+        for seconds in WINDOW_LENGTHS:
             share = left * QUOTA_WINDOW_SECONDS / seconds / self.token_limit.limit
             if abs(share - 1) < LENGTH_TOLERANCE:
                 self.window.seconds = seconds
+
+    def whole_window(self, left: float) -> float:
+        """Return the tokens of a window that nobody has used; a limit is in whole thousands."""
+        if self.token_limit.limit == math.inf:
+            return math.ceil(left / QUOTA_UNIT_TOKENS) * QUOTA_UNIT_TOKENS
+        return self.token_limit.limit * self.window.seconds / QUOTA_WINDOW_SECONDS
 
     def record_failure(self, until: float) -> None:
         """Record a failed request, and prefer other deployments until a time.
@@ -313,13 +301,11 @@ class DeploymentLimiter:
         """
         self.under_way -= 1
         retry_after, limits = parse_retry_after(headers), throttled_limits(headers)
-        is_unexpected = (
-            not self.remaining.is_reported
-            or self.remaining.level - request.total_tokens
-            > RESET_JUMP_SHARE * self.remaining.highest
+        left = self.window.left + self.window.total_tokens - request.total_tokens
+        is_unexpected = not self.window.is_reported or (
+            self.window.is_confirmed and left > RESET_JUMP_SHARE * self.window.highest_left
         )
         self.window.remove(request)
-        self.remaining.level += request.tokens
         self.refused += 1
         if request.sent_at < self.held_until:  # sent before the last 429: nothing new to learn
             self.held_until = max(self.held_until, now + retry_after)
@@ -331,19 +317,21 @@ class DeploymentLimiter:
                 rate = self.window.throughput(now, of_requests=True)
                 self.request_limit.record_throttled(rate, self.held_until, self.refusals)
             if TOKEN_QUOTA in limits:
-                self.is_testing = self.is_alone(now) and self.is_at_end(request)
+                self.is_testing = self.is_alone(now) and (
+                    self.is_at_end(request) or not is_unexpected
+                )
                 # A further 429 without Retry-After says only that the wait was short.
                 is_news = is_unexpected and (self.refusals == 1 or retry_after)
                 if is_news and not self.is_testing:
                     self.learn_from_refusal(now)
-        if TOKEN_QUOTA in limits and self.remaining.is_reported:
-            self.remaining.record_exhausted(self.total_tokens, self.held_until)
+        if TOKEN_QUOTA in limits and self.window.is_reported:
+            self.window.record_refused(self.held_until)
 
     def seconds_to_test(self, request: SentRequest, now: float) -> float:
         """Return the seconds after a 429 without Retry-After until a request tests for room."""
-        room_at = self.window.room_at(request.tokens, self.window_capacity(), now)
+        room_at = self.window.room_at(request.tokens - self.room(now))
         oldest = self.window.requests[0].sent_at if self.window.requests else -math.inf
-        tests = [oldest + seconds + WINDOW_RESET_DELAY_SECONDS for seconds in USUAL_WINDOWS]
+        tests = [oldest + seconds + WINDOW_SKEW_SECONDS for seconds in WINDOW_LENGTHS]
         if self.refusals == 1:  # a window of known capacity is taken for a rolling one
             tests = [room_at]
         later = [at for at in tests if at > now and self.is_alone(now)]
@@ -354,7 +342,7 @@ class DeploymentLimiter:
         if self.refusals > 1:
             return self.refusals <= MAX_TESTS
         capacity = self.window_capacity()
-        is_told = self.remaining.is_reported
+        is_told = self.window.is_reported
         return self.window.record_exhausted(request, capacity, is_told=is_told)
 
     def learn_from_refusal(self, now: float) -> None:
@@ -368,7 +356,7 @@ class DeploymentLimiter:
     def record_reopened(self, request: SentRequest) -> None:
         """Learn the window's kind, length and capacity: a request is accepted after a refusal."""
         window, limit = self.window, self.token_limit
-        is_told = limit.reported < math.inf and self.remaining.is_reported
+        is_told = limit.reported < math.inf and window.is_reported
         window.record_reopened(request, limit.limit, is_told=is_told)
         if window.capacity < math.inf:
             found = window.capacity * QUOTA_WINDOW_SECONDS / window.seconds

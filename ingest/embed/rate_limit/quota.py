@@ -24,10 +24,6 @@ GROWTH_SECONDS = 20.0
 
 SETTLED_SECONDS = 600.0  # for which a limit that a whole window revealed is kept
 
-BURST_SHARE = 0.25  # of the limit: a run may use this much once, without waiting
-MIN_SPEND_SECONDS = 1.5  # over which the rest of a window is spread at least
-OTHER_CLIENTS_AVERAGE_SECONDS = 10.0  # over which the use by other clients is averaged
-RESET_JUMP_SHARE = 0.1  # of the limit: a larger rise of the remaining tokens is a window reset
 FIRST_HOLD_SECONDS, MAX_HOLD_SECONDS = 0.5, 30.0  # after a 429 without Retry-After; doubling
 
 
@@ -97,69 +93,6 @@ class LearntLimit:
         """Learn the limit per minute from a window that is used up; keep it for a while."""
         self.peak = min(tokens, self.limit)
         self.settled_until = self.throttled_until = now + SETTLED_SECONDS
-
-
-@dataclass(slots=True)
-class RemainingWindow:
-    """Remaining tokens of the current window, from `x-ratelimit-remaining-tokens`.
-
-    `level` is what would remain if this client had sent nothing: other clients lower it, and only
-    a reset of the window (or a sliding window) raises it.
-    """
-
-    level: float = math.nan
-    highest: float = 0.0  # highest remainder so far: approximately the limit
-    resets_at: float = -math.inf  # end of the window
-    newest_total_tokens: float = -1.0  # total_tokens of the newest request with a response
-    newest_sent_at: float = 0.0  # when that request was sent
-    other_clients_rate: float = 0.0  # tokens per second of other clients, recently
-
-    @property
-    def is_reported(self) -> bool:
-        """True if the service reports a remainder."""
-        return not math.isnan(self.level)
-
-    def record_remaining(
-        self, request: SentRequest, left: float, limit: float, ends_at: float
-    ) -> None:
-        """Record a reported remainder; a response older than the newest is ignored.
-
-        `ends_at`: when a window ends that begins with this request.
-        """
-        if request.total_tokens <= self.newest_total_tokens:
-            return
-        self.highest = min(limit, max(self.highest, left + request.tokens))
-        level = left + request.total_tokens
-        rise = level - self.level
-        was_reset = rise > RESET_JUMP_SHARE * self.highest or (
-            request.sent_at >= self.resets_at and left >= self.highest / 2
-        )
-        if math.isnan(self.level) or was_reset:
-            self.resets_at = ends_at
-        elif request.sent_at > self.newest_sent_at:
-            seconds = request.sent_at - self.newest_sent_at
-            weight = 1 - math.exp(-seconds / OTHER_CLIENTS_AVERAGE_SECONDS)
-            self.other_clients_rate += (-rise / seconds - self.other_clients_rate) * weight
-        self.level, self.newest_total_tokens, self.newest_sent_at = (
-            level,
-            request.total_tokens,
-            request.sent_at,
-        )
-
-    def record_exhausted(self, spent: float, until: float) -> None:
-        """Record that a 429 reported the quota as used up until a time."""
-        self.level, self.resets_at = spent, until
-
-    def spend_rate(self, spent: float, now: float) -> float:
-        """Return the tokens per second that use up the remainder by the end of the window.
-
-        Other clients' recent use is left to them, but at most half of the remainder: otherwise a
-        greedy client would get all of it. A run that needs little is not limited at all.
-        """
-        if spent < BURST_SHARE * self.highest:
-            return math.inf
-        even = max(0.0, self.level - spent) / max(MIN_SPEND_SECONDS, self.resets_at - now)
-        return max(even - max(0.0, self.other_clients_rate), even / 2)
 
 
 def read_rate_limit_header(headers: Mapping[str, str], limit: str) -> float | None:

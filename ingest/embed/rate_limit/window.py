@@ -1,4 +1,4 @@
-"""Ledger of one client's tokens in the service's window, and what is known of the window's kind.
+"""Model of the window in which a service counts one client's tokens, and of what it has left.
 
 A rolling window counts the last minute at every moment. A fixed one ends all at once: at the full
 minute, or a minute after its first request. Some services count a sixth of the quota in ten
@@ -12,10 +12,12 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 
-from ingest.embed.rate_limit.quota import QUOTA_WINDOW_SECONDS, RESET_JUMP_SHARE, SentRequest
+from ingest.embed.rate_limit.others import OtherClients
+from ingest.embed.rate_limit.quota import QUOTA_WINDOW_SECONDS, SentRequest
 
-# The lengths of the other windows that services count in.
+# The lengths of the windows that services count in.
 SLICE_SECONDS, HALF_SECONDS = 10.0, 30.0
+WINDOW_LENGTHS = (SLICE_SECONDS, HALF_SECONDS, QUOTA_WINDOW_SECONDS)
 # Where the quota is unknown and the window may be a slice or the end of a minute: that of a million
 # tokens a minute. A larger slice is less likely than a minute.
 UNKNOWN_SLICE_TOKENS = 167_000.0
@@ -25,26 +27,44 @@ WINDOW_SKEW_SECONDS = 0.3
 WINDOW_ROUNDING_SECONDS = 1.25  # by which a Retry-After in whole seconds may be late
 MIN_WINDOW_REQUESTS = 5  # in a window that reveals its capacity
 COMPARABLE_SHARE = 0.8  # of the capacity: if less than this got through, others used the rest
+RESET_JUMP_SHARE = 0.1  # of the limit: a larger rise of the remaining tokens is a window reset
+BURST_SHARE = 0.25  # of the limit: a run may use this much once, without waiting
+MIN_SPEND_SECONDS = 1.5  # over which the rest of a window is spread at least
 RATE_WINDOW_SECONDS = 10.0  # over which throughput is measured
+RETEST_SECONDS = 1.0  # between requests that test whether a window has ended
 ROUNDING_SECONDS = 2.0  # by which a Retry-After in whole seconds may mislead about an end
 
 
 @dataclass(slots=True)
 class TokenWindow:
-    """The service's window, with the requests that it counts."""
+    """The service's window: its length, kind, ends and capacity, and the requests it counts."""
 
     seconds: float = QUOTA_WINDOW_SECONDS
     capacity: float = math.inf  # tokens that a window let through until a 429
-    untested: float = 0.0  # tokens by which it may be more: those of the request that was refused
     is_fixed: bool = False  # False: rolling, or not known
     is_tested: bool = False  # whether an early request has tested where the window ends
     started_at: float = -math.inf  # when the current window began, if it is fixed
-    ends_at: float = -math.inf
+    ends_at: float = -math.inf  # a guess, if it is not known to be fixed
     exhausted_at: float = -math.inf  # when a window was last used up
     exhausted_by: list[SentRequest] = field(default_factory=list)  # by these requests
     is_revealing: bool = False  # whether these reveal the capacity
     requests: deque[SentRequest] = field(default_factory=deque)  # that it counts, oldest first
     tokens: float = 0.0  # of these
+    total_tokens: float = 0.0  # of all requests so far
+    left: float = math.inf  # what the service reports as left, less what was sent since
+    former_left: float = -math.inf  # likewise, when the former window ended
+    highest_left: float = math.inf  # the most so far: approximately the limit
+    newest: SentRequest | None = None  # the newest request with a reported remainder
+
+    @property
+    def is_reported(self) -> bool:
+        """True if the service reports what is left."""
+        return self.newest is not None
+
+    @property
+    def is_confirmed(self) -> bool:
+        """True unless the service reports what is left, and has not yet for this window."""
+        return self.newest is None or self.newest.sent_at >= self.started_at
 
     def add(self, request: SentRequest) -> bool:
         """Record a request that is being sent; return whether it begins a window."""
@@ -52,13 +72,17 @@ class TokenWindow:
         self.expire(now)
         is_first = self.is_fixed and now >= self.ends_at
         if is_first:
+            self.end()
             self.started_at, self.ends_at = now, now + self.seconds
         self.requests.append(request)
+        self.total_tokens += request.tokens
         self.tokens += request.tokens
+        self.left -= request.tokens
         return is_first
 
     def remove(self, request: SentRequest) -> None:
         """Forget a throttled request, which the service did not count."""
+        self.left += request.tokens
         if request in self.requests:
             self.requests.remove(request)
             self.tokens -= request.tokens
@@ -67,19 +91,24 @@ class TokenWindow:
 
     def expire(self, now: float) -> None:
         """Forget the requests that the service no longer counts."""
-        if self.is_fixed:
-            since = self.started_at
-            if now >= self.ends_at + WINDOW_SKEW_SECONDS:
-                since = math.inf
-        else:
-            since = now - self.seconds - WINDOW_SKEW_SECONDS
+        since = self.started_at if self.is_fixed else now - self.seconds - WINDOW_SKEW_SECONDS
+        if self.is_fixed and now >= self.ends_at + WINDOW_SKEW_SECONDS:
+            self.end()
         while self.requests and self.requests[0].sent_at < since:
-            self.tokens -= self.requests.popleft().tokens
+            oldest = self.requests.popleft()
+            self.tokens -= oldest.tokens
+            if not self.is_fixed:
+                self.left += oldest.tokens
 
-    def room_at(self, tokens: float, capacity: float, now: float) -> float:
-        """Return when this many tokens fit; at once if the window is empty."""
-        self.expire(now)
-        excess = self.tokens + tokens - capacity
+    def end(self) -> None:
+        """Take the window as ended: all of the quota is there again."""
+        if self.requests:
+            self.former_left, self.left = self.left, self.highest_left
+            self.requests.clear()
+            self.tokens = 0.0
+
+    def room_at(self, excess: float) -> float:
+        """Return when this many tokens more fit; at once if the window is empty."""
         if excess <= 0 or not self.requests:
             return -math.inf
         if self.is_fixed:
@@ -89,6 +118,82 @@ class TokenWindow:
             if excess <= 0:
                 break
         return request.sent_at + self.seconds + WINDOW_SKEW_SECONDS
+
+    def record_remaining(
+        self, request: SentRequest, left: float, limit: float, arrived: float, others: OtherClients
+    ) -> bool:
+        """Record a reported remainder; return whether it shows that a fixed window has begun.
+
+        Other clients lower it, and only a reset (or a rolling window) raises it. A response older
+        than the newest is ignored.
+        """
+        newest, most = self.newest, left + request.tokens
+        if newest and request.total_tokens <= newest.total_tokens:
+            return False
+        self.highest_left = min(limit, max(self.highest_left, most) if newest else most)
+        sent_since = self.total_tokens - request.total_tokens
+        rise = left - sent_since - self.left
+        was_reset = rise > RESET_JUMP_SHARE * self.highest_left or (
+            request.sent_at >= self.ends_at and left >= self.highest_left / 2
+        )
+        if not newest or (was_reset and (request.is_single or not self.is_fixed)):
+            self.started_at, self.ends_at = request.sent_at, arrived + self.seconds
+        elif not self.is_confirmed:
+            if left <= self.former_left:  # the former window has not ended yet
+                self.ends_at = request.sent_at + RETEST_SECONDS
+        elif not was_reset and newest.sent_at < request.sent_at:
+            others.record_use(-rise, request.sent_at - newest.sent_at)
+        may_rise = request.is_single or was_reset or not self.is_fixed
+        self.left = left - sent_since if may_rise else min(left - sent_since, self.left)
+        self.newest = request
+        is_known = self.is_fixed and request.sent_at < self.ends_at
+        return not is_known and request.is_single and self.learn_reset(request, left, others)
+
+    def learn_reset(self, request: SentRequest, left: float, others: OtherClients) -> bool:
+        """Learn that the window is fixed, if more is left than a rolling one could have."""
+        since = request.sent_at - self.seconds
+        counted = [
+            each
+            for each in self.requests
+            if each.sent_at > since and each.total_tokens <= request.total_tokens
+        ]
+        rolling = self.highest_left - sum(each.tokens for each in counted)
+        if left <= rolling + RESET_JUMP_SHARE * self.highest_left:
+            return False
+        self.is_fixed, self.started_at = True, request.sent_at
+        is_shared = request.sent_at < others.seen_until
+        used = request.tokens if is_shared else self.highest_left - left
+        for each in reversed(counted):
+            if used <= 0 or each.sent_at < self.exhausted_at:
+                break
+            self.started_at = each.sent_at
+            used -= each.tokens
+        self.ends_at = self.started_at + self.seconds
+        return True
+
+    def next_test_at(self) -> float:
+        """Return when one request may test whether the window has ended, as it is used up."""
+        tested_at = self.newest.sent_at if self.newest else -math.inf
+        return max(self.ends_at + WINDOW_SKEW_SECONDS, tested_at + RETEST_SECONDS)
+
+    def spend_rate(self, others_rate: float, now: float) -> float:
+        """Return the tokens per second that use up the remainder by the end of the window.
+
+        Other clients' recent use is left to them, but at most half of the remainder: otherwise a
+        greedy client would get all of it. A run that needs little is not limited at all.
+        """
+        if self.total_tokens < BURST_SHARE * self.highest_left:
+            return math.inf
+        even = max(0.0, self.left) / max(MIN_SPEND_SECONDS, self.ends_at - now)
+        if not self.is_fixed and now >= self.ends_at:  # nothing was reset: it is a rolling one
+            even = max(0.0, self.left + self.tokens) / self.seconds
+        return max(even - max(0.0, others_rate), even / 2)
+
+    def record_refused(self, until: float) -> None:
+        """Record that a 429 reported the quota as used up until a time."""
+        self.left = 0.0
+        if not (self.is_fixed and self.is_confirmed):
+            self.ends_at = until
 
     def record_exhausted(self, request: SentRequest, capacity: float, *, is_told: bool) -> bool:
         """Record a refusal; return whether it shows only that the window is used up.
@@ -111,8 +216,6 @@ class TokenWindow:
         )
         if self.is_revealing:
             self.capacity = self.tokens  # until the window's end is known
-        if self.is_revealing or is_expected:
-            self.untested = request.tokens
         self.is_tested, self.exhausted_at, self.exhausted_by = True, now, list(self.requests)
         return is_early or is_expected or self.is_revealing
 
@@ -135,12 +238,10 @@ class TokenWindow:
         of_slice = limit * SLICE_SECONDS / QUOTA_WINDOW_SECONDS
         if limit == math.inf:
             of_slice = UNKNOWN_SLICE_TOKENS
-        if reopened_at - self.exhausted_at > SLICE_SECONDS + ROUNDING_SECONDS:
+        longest = SLICE_SECONDS + ROUNDING_SECONDS
+        if reopened_at - self.exhausted_at > longest:
             self.seconds = QUOTA_WINDOW_SECONDS
-        elif (
-            reopened_at - oldest <= SLICE_SECONDS + ROUNDING_SECONDS
-            and total <= SLICE_TOLERANCE * of_slice
-        ):
+        elif reopened_at - oldest <= longest and total <= SLICE_TOLERANCE * of_slice:
             self.seconds = SLICE_SECONDS
 
     def learn_capacity(self, reopened_at: float) -> None:
@@ -155,9 +256,8 @@ class TokenWindow:
 
     def raise_capacity(self) -> None:
         """Raise a learnt capacity to what the window has let through, with a test."""
-        raised = max(self.capacity, self.tokens)
-        if raised < math.inf:
-            self.capacity, self.untested = raised, self.untested - (raised - self.capacity)
+        if self.capacity < math.inf:
+            self.capacity = max(self.capacity, self.tokens)
 
     def learn_kind(self, request: SentRequest) -> None:
         """Learn whether the window is fixed.
@@ -170,31 +270,6 @@ class TokenWindow:
             self.is_fixed = True
         if self.is_fixed:
             self.started_at, self.ends_at = request.sent_at, request.sent_at + self.seconds
-
-    def is_reset(self, request: SentRequest, left: float, limit: float) -> bool:
-        """Return whether more is left after a request than a rolling window could have."""
-        is_known = self.is_fixed and self.started_at <= request.sent_at < self.ends_at
-        if is_known or not request.is_single:
-            return False
-        since = request.sent_at - self.seconds
-        used = sum(
-            each.tokens
-            for each in self.requests
-            if each.sent_at > since and each.total_tokens <= request.total_tokens
-        )
-        return left > limit - used + RESET_JUMP_SHARE * limit
-
-    def record_reset(self, request: SentRequest, used: float) -> None:
-        """Record that the window is fixed and counts this many tokens, up to a request."""
-        self.is_fixed = True
-        self.started_at = request.sent_at
-        for each in reversed(self.requests):
-            if used <= 0 or each.sent_at < self.exhausted_at:
-                break
-            if each.total_tokens <= request.total_tokens:
-                self.started_at = each.sent_at
-                used -= each.tokens
-        self.ends_at = self.started_at + self.seconds
 
     def throughput(self, now: float, *, of_requests: bool = False) -> float:
         """Return the tokens (or requests) per minute that got through before a 429, of late."""

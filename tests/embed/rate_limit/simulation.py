@@ -216,7 +216,7 @@ class Ours:
 
         def look(now: float) -> None:
             tokens = min(self.left, self.largest, self.pace.request_tokens(now))
-            if not self.pace.total_tokens:
+            if not self.pace.window.total_tokens:
                 tokens = min(tokens, FIRST_BATCH_TOKENS)
             if tokens < 1:
                 if self.under_way:

@@ -18,6 +18,7 @@ from ingest.embed.rate_limit.deployment import (
     UNLIMITED_QUOTA_REQUEST_TOKENS,
     DeploymentLimiter,
 )
+from ingest.embed.rate_limit.others import OtherClients
 from ingest.embed.rate_limit.quota import LearntLimit
 from tests.embed.rate_limit.simulation import (
     FULL,
@@ -127,6 +128,15 @@ def test_another_client_gets_its_share_and_we_the_rest(seed: int) -> None:
     assert ours.seen.share_refused <= 0.03
 
 
+@pytest.mark.parametrize("told", [FULL, REMAINING])
+def test_two_jobs_that_begin_together_share_the_first_minutes(told: tuple[str, ...]) -> None:
+    """Two people start a run at the same time: neither waits for the other to be done."""
+    for seed in SEEDS:
+        two = [Ours(DeploymentLimiter(), per_token=1e-4) for _ in "ab"]
+        simulated(Quota(steady, told=told, rpm=RPM), 180, *two, seed=seed)
+        assert min(share(client, 0, 180) for client in two) >= 0.4
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 def test_two_of_us_share_evenly(seed: int) -> None:
     """Two jobs on one deployment: half each, together all of it, and hardly a refusal."""
@@ -207,7 +217,8 @@ def test_answers_may_be_late_and_in_any_order(seed: int) -> None:
 
 def test_after_a_hiccup_there_is_no_burst() -> None:
     """Nothing could be sent for ten seconds: what follows keeps the pace, a little late at most."""
-    pace = DeploymentLimiter(LearntLimit(TPM))
+    seen = OtherClients(seen_until=math.inf)
+    pace = DeploymentLimiter(LearntLimit(TPM), others=seen, has_answered=True)
     sent, now = [], 0.0
     while now < 30:
         if 10 < now < 20 or pace.ready_at(2_000, now)[0] > now:
@@ -287,6 +298,18 @@ def test_a_job_of_some_minutes_takes_hardly_longer_than_it_must(
         assert client.left < 1
         assert ideal.ended / client.ended >= 0.9
         assert len(client.seen.refused) <= 1  # the one that finds a window used up
+
+
+@pytest.mark.parametrize("told", [FULL, REMAINING])
+@pytest.mark.parametrize("limit", [math.inf, TPM])
+def test_a_job_uses_the_seconds_that_a_window_has_left(told: tuple[str, ...], limit: float) -> None:
+    """It begins three seconds before the service's minute ends, and needs some of that minute."""
+    ideal = Ideal(2.45 * TPM, size=8_000, per_token=1e-4)
+    simulated(Quota(steady, Aligned(began=57), told, RPM), 600, ideal)
+    client = Ours(DeploymentLimiter(LearntLimit(limit)), per_token=1e-4, left=2.45 * TPM)
+    simulated(Quota(steady, Aligned(began=57), told, RPM), 600, client)
+    assert client.left < 1
+    assert ideal.ended / client.ended >= 0.9
 
 
 @pytest.mark.parametrize("kind", ["from a request on", "rolling"])

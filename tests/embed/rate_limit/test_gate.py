@@ -25,7 +25,8 @@ SIZE = 500.0  # tokens of a request
 
 def shared(tpm: float = math.inf) -> DeploymentLimiter:
     """A pace that another client has been seen beside, so that nothing is spent at once."""
-    return DeploymentLimiter(LearntLimit(tpm), others=OtherClients(seen_until=math.inf))
+    seen = OtherClients(seen_until=math.inf)
+    return DeploymentLimiter(LearntLimit(tpm), others=seen, has_answered=True)
 
 
 def alone(paces: Sequence[DeploymentLimiter]) -> tuple[Gate, Slept]:

@@ -27,7 +27,8 @@ class Clock:
 
 def line(clock: Clock, tpm: float = TPM) -> LocalRateLimiter:
     seen = OtherClients(seen_until=math.inf)
-    return LocalRateLimiter([DeploymentLimiter(LearntLimit(tpm), others=seen)], clock)
+    deployment = DeploymentLimiter(LearntLimit(tpm), others=seen, has_answered=True)
+    return LocalRateLimiter([deployment], clock)
 
 
 def turn(paces: LocalRateLimiter, who: str = "", tokens: float = SIZE) -> Permit:

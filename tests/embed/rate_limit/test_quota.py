@@ -60,17 +60,17 @@ def test_a_refusal_without_a_word_holds_back_longer_each_time() -> None:
 def test_a_refused_request_is_charged_nowhere() -> None:
     """What was refused for its number spent no tokens: they are there again, once."""
     pace, (turn,) = paced(4_000)
-    assert pace.remaining.level - pace.total_tokens == LIMIT - 5_000
+    assert pace.window.left == LIMIT - 5_000
     pace.record_throttled(
         turn, {"retry-after": "1", "policy-id": "DeploymentRatelimit-Call"}, now=2
     )
-    assert pace.remaining.level - pace.total_tokens == LIMIT - 1_000
+    assert pace.window.left == LIMIT - 1_000
     assert turn not in pace.window.requests
     assert pace.under_way == 0
 
     again = pace.record_sent(4_000, 4)
     pace.record_success(again, told(LIMIT - 5_000), 5)
-    assert pace.remaining.level - pace.total_tokens == LIMIT - 5_000
+    assert pace.window.left == LIMIT - 5_000
 
 
 def test_several_refusals_at_once_count_as_one() -> None:
@@ -91,14 +91,14 @@ def test_an_older_answer_says_nothing_new() -> None:
     pace, (first, second) = paced(1_000, 1_000)
     pace.record_success(second, told(30_000), 2)
     pace.record_success(first, told(58_000), 3)
-    assert pace.remaining.level - pace.total_tokens == 30_000
+    assert pace.window.left == 30_000
 
 
 def test_a_request_that_came_to_nothing_is_taken_for_charged() -> None:
     """The line broke after it was sent: the service may have counted it."""
     pace, (_,) = paced(4_000)
     pace.record_failure(until=0)
-    assert pace.remaining.level - pace.total_tokens == LIMIT - 5_000
+    assert pace.window.left == LIMIT - 5_000
     assert pace.under_way == 0
 
 
