@@ -34,6 +34,7 @@ MIN_FRAMED_BANDS = 3  # of a box of text; fewer may be those of a form's fields
 MAX_HEADER_BANDS = 3  # lines of a table's header
 NO_RULINGS = Rulings([], [])
 MIN_SIDE_ROWS = 2  # of two tables, one below the other
+MAX_HEAD_PIECES = 2  # of a running header: a title and a page number
 MAX_ROW_BANDS = 25  # of a row of a ruled table
 
 
@@ -121,10 +122,13 @@ def detect_table(
 
 
 def is_apart(table: TableGrid) -> bool:
-    """Return whether the first row of a grid has a column for itself: a running header may."""
-    return len(table.rows) > MIN_TABLE_ROWS and any(
-        table.rows[0][n] and not any(row[n] for row in table.rows[1:])
-        for n in range(len(table.columns))
+    """Return whether two pieces above a grid, a running header, have a column for themselves."""
+    first, *others = table.rows
+    filled = [n for n, cell in enumerate(first) if cell]
+    return (
+        len(others) >= MIN_TABLE_ROWS
+        and len(filled) == MAX_HEAD_PIECES
+        and any(not any(row[n] for row in others) for n in filled)
     )
 
 
