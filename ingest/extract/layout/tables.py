@@ -39,6 +39,7 @@ MIN_FRAMED_BANDS = 3  # of a box of text; fewer may be those of a form's fields
 MAX_HEADER_BANDS = 3  # lines of a table's header
 NO_RULINGS = Rulings([], [])
 MIN_SIDE_ROWS = 2  # of two tables, one below the other
+MAX_HEAD_PIECES = 2  # of a running header: a title and a page number
 MAX_ROW_BANDS = 25  # of a row of a ruled table
 
 
@@ -132,9 +133,11 @@ def detect_table(
 
 
 def is_apart(first: Band, columns: Sequence[Sequence[TextSegment]]) -> bool:
-    """Return whether the first line of a grid has a column for itself: a running header may."""
+    """Return whether two pieces above a grid, a running header, have a column for themselves."""
     own = set(map(id, first))
-    return any(column and own.issuperset(map(id, column)) for column in columns)
+    return len(first) == MAX_HEAD_PIECES and any(
+        column and own.issuperset(map(id, column)) for column in columns
+    )
 
 
 def find_bottom_of_frames(band: Band, rulings: Rulings) -> float:
