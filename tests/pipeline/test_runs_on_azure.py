@@ -255,7 +255,7 @@ def test_throttling_is_waited_out(
 
 def test_a_request_larger_than_the_quota_is_made_smaller(azure: Azure, folder: Path) -> None:
     """`retry after 86400 seconds` means: never like this."""
-    first(folder)
+    write(folder / "a.pdf", *(prose(f"topic {page}", 8) for page in range(6)))  # 24 chunks
     azure.openai.tpm = 600_000
     azure.openai.tpm_window = 0.05  # seconds, so a request of more than 500 tokens never fits
 
