@@ -190,6 +190,8 @@ def find_vectors(pieces: Sequence[NewChunk], services: Services) -> dict[str, Ve
 
 def keep_vectors(ids: Collection[str], services: Services) -> None:
     """Keep the vectors of chunks that will be deleted: another file may have their texts now."""
-    for text_hash, vector in services.index.vectors_by_text(ids).items() if ids else ():
+    if not ids:  # as of most documents: the index is not asked
+        return
+    for text_hash, vector in services.index.vectors_by_text(ids).items():
         if not find_flaw(vector, services.embedder.dimensions):
             services.recent_vectors.add(text_hash, vector)

@@ -129,10 +129,10 @@ def collect_gone(
 ) -> Iterator[ReadResult | RunEvent]:
     """Drop the sources that vanished with their root, whose error is for later, once."""
     for item in items:
-        if isinstance(item, ReadResult) and isinstance(item.result, RootGoneError):
-            errors += [] if errors else [RootError(str(item.result))]
-        else:
+        if not isinstance(item, ReadResult) or not isinstance(item.result, RootGoneError):
             yield item
+        elif not errors:
+            errors.append(RootError(str(item.result)))
 
 
 def describe_figures(queue: FigureQueue, services: Services, run: Run) -> Iterator[RunEvent]:
