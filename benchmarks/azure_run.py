@@ -31,7 +31,7 @@ from ingest.pipeline.context import Run, Services
 from ingest.pipeline.diff import Stale
 from ingest.pipeline.stages import ingest_root
 from ingest.sources.folder import parse_folder_roots
-from tests.emulator.emulator import emulator
+from tests.emulator.emulator import run_emulator
 
 PAGES = {"auto": 12_000, "pypdf": 2_000}
 LATENCY = 0.06  # seconds
@@ -192,7 +192,7 @@ def serving(latency: float = LATENCY) -> Iterator[tuple[dict[str, str], Callable
 def serve(pipe: Connection, latency: float) -> None:
     """The emulator's process."""
     keep_to(slice(-1, None))
-    with emulator(dimensions=DIMENSIONS) as azure:
+    with run_emulator(dimensions=DIMENSIONS) as azure:
         azure.openai.latency = azure.search.latency = latency
         pipe.send(azure.environment)
         while pipe.recv() != "end":

@@ -35,7 +35,7 @@ from ingest.pipeline.diff import Stale
 from ingest.runtime.cancellation import Cancellation
 from ingest.sources import Root
 from ingest.sources.folder import parse_folder_roots
-from tests.emulator.emulator import emulator
+from tests.emulator.emulator import run_emulator
 from tests.hostile import DATA, Kind, generated, harmed, sparse
 from tests.hostile.watch import Peaks, watched
 
@@ -72,7 +72,7 @@ class Ending:
 
 def main() -> None:
     """Measure and print."""
-    with tempfile.TemporaryDirectory() as folder, emulator(dimensions=8) as azure:
+    with tempfile.TemporaryDirectory() as folder, run_emulator(dimensions=8) as azure:
         place = Path(folder)
         kinds = laid_out(place / "docs")
         more = {

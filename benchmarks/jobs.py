@@ -40,7 +40,7 @@ from tests.embed.rate_limit.simulation import (
     Seen,
     Sliding,
     Window,
-    simulated,
+    simulate,
 )
 
 TPM, RPM = 350_000, 2_100
@@ -102,11 +102,11 @@ def measured(
     jobs, starts, first = GRIDS["".join(sys.argv[1:])]
     for seed, (job, start) in enumerate(product(jobs, starts), first):
         ideal = Ideal(job * TPM, SIZE, PER_TOKEN)
-        simulated(Quota(steady, window(start), told, RPM), HOUR, ideal, seed=seed)
+        simulate(Quota(steady, window(start), told, RPM), HOUR, ideal, seed=seed)
         known = LearntLimit(limit) if limit else LearntLimit()
         ours = Ours(DeploymentLimiter(known), per_token=PER_TOKEN, left=job * TPM)
         samples = Samples(ours)
-        simulated(Quota(steady, window(start), told, RPM), HOUR, ours, samples, seed=seed)
+        simulate(Quota(steady, window(start), told, RPM), HOUR, ours, samples, seed=seed)
         flying.append(mean(samples.tokens) / (job * TPM))
         most.append(max(samples.tokens) / (job * TPM))
         ratios.append(ideal.ended / ours.ended)

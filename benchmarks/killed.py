@@ -26,7 +26,7 @@ from statistics import mean
 from measure import INGEST, tell
 
 from ingest.chunk.tokens import count_tokens
-from tests.emulator.emulator import Azure, emulator
+from tests.emulator.emulator import Azure, run_emulator
 from tests.pdfs import prose, write
 
 KILLS = 3
@@ -58,7 +58,7 @@ def main() -> None:
     kills = int(sys.argv[1]) if len(sys.argv) > 1 else KILLS
     chosen = [each for each in SETTINGS if each.title in sys.argv[2:]] or SETTINGS
     for setting in chosen:
-        with tempfile.TemporaryDirectory() as folder, emulator() as azure:
+        with tempfile.TemporaryDirectory() as folder, run_emulator() as azure:
             azure.openai.latency, azure.openai.latency_per_token = LATENCY, LATENCY_PER_TOKEN
             measure(setting, azure, Path(folder), kills)
 

@@ -18,7 +18,7 @@ from typing import Any
 import distributed
 from measure import ROOT
 
-from tests.emulator.emulator import Azure, emulator
+from tests.emulator.emulator import Azure, run_emulator
 
 ENDING = 10.0  # seconds for a process to end that was asked to
 COMING = 30.0  # seconds for workers to be there
@@ -145,7 +145,7 @@ def served(
 
 def serving(pipe: Connection, serve: Callable[[Azure], Callable[[], Any]], chosen: Any) -> None:
     """The emulator's process."""
-    with emulator(**chosen) as azure:
+    with run_emulator(**chosen) as azure:
         told = serve(azure)
         pipe.send(azure.environment)
         while pipe.recv() != "end":

@@ -11,7 +11,7 @@ from __future__ import annotations
 from measure import tell
 
 from ingest.embed.rate_limit.deployment import DeploymentLimiter
-from tests.embed.rate_limit.simulation import Greedy, Ours, Quota, simulated
+from tests.embed.rate_limit.simulation import Greedy, Ours, Quota, simulate
 
 TPM, RPM = 350_000, 2_100
 HOUR = 3600.0  # seconds; the first minute is not measured
@@ -58,7 +58,7 @@ def alone() -> None:
     """One client, all the time."""
     runs = [Ours(DeploymentLimiter()) for _ in SEEDS]
     for seed, ours in zip(SEEDS, runs, strict=True):
-        simulated(Quota(steady, rpm=RPM), HOUR, ours, seed=seed)
+        simulate(Quota(steady, rpm=RPM), HOUR, ours, seed=seed)
     got = min(share(ours, 60, HOUR) for ours in runs)
     tell("alone: tokens / quota", f"{got:.3f}", f"{got * TPM:,.0f} a minute; target >= 0.97")
     refused(runs, "target <= 0.5 %")
@@ -68,7 +68,7 @@ def beside_another() -> None:
     """One client, and another that takes half in random spells."""
     runs = [(Ours(DeploymentLimiter()), Greedy()) for _ in SEEDS]
     for seed, (ours, other) in zip(SEEDS, runs, strict=True):
-        simulated(Quota(steady, rpm=RPM), HOUR, ours, other, seed=seed)
+        simulate(Quota(steady, rpm=RPM), HOUR, ours, other, seed=seed)
     total = TPM * (HOUR - 60) / 60
     taken = [other.seen.tokens(60, HOUR) for _, other in runs]
     got = min(
@@ -87,7 +87,7 @@ def two_of_us() -> None:
     """Two clients that keep a pace."""
     runs = [[Ours(DeploymentLimiter()), Ours(DeploymentLimiter())] for _ in SEEDS]
     for seed, two in zip(SEEDS, runs, strict=True):
-        simulated(Quota(steady, rpm=RPM), HOUR, *two, seed=seed)
+        simulate(Quota(steady, rpm=RPM), HOUR, *two, seed=seed)
     both = min(sum(share(ours, 60, HOUR) for ours in two) for two in runs)
     least = min(share(ours, 60, HOUR) for two in runs for ours in two)
     tell("two of us: tokens / quota", f"{both:.3f}", f"the lesser had {least:.3f}")
@@ -98,7 +98,7 @@ def dropped() -> None:
     """A quota that drops to a tenth and comes back."""
     runs = [Ours(DeploymentLimiter()) for _ in SEEDS]
     for seed, ours in zip(SEEDS, runs, strict=True):
-        simulated(Quota(dropping, rpm=RPM), RETURNS + 300, ours, seed=seed)
+        simulate(Quota(dropping, rpm=RPM), RETURNS + 300, ours, seed=seed)
     during = min(10 * share(ours, DROPS + 60, RETURNS) for ours in runs)
     tell("dropped to a tenth: tokens / quota", f"{during:.3f}", "from a minute after")
     back = max(seconds_until_used(ours) for ours in runs)

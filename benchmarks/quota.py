@@ -27,7 +27,7 @@ from measure import INGEST, ROOT, spent, tell
 from nodes import cluster
 from picture import Use, picture
 
-from tests.emulator.emulator import Azure, emulator
+from tests.emulator.emulator import Azure, run_emulator
 from tests.emulator.quotas import Refused
 from tests.emulator.server import Request
 
@@ -160,7 +160,7 @@ def serving(*, share: bool) -> Iterator[tuple[dict[str, str], Connection]]:
 
 def serve(pipe: Connection, share: bool) -> None:  # noqa: FBT001 - Process passes it on
     """The emulator's process."""
-    with emulator() as azure:
+    with run_emulator() as azure:
         azure.openai.tpm, azure.openai.rpm = TPM, RPM
         azure.openai.latency = azure.search.latency = LATENCY
         azure.openai.latency_per_token = A_TOKEN

@@ -40,8 +40,8 @@ from ingest.cli import run_command, watchdog
 from ingest.cli.arguments import build_parser
 from ingest.config import factory
 from ingest.config.connections import create_connections
-from tests.conftest import environment, timeless
-from tests.emulator.emulator import Azure, emulator
+from tests.conftest import drop_times, environment
+from tests.emulator.emulator import Azure, run_emulator
 from tests.emulator.faults import broken, lost
 from tests.fork_readers import fork_readers
 from tests.pdfs import aged, prose, write
@@ -151,7 +151,7 @@ def main() -> None:
     if options.child:
         sys.exit(call_run(options.child, SPEED))
     fork_readers()
-    with tempfile.TemporaryDirectory() as folder, emulator(dimensions=16) as azure:
+    with tempfile.TemporaryDirectory() as folder, run_emulator(dimensions=16) as azure:
         os.chdir(folder)
         os.environ.update(environment() | azure.environment | SETTINGS)
         archive = Archive(Path(folder) / "archive")
@@ -286,7 +286,7 @@ def find_differences(azure: Azure, archive: Archive) -> list[str]:
 
 def contents(azure: Azure, name: str) -> dict[str, dict[str, Any]]:
     """Chunks, and records of the documents that are not broken, without what tells of runs."""
-    documents = timeless(azure.search.dump(name))
+    documents = drop_times(azure.search.dump(name))
     broken_names = {"locked.pdf", "tonight.pdf"}
     return {
         key: {k: v for k, v in document.items() if k not in {"attempts", "outcome"}}

@@ -41,7 +41,7 @@ from ingest.sources import Root
 from ingest.sources.folder import parse_folder_roots
 from tests.azurite import azurite  # noqa: F401 - a fixture
 from tests.browser import chromium, judges  # noqa: F401 - fixtures
-from tests.emulator.emulator import Azure, emulator
+from tests.emulator.emulator import Azure, run_emulator
 from tests.fork_readers import fork_readers
 from tests.fork_server import call_ingest, start_server, stop_server, use_server
 from tests.guard import (  # noqa: F401 - hooks
@@ -170,14 +170,14 @@ class Bench:
 
     def outcomes(self, run: Run | None = None) -> dict[str, str]:
         """One run; what became of each source."""
-        return outcomes(self.run(run))
+        return outcomes_by_source(self.run(run))
 
 
-def outcomes(events: Sequence[object]) -> dict[str, str]:
+def outcomes_by_source(events: Sequence[object]) -> dict[str, str]:
     return {e.source: str(e.outcome) for e in events if isinstance(e, SourceResult)}
 
 
-def timeless(documents: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def drop_times(documents: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The documents of an index on the emulator, without those that tell of runs and leases.
 
     The one of roots has the time of the last good run.
@@ -192,7 +192,7 @@ def timeless(documents: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     return made
 
 
-def settled(events: Sequence[object]) -> dict[str, SourceResult]:
+def results_by_source(events: Sequence[object]) -> dict[str, SourceResult]:
     return {e.source: e for e in events if isinstance(e, SourceResult)}
 
 
@@ -214,7 +214,7 @@ def bench(tmp_path: Path, folder: Path) -> Iterator[Bench]:
 @pytest.fixture
 def azure(monkeypatch: pytest.MonkeyPatch) -> Iterator[Azure]:
     """Azure on this machine, and this process set up as a client of it."""
-    with emulator(dimensions=DIMENSIONS) as made:
+    with run_emulator(dimensions=DIMENSIONS) as made:
         for name, value in made.environment.items():
             monkeypatch.setenv(name, value)
         yield made
@@ -236,7 +236,7 @@ Command = Callable[..., "subprocess.CompletedProcess[str]"]
 @pytest.fixture
 def command(tmp_path: Path) -> Command:
     """The real command in a process of its own, started in an empty folder."""
-    return partial(ingested, tmp_path)
+    return partial(run_ingest, tmp_path)
 
 
 CommandHere = Callable[..., tuple[int, str, str]]
@@ -268,16 +268,16 @@ def server(request: pytest.FixtureRequest) -> Iterator[None]:
     stop_server()
 
 
-def ingested(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+def run_ingest(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
     """The real command, started in a folder, with these variables."""
     if any(
         name.startswith(("PYTHON", "LC_")) for name in more
     ):  # read by the interpreter at its start
-        return called(sys.executable, "-P", "-m", "ingest", *arguments, cwd=folder, **more)
+        return run_process(sys.executable, "-P", "-m", "ingest", *arguments, cwd=folder, **more)
     return call_ingest(*arguments, cwd=folder, env=environment() | more)
 
 
-def shared(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], None]) -> Path:
+def fill_once(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], None]) -> Path:
     """A folder that is filled once for all workers, by the first one."""
     base = factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
@@ -290,7 +290,7 @@ def shared(factory: pytest.TempPathFactory, name: str, fill: Callable[[Path], No
     return folder
 
 
-def called(*command: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
+def run_process(*command: str | Path, cwd: Path, **more: str) -> subprocess.CompletedProcess[str]:
     """A command's output and exit code, without the settings of the developer's environment."""
     return call(*command, cwd=cwd, env=environment() | more)
 

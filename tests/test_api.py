@@ -41,7 +41,7 @@ from ingest import (
 from ingest.embed.validation import validate_vectors
 from ingest.index.sqlite.index import SqliteIndex
 from ingest.sources.validation import LegacyRoot, LegacyRootAdapter, ValidatedRoot, is_file
-from tests.conftest import DIMENSIONS, MODEL, Embeds, called
+from tests.conftest import DIMENSIONS, MODEL, Embeds, run_process
 from tests.emulator.emulator import Azure
 from tests.pdfs import pdf, prose, write
 
@@ -455,7 +455,7 @@ def test_a_process_that_ends_in_the_midst_of_a_run_ends(tmp_path: Path) -> None:
         "steps = iter(ingest('docs', embed=model))\n"
         "print(next(steps).outcome)"
     )
-    done = called(sys.executable, "-c", code, cwd=tmp_path)
+    done = run_process(sys.executable, "-c", code, cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (0, "new\n", "")
 
 
@@ -577,7 +577,7 @@ from ingest import ingest, IngestError
 assert ingest.__module__ == "ingest.api"
 import ingest.cli, ingest.pipeline.diff
 """
-    done = called(sys.executable, "-c", code, cwd=tmp_path)
+    done = run_process(sys.executable, "-c", code, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
 

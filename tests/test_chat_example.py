@@ -6,7 +6,7 @@ import re
 import sys
 from pathlib import Path
 
-from tests.conftest import ROOT, called
+from tests.conftest import ROOT, run_process
 from tests.emulator.emulator import Azure
 from tests.pipeline.test_runs_on_azure import client, first, run
 
@@ -20,7 +20,7 @@ def test_the_chat_example_answers(azure: Azure, folder: Path, tmp_path: Path) ->
     )
     (tmp_path / "chat.py").write_text(code)
 
-    done = called(sys.executable, "chat.py", cwd=tmp_path, **azure.environment)
+    done = run_process(sys.executable, "chat.py", cwd=tmp_path, **azure.environment)
 
     assert done.returncode == 0, done.stderr
     citations = re.findall(r"^(\S+\.pdf)#page=(\d+) .+", done.stdout, re.MULTILINE)

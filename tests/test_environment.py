@@ -16,7 +16,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.conftest import ROOT, called
+from tests.conftest import ROOT, run_process
 from tests.infra.shells import SHELLS, install, script
 
 # Settings of this machine's pip lead nowhere: what is asked for cannot be had.
@@ -58,7 +58,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment(checkout: Path, kind: str, **more: str) -> CompletedProcess[str]:
     """Run `scripts/environment`, which the other scripts call."""
     script = checkout / "scripts/environment"
-    return called(script, kind, cwd=checkout.parent, **OFFLINE | {"INGEST_VENV": ""} | more)
+    return run_process(script, kind, cwd=checkout.parent, **OFFLINE | {"INGEST_VENV": ""} | more)
 
 
 def test_a_second_call_does_nothing(checkout: Path) -> None:
@@ -89,7 +89,7 @@ def test_the_environments_python_finds_the_package(checkout: Path, tmp_path: Pat
     moved = checkout.rename(checkout.with_name("moved"))
     try:
         where = ["-c", "import ingest; print(ingest.__file__)"]
-        done = called(moved / ".venv/bin/python", *where, cwd=tmp_path, PYTHONPATH="")
+        done = run_process(moved / ".venv/bin/python", *where, cwd=tmp_path, PYTHONPATH="")
     finally:
         moved.rename(checkout)
     assert done.stdout == f"{moved}/ingest/__init__.py\n"
@@ -158,7 +158,7 @@ def test_a_python_that_is_too_old_or_only_a_name_is_not_used(tmp_path: Path, she
     for version, source in (("none", "raise SystemExit(49)"), ("python=3.9", OLD)):
         install("python", source, tmp_path)
         command = script(shell, "environment")
-        done = called(
+        done = run_process(
             *command[:-1],
             command[-1].removesuffix(".sh"),
             "run",
@@ -195,7 +195,7 @@ def test_windows_scripts_try_each_python_and_share_the_installer() -> None:
 
 def test_the_emulators_help_installs_nothing(tmp_path: Path) -> None:
     """I look at what it can do before anything is downloaded."""
-    done = called(
+    done = run_process(
         ROOT / "scripts/azure-emulator", "--help", cwd=tmp_path, INGEST_VENV=f"{tmp_path}/venv"
     )
     assert done.returncode == 0, done.stderr

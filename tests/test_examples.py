@@ -10,7 +10,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import ingest
-from tests.conftest import ROOT, called, environment, ingested
+from tests.conftest import ROOT, environment, run_ingest, run_process
 from tests.fork_server import call_forked, run_script
 from tests.pdfs import pdf, prose, write
 
@@ -38,10 +38,10 @@ def test_the_first_example_fills_an_index_that_the_second_asks(tmp_path: Path) -
     assert answer.startswith("lathes.pdf, page ")
 
     (snippet,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
-    done = called(sys.executable, "-c", snippet, cwd=tmp_path)
+    done = run_process(sys.executable, "-c", snippet, cwd=tmp_path)
     assert done.stdout.startswith("lathes.pdf unchanged"), done.stderr
 
-    done = called(sys.executable, ROOT / "examples/outcomes.py", "nowhere", cwd=tmp_path)
+    done = run_process(sys.executable, ROOT / "examples/outcomes.py", "nowhere", cwd=tmp_path)
     assert (done.returncode, done.stderr) == (
         1,
         "nowhere: no such folder or file; check the path\n",
@@ -61,7 +61,7 @@ def test_a_root_of_ones_own(tmp_path: Path) -> None:
     assert again == ["unchanged 2026/a.pdf ", "unchanged 2026/b.pdf "]
 
     name = f"zip:{tmp_path / 'papers.zip'}"
-    gone = ingested(tmp_path, "check", "--forget", name)
+    gone = run_ingest(tmp_path, "check", "--forget", name)
     assert "Forgot:  2 files, " in gone.stdout, gone.stderr
 
 
@@ -85,7 +85,7 @@ def test_each_example_is_linked_from_the_reference() -> None:
 def test_the_reference_is_the_code(tmp_path: Path) -> None:
     """What docs/api.md says is what the docstrings say; scripts/make-api-docs writes it anew."""
     script = ROOT / "scripts/make_api_docs.py"
-    done = called(sys.executable, script, cwd=tmp_path)
+    done = run_process(sys.executable, script, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert done.stdout == REFERENCE
 

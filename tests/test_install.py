@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, called
+from tests.conftest import ROOT, run_process
 from tests.pdfs import prose, write
 
 
@@ -37,7 +37,7 @@ def test_the_script_works_from_anywhere_and_from_a_path_with_spaces(
     (here / "numpy.py").write_text("raise SystemExit('mine')")
     (here / "ingest").mkdir()
 
-    done = called(checkout / "scripts/ingest", "run", "docs", cwd=here, PYTHONPATH="")
+    done = run_process(checkout / "scripts/ingest", "run", "docs", cwd=here, PYTHONPATH="")
 
     assert done.returncode == 0, done.stderr
     assert "1 new" in done.stdout
@@ -52,7 +52,7 @@ def test_an_old_python_is_named(checkout: Path, tmp_path: Path) -> None:
     old.write_text('#!/bin/sh\ncase "$2" in *print*) echo 3.9;; *) exit 1;; esac\n')
     old.chmod(0o755)
 
-    done = called(checkout / "scripts/ingest", "--help", cwd=tmp_path, PYTHON=str(old))
+    done = run_process(checkout / "scripts/ingest", "--help", cwd=tmp_path, PYTHON=str(old))
 
     assert done.returncode == 2
     assert f"ingest needs Python 3.11 or newer; found: {old}=3.9." in done.stderr
@@ -64,7 +64,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package as people install it."""
     out = tmp_path_factory.mktemp("wheel")
     pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    done = called(*pip, "--wheel-dir", out, ROOT, cwd=out)
+    done = run_process(*pip, "--wheel-dir", out, ROOT, cwd=out)
     assert done.returncode == 0, done.stderr
     (built,) = out.glob("*.whl")
     return built
@@ -80,7 +80,7 @@ def test_the_wheel_runs_the_main_job(wheel: Path, tmp_path: Path) -> None:
     assert "ingest/py.typed" in names  # or no type checker looks at its types
     write(tmp_path / "docs/a.pdf", prose("lathes"))
 
-    where = called(
+    where = run_process(
         sys.executable,
         "-P",
         "-c",
@@ -89,16 +89,16 @@ def test_the_wheel_runs_the_main_job(wheel: Path, tmp_path: Path) -> None:
         PYTHONPATH=str(site),
     )
     assert where.stdout.startswith(str(site))
-    done = called(
+    done = run_process(
         sys.executable, "-P", "-m", "ingest", "run", "docs", cwd=tmp_path, PYTHONPATH=str(site)
     )
     assert done.returncode == 0, done.stderr
     assert "1 new" in done.stdout
-    found = called(
+    found = run_process(
         sys.executable, "-P", "-m", "ingest", "search", "lathes", cwd=tmp_path, PYTHONPATH=str(site)
     )
     assert "a.pdf" in found.stdout
-    called(sys.executable, "-P", "-m", "ingest", "report", cwd=tmp_path, PYTHONPATH=str(site))
+    run_process(sys.executable, "-P", "-m", "ingest", "report", cwd=tmp_path, PYTHONPATH=str(site))
     assert "a.pdf" in (tmp_path / "report.html").read_text()
 
 
@@ -115,7 +115,7 @@ def test_without_an_extra_the_remedy_is_named(
         f"import sys; sys.modules['{package}'] = None\n"
         f"from ingest.cli import main; sys.exit(main({arguments}))"
     )
-    done = called(sys.executable, "-P", "-c", code, cwd=tmp_path)
+    done = run_process(sys.executable, "-P", "-c", code, cwd=tmp_path)
 
     assert done.returncode == 2
     assert f"pip install '.[{extra}]'" in done.stderr
@@ -124,7 +124,7 @@ def test_without_an_extra_the_remedy_is_named(
 
 def test_the_samples_are_what_their_script_writes(tmp_path: Path) -> None:
     """Every sample PDF can be rebuilt bit for bit from its text."""
-    done = called(sys.executable, ROOT / "scripts/make_data", tmp_path, cwd=tmp_path)
+    done = run_process(sys.executable, ROOT / "scripts/make_data", tmp_path, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
 
     made = {p.relative_to(tmp_path): p.read_bytes() for p in tmp_path.rglob("*.pdf")}

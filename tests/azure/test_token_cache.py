@@ -235,16 +235,16 @@ def test_a_cache_never_shows_its_token() -> None:
     assert secret not in repr(token.cached)
 
 
-def jwt(**claims: object) -> str:
+def encode_jwt(**claims: object) -> str:
     payload = base64.urlsafe_b64encode(json.dumps(claims).encode()).decode().rstrip("=")
     return f"head.{payload}.signature"
 
 
 def test_a_token_says_whom_it_is_for() -> None:
     """An error can name the identity that lacks a role."""
-    assert str(parse_identity(jwt(oid="o1", tid="t1"))) == "identity o1 of tenant t1"
-    assert str(parse_identity(jwt(oid="o1", tid="t1", upn="a@b"))) == "user o1 of tenant t1"
-    for strange in ("", "a", "a.b.c", "a.e30.c", jwt(oid=None)):
+    assert str(parse_identity(encode_jwt(oid="o1", tid="t1"))) == "identity o1 of tenant t1"
+    assert str(parse_identity(encode_jwt(oid="o1", tid="t1", upn="a@b"))) == "user o1 of tenant t1"
+    for strange in ("", "a", "a.b.c", "a.e30.c", encode_jwt(oid=None)):
         assert "no object id" in str(parse_identity(strange))
 
 
@@ -262,7 +262,7 @@ class Away:
         return AccessToken("token", int(time.time()) + LIFE)
 
 
-def patient(credential: Any, seconds: float) -> TokenCache:
+def create_retrying_cache(credential: Any, seconds: float) -> TokenCache:
     """A cache that asks again for some seconds, of a clock that only passes in waits."""
     clock = Clock(0.0)
 
@@ -276,14 +276,14 @@ def patient(credential: Any, seconds: float) -> TokenCache:
 def test_a_hiccup_of_the_identity_endpoint_is_waited_for() -> None:
     """My job signs in at three in the morning, while the endpoint restarts: it waits, and runs."""
     away = Away(failures=4)
-    assert patient(away, 900)() == "token"
+    assert create_retrying_cache(away, 900)() == "token"
     assert away.asked == 5
 
 
 def test_an_outage_of_the_identity_endpoint_is_no_mistake_of_mine() -> None:
     """It ends with 1 and the words of the endpoint: run again, there is nothing to sign in to."""
     with pytest.raises(ServiceError, match=r"connection refused; tried .* run again later") as e:
-        patient(Away(failures=10**6), 60)()
+        create_retrying_cache(Away(failures=10**6), 60)()
     assert e.value.exit_code == 1
     assert "az login" not in str(e.value)
 
@@ -307,5 +307,5 @@ def test_a_500_of_the_identity_endpoint_is_told_as_one(
         monkeypatch.setenv("IDENTITY_HEADER", "header")
         credential = create_credential(client_id, "", hosted=True)
         with pytest.raises(ServiceError, match="the identity endpoint answered 500: "):
-            patient(credential, 0)()
+            create_retrying_cache(credential, 0)()
         server.shutdown()

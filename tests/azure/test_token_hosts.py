@@ -27,7 +27,7 @@ from ingest.runtime.telemetry.exporters import monitor_endpoint
 from tests.conftest import Command
 from tests.emulator.emulator import Azure
 from tests.emulator.faults import instead
-from tests.emulator.server import Request, Response, answer, serving
+from tests.emulator.server import Request, Response, answer, serve
 from tests.pdfs import write
 
 ELSEWHERE = "https://login.search.windows.com"
@@ -155,13 +155,13 @@ def test_a_service_of_mine_gets_no_token(
     write(tmp_path / "docs/a.pdf", "some text")
     seen: list[Request] = []
 
-    def serve(request: Request) -> Response:
+    def refuse(request: Request) -> Response:
         seen.append(request)
         azure_ad = {"authorization", "api-key"} & set(map(str.lower, request.headers))
         assert not azure_ad
         return answer(400, {"error": {"message": "enough"}})
 
-    with serving(serve) as server:
+    with serve(refuse) as server:
         told = azure.environment | {"INGEST_EMBEDDER": f"{server.address}{path}"}
         done = command("run", "docs", "--index", "here", **told)
     assert seen, done.stderr
@@ -176,7 +176,7 @@ def test_a_redirect_is_never_followed(azure: Azure) -> None:
         seen.append(request)
         return answer(200, {})
 
-    with serving(steal) as thief:
+    with serve(steal) as thief:
         moved = Response(307, b"", {"Location": f"{thief.address}/v1/embeddings"})
         azure.faults.add(instead("moved", moved), "openai", "POST")
         azure.faults.add(instead("moved", moved), "search")

@@ -25,7 +25,7 @@ from ingest.azure.token_proxy import MAX_REQUEST_BYTES, TokenProxy
 from ingest.errors import ConfigError
 from tests.azure.ask_token import print_token
 from tests.azure.logins import EXPIRED, NOBODY, Laptop, laptop
-from tests.conftest import environment, ingested
+from tests.conftest import environment, run_ingest
 from tests.emulator.emulator import Azure
 from tests.fork_server import call_forked, running_ingest
 from tests.pdfs import prose, write
@@ -121,7 +121,7 @@ def test_a_whole_run_signs_in_through_it(
     del client["AZURE_TOKEN_CREDENTIALS"]
     before = azure.identity.requests
 
-    done = ingested(tmp_path, "run", "docs", **client, **proxy.variables)
+    done = run_ingest(tmp_path, "run", "docs", **client, **proxy.variables)
 
     assert done.returncode == 0, done.stderr
     assert "3 new" in done.stdout
@@ -166,7 +166,7 @@ def test_an_expired_login_is_understood_in_the_container(proxy: Running, tmp_pat
         "AZURE_SEARCH_ENDPOINT": "https://nobody.search.windows.net",
         "INGEST_EMBEDDER": "local",
     }
-    status = ingested(tmp_path, "status", **search, **proxy.variables)
+    status = run_ingest(tmp_path, "status", **search, **proxy.variables)
     assert status.returncode == 2
     assert "sign in again where ingest token-proxy runs" in status.stderr
     assert len(status.stderr.splitlines()) == 1

@@ -32,7 +32,7 @@ class Azurite:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Azurite]:
+def run_azurite(folder: Path) -> Iterator[Azurite]:
     """Azurite on a free port, with nothing in it, over TLS, for anybody who has a token."""
     authority = trustme.CA()
     ca, key, certificate = (folder / name for name in ("ca.pem", "key.pem", "certificate.pem"))
@@ -68,5 +68,5 @@ def running(folder: Path) -> Iterator[Azurite]:
 @pytest.fixture(scope="session")
 def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
     install(HERE)
-    with running(tmp_path_factory.mktemp("azurite")) as made:
+    with run_azurite(tmp_path_factory.mktemp("azurite")) as made:
         yield made

@@ -85,7 +85,7 @@ def judges() -> Judges:
 
 
 @contextmanager
-def opened(browser: Browser, file: Path, **how: Any) -> Iterator[Opened]:
+def open_file(browser: Browser, file: Path, **how: Any) -> Iterator[Opened]:
     """A file in a tab of its own; `how` is what playwright's new_context takes."""
     context = browser.new_context(**how)
     try:

@@ -139,7 +139,7 @@ def test_chunks_overlap_by_about_an_eighth() -> None:
     assert mean > 0.7 * 512
 
 
-def share_kept(before: str, after: str) -> float:
+def measure_kept_share(before: str, after: str) -> float:
     """The share of chunk texts of the first that are chunk texts of the second."""
 
     def texts_of(text: str) -> set[str]:
@@ -161,7 +161,7 @@ def test_an_insertion_leaves_the_other_chunks_as_they_are(place: float) -> None:
     where = int(place * len(lines))
     edited = [*lines[:where], *prose("cranes", 25).split("\n"), *lines[where:]]
 
-    assert share_kept("\n".join(lines), "\n".join(edited)) > 0.8
+    assert measure_kept_share("\n".join(lines), "\n".join(edited)) > 0.8
 
 
 def test_a_limit_that_cannot_work_is_refused() -> None:

@@ -20,7 +20,7 @@ RECIPE = Recipe("auto", 128, 0.12, "hash", 8)
 SOURCE = Source("/docs", "prices.pdf", "/docs/prices.pdf", 1, "1")
 
 
-def rows(topic: str, how_many: int, start: int = 1) -> str:
+def format_rows(topic: str, how_many: int, start: int = 1) -> str:
     """Rows of a price list, no two alike."""
     return "\n".join(
         f"| {topic} of kind {n} | {n * 13}.50 | {1900 + n} |"
@@ -28,8 +28,8 @@ def rows(topic: str, how_many: int, start: int = 1) -> str:
     )
 
 
-def table(topic: str, how_many: int) -> str:
-    return HEADER + rows(topic, how_many)
+def format_table(topic: str, how_many: int) -> str:
+    return HEADER + format_rows(topic, how_many)
 
 
 def split_text(text: str, limit: int = 128) -> list[ChunkSpan]:
@@ -42,7 +42,8 @@ def split_text(text: str, limit: int = 128) -> list[ChunkSpan]:
 
 def test_every_chunk_of_a_long_table_has_its_header() -> None:
     """Whichever row I find, I can read what its columns are."""
-    text = f"{prose('lathes', 6)}\n\nTable 1. Prices\n{table('Lathe', 90)}\n\n{prose('mills', 6)}"
+    table = format_table("Lathe", 90)
+    text = f"{prose('lathes', 6)}\n\nTable 1. Prices\n{table}\n\n{prose('mills', 6)}"
 
     parts = [p.text_in(text) for p in split_text(text) if "| Lathe of" in p.text_in(text)]
 
@@ -57,7 +58,7 @@ def test_every_chunk_of_a_long_table_has_its_header() -> None:
 def test_no_row_is_repeated(limit: int, sentences: int) -> None:
     """The overlap of two chunks of a table is its header, and nothing is paid for twice."""
     for start in range(1, 40):
-        listed = rows("Lathe", 30, start)
+        listed = format_rows("Lathe", 30, start)
         text = f"{prose('saws', sentences)}\n{HEADER}{listed}\n\n{prose('mills', 30)}"
 
         content = "\n".join(p.text_in(text) for p in split(text, [], limit, MAX_OVERLAP_SHARE))
@@ -67,7 +68,7 @@ def test_no_row_is_repeated(limit: int, sentences: int) -> None:
 
 def test_offsets_are_those_of_the_rows() -> None:
     """A chunk that repeats a header says where its rows are, and on which page."""
-    pages = (table("Lathe", 30), f"{rows('Lathe', 30, 31)}\n\n{prose('mills', 9)}")
+    pages = (format_table("Lathe", 30), f"{format_rows('Lathe', 30, 31)}\n\n{prose('mills', 9)}")
     text = PAGE_BREAK.join(pages)
 
     chunks = list(make_chunks(Document(pages), SOURCE, RECIPE))
@@ -90,7 +91,7 @@ def test_offsets_are_those_of_the_rows() -> None:
 )
 def test_a_table_goes_on_on_the_next_page(between: str) -> None:
     """A table over two pages is one table, however the second page begins."""
-    text = table("Lathe", 40) + between + rows("Lathe", 40, 41)
+    text = format_table("Lathe", 40) + between + format_rows("Lathe", 40, 41)
 
     for chunk in split_text(text):
         first = re.search(r"\| Lathe", chunk.text_in(text))
@@ -100,7 +101,7 @@ def test_a_table_goes_on_on_the_next_page(between: str) -> None:
 
 def test_another_table_is_not_taken_for_the_rest_of_the_one_before() -> None:
     """Rows of two columns are not read under a header of three."""
-    text = f"{table('Lathe', 9)}\n17\n| one | two |\n| three | four |"
+    text = f"{format_table('Lathe', 9)}\n17\n| one | two |\n| three | four |"
 
     (found,) = find_tables(text)
     assert found.header == HEADER
@@ -110,7 +111,7 @@ def test_another_table_is_not_taken_for_the_rest_of_the_one_before() -> None:
 def test_the_header_is_not_left_behind() -> None:
     """No chunk ends with the names of columns whose rows are in the next."""
     for sentences in range(1, 9):
-        text = f"{prose('lathes', sentences)}\n\nTable 1. Prices\n{table('Lathe', 60)}"
+        text = f"{prose('lathes', sentences)}\n\nTable 1. Prices\n{format_table('Lathe', 60)}"
 
         for chunk in split_text(text):
             assert not chunk.text_in(text).rstrip().endswith("| --- |")
@@ -133,7 +134,7 @@ def test_the_header_is_not_left_behind() -> None:
 def test_a_caption_stays_with_its_table(before: str, after: str) -> None:
     """I see what a table is about, above it or below."""
     for sentences in range(1, 12):
-        captioned = f"{before}{table('Lathe', 3)}{after}"
+        captioned = f"{before}{format_table('Lathe', 3)}{after}"
         text = f"{prose('lathes', sentences)}\n\n{captioned}\n\n{prose('saws', 9)}"
 
         (chunk,) = [p for p in split_text(text, 256) if "Lathe of kind 2" in p.text_in(text)]
@@ -185,7 +186,7 @@ def test_a_header_that_is_too_long_is_not_repeated() -> None:
     assert {p.text_in(text).count("| --- | --- |") > 0 for p in chunks} == {True, False}
 
 
-def share_kept(before: str, after: str) -> float:
+def measure_kept_share(before: str, after: str) -> float:
     """The share of the chunks of the first text that are chunks of the second."""
     old = {p.text_in(before) for p in split_text(before)}
     return len(old & {p.text_in(after) for p in split_text(after)}) / len(old)
@@ -194,14 +195,14 @@ def share_kept(before: str, after: str) -> float:
 @pytest.mark.parametrize("place", [1, 40, 110])
 def test_rows_that_are_added_leave_the_other_chunks_as_they_are(place: int) -> None:
     """I add three rows to a price list and pay for a few chunks, not for the list."""
-    lines = [*HEADER.splitlines(), *rows("Lathe", 150).split("\n")]
-    edited = [*lines[: place + 1], *rows("Crane", 3).split("\n"), *lines[place + 1 :]]
+    lines = [*HEADER.splitlines(), *format_rows("Lathe", 150).split("\n")]
+    edited = [*lines[: place + 1], *format_rows("Crane", 3).split("\n"), *lines[place + 1 :]]
     around = prose("mills", 30)
 
     before = f"{around}\n\n" + "\n".join(lines) + f"\n\n{around}"
     after = f"{around}\n\n" + "\n".join(edited) + f"\n\n{around}"
 
-    assert share_kept(before, after) > 0.8
+    assert measure_kept_share(before, after) > 0.8
 
 
 @pytest.mark.parametrize("bullet", ["•", "-", "–", "1.", "(a)", "iv)"])
@@ -260,7 +261,7 @@ def test_a_model_is_given_a_table_without_its_marks() -> None:
 
 def test_the_tokens_of_a_chunk_are_those_of_what_is_embedded() -> None:
     """That is what I pay for; and another text to embed is another chunk, with another vector."""
-    (chunk,) = make_chunks(Document((table("wool", 4),)), SOURCE, RECIPE)
+    (chunk,) = make_chunks(Document((format_table("wool", 4),)), SOURCE, RECIPE)
     assert chunk.text.startswith(HEADER)
     assert chunk.text_to_embed.startswith("Item Price in crowns Year\nwool of kind 1 13.50 1901\n")
     assert chunk.tokens == count_tokens([chunk.text_to_embed])[0] < count_tokens([chunk.text])[0]

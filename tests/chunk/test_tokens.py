@@ -20,7 +20,7 @@ PATTERN = (
 
 
 @cache
-def referee() -> tiktoken.Encoding:
+def load_tiktoken() -> tiktoken.Encoding:
     lines = gzip.decompress((Path(__file__).parent / "cl100k_base.tiktoken.gz").read_bytes())
     ranks = {base64.b64decode(a): int(b) for a, b in map(bytes.split, lines.splitlines())}
     return tiktoken.Encoding(
@@ -36,10 +36,12 @@ ASSIGNED = st.characters(exclude_categories=["Cs", "Cn"])
 @given(st.lists(st.text(alphabet=ASSIGNED, max_size=80)))
 def test_counts_are_those_that_are_billed(texts: list[str]) -> None:
     """What we count is what the service counts, in every script."""
-    assert count_tokens(texts) == [len(tokens) for tokens in referee().encode_ordinary_batch(texts)]
+    assert count_tokens(texts) == [
+        len(tokens) for tokens in load_tiktoken().encode_ordinary_batch(texts)
+    ]
 
 
 def test_text_that_looks_like_a_control_token_is_text() -> None:
     """A manual about language models is counted like any other."""
     text = "<|endoftext|> ends a text."
-    assert count_tokens([text]) == [len(referee().encode_ordinary(text))]
+    assert count_tokens([text]) == [len(load_tiktoken().encode_ordinary(text))]

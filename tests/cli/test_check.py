@@ -13,7 +13,7 @@ from tests.conftest import Command
 from tests.pdfs import prose, write
 
 
-def broken(folder: Path) -> None:
+def lose_chunks(folder: Path) -> None:
     """Two chunks are lost from an index, with all that belongs to them."""
     db = sqlite3.connect(folder / ".ingest" / "index.db")
     query = "SELECT number FROM chunks WHERE source = 'a.pdf' LIMIT 2"
@@ -37,7 +37,7 @@ def test_a_schedule_can_rely_on_the_exit_code(command: Command, tmp_path: Path) 
     assert (well.returncode, well.stderr) == (0, "")
     assert "Found:   nothing" in well.stdout
 
-    broken(tmp_path)
+    lose_chunks(tmp_path)
     found = command("check")
     assert found.returncode == 3
     assert re.search(
@@ -58,7 +58,7 @@ def test_a_script_reads_each_finding_as_a_line(command: Command, tmp_path: Path)
     """With --json: what was found, what became of it, and what it cost."""
     write(tmp_path / "docs" / "a.pdf", *(prose(f"topic {n}", 40) for n in range(3)))
     command("run", "docs")
-    broken(tmp_path)
+    lose_chunks(tmp_path)
 
     done = command("check", "--repair", "--json")
     finding, source, summary = (json.loads(line) for line in done.stdout.splitlines())
@@ -83,7 +83,7 @@ def test_a_repair_that_stops_at_a_limit_is_not_taken_for_done(
     """Exit code 1 and the limit, not the word that all is well; the next repair goes on."""
     write(tmp_path / "docs" / "a.pdf", *(prose(f"topic {n}", 40) for n in range(3)))
     command("run", "docs")
-    broken(tmp_path)
+    lose_chunks(tmp_path)
 
     done = command("check", "--repair", "--max-tokens", "1")
     assert done.returncode == 1, done.stdout

@@ -19,7 +19,7 @@ from ingest.config.embedding import create_embedder
 from ingest.config.index import open_index
 from ingest.config.settings import Settings
 from ingest.models import Mode
-from tests.conftest import ROOT, Command, called, environment, ingested, shared
+from tests.conftest import ROOT, Command, environment, fill_once, run_ingest, run_process
 from tests.fork_server import running_ingest
 from tests.pdfs import prose, write
 from tests.processes import Process, running, wait_until
@@ -28,19 +28,19 @@ DATA = str(ROOT / "data")
 BROKEN = str(ROOT / "tests/data/broken")
 
 
-def events(output: str) -> list[dict[str, object]]:
+def parse_events(output: str) -> list[dict[str, object]]:
     return [json.loads(line) for line in output.splitlines()]
 
 
 @pytest.fixture(scope="session")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an index of the sample data, and what its two runs said; for reading only."""
-    return shared(tmp_path_factory, "filled", fill)
+    return fill_once(tmp_path_factory, "filled", fill_index)
 
 
-def fill(folder: Path) -> None:
+def fill_index(folder: Path) -> None:
     for name, form in (("first", "--json"), ("again", "-v")):
-        done = ingested(folder, "run", DATA, form)
+        done = run_ingest(folder, "run", DATA, form)
         said = {"exit": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
         (folder / f"{name}.json").write_text(json.dumps(said))
 
@@ -50,7 +50,7 @@ def test_the_sample_data_becomes_an_index(filled: Path) -> None:
     first, again = (json.loads((filled / f"{n}.json").read_text()) for n in ("first", "again"))
 
     assert first["exit"] == 0
-    *sources, summary = events(first["stdout"])
+    *sources, summary = parse_events(first["stdout"])
     assert {str(e["source"]): e["outcome"] for e in sources} == {
         "benefits/benefits-plan.pdf": "new",
         "benefits/rota.pdf": "new",
@@ -94,7 +94,7 @@ def test_the_broken_samples_show_what_exit_code_3_looks_like(command: Command) -
     assert "skipped  needs-password.pdf  needs a password" in status.stdout
 
 
-def questions() -> list[tuple[str, str, int]]:
+def read_questions() -> list[tuple[str, str, int]]:
     """The questions of data/README.md, with the file and the page that answer them."""
     rows = re.findall(
         r"^\| (.+?) \| .+? \| `(.+?\.pdf)`, pages? (\d+)",
@@ -110,7 +110,7 @@ def test_the_samples_answer_their_questions(filled: Path) -> None:
     to = create_connections(chosen)
     model = create_embedder(chosen, to)
     where = open_index(chosen, model, to)
-    asked = questions()
+    asked = read_questions()
     assert len(asked) == 15
     for question, file, page in asked:
         for mode, most in ((Mode.HYBRID, 10), (Mode.VECTOR, 3)):
@@ -127,7 +127,7 @@ def test_the_samples_score_what_is_claimed(filled: Path, tmp_path: Path) -> None
     asked = tmp_path / "questions.jsonl"
     # Every eighth, as benchmarks/README.md has the figures of all. A question is four percent.
     asked.write_text("".join((ROOT / "data/questions.jsonl").read_text().splitlines(True)[::8]))
-    done = ingested(filled, "eval", str(asked), "--misses", "2")
+    done = run_ingest(filled, "eval", str(asked), "--misses", "2")
 
     assert done.returncode == 0
     assert re.match(r"26 questions, \.ingest: \d+ chunks\n", done.stdout)
@@ -149,11 +149,11 @@ def test_what_is_not_in_the_index_is_named(filled: Path, tmp_path: Path) -> None
     ]
     path.write_text("\n".join(map(json.dumps, lines)))
 
-    done = ingested(filled, "eval", str(path))
+    done = run_ingest(filled, "eval", str(path))
     assert "1 that this index cannot answer" in done.stdout
     assert "contract.pdf page 2\n    but       its document is not in the index" in done.stdout
 
-    *questions, summary = events(ingested(filled, "eval", str(path), "--json").stdout)
+    *questions, summary = parse_events(run_ingest(filled, "eval", str(path), "--json").stdout)
     assert [q["lacking"] != "" for q in questions] == [False, True]
     assert summary["questions"] == 2
     assert summary["hybrid"]["hit@10"] == 0.5  # type: ignore[index]
@@ -228,7 +228,7 @@ def test_a_model_that_is_paid_embeds_nothing_unasked(command: Command, tmp_path:
 def test_an_answer_shows_where_it_stands(filled: Path) -> None:
     """File, page of the answer, headings, and the words I asked for marked in its lines."""
     asked = "search", "when must I bring a doctor's certificate?", "-n", "1"
-    done = ingested(filled, *asked)
+    done = run_ingest(filled, *asked)
 
     assert done.returncode == 0
     where, headings, *passage = done.stdout.splitlines()
@@ -236,39 +236,43 @@ def test_an_answer_shows_where_it_stands(filled: Path) -> None:
     assert " › " in headings
     assert "**certificate**" in "\n".join(passage)
     assert 2 <= len(passage) <= 11
-    whole = ingested(filled, *asked, "--full")
+    whole = run_ingest(filled, *asked, "--full")
     assert len(whole.stdout) > len(done.stdout)
 
 
 def test_a_word_that_stands_nowhere_is_said(filled: Path) -> None:
     """I see that the hits are only near to what I asked for; so does a program."""
-    done = ingested(filled, "search", "xyzzy", "-n", "1", "--json")
+    done = run_ingest(filled, "search", "xyzzy", "-n", "1", "--json")
 
     assert 'no document contains "xyzzy"; the nearest are:' in done.stderr
-    (hit,) = events(done.stdout)
+    (hit,) = parse_events(done.stdout)
     assert hit["missing_words"] == ["xyzzy"]
 
 
 def test_status_shows_what_the_index_holds(filled: Path) -> None:
     """Weeks later I can ask what is in there."""
-    done = ingested(filled, "status")
+    done = run_ingest(filled, "status")
 
     assert done.returncode == 0
     assert re.search(r"Index:   \.ingest holds 16 files, \d+ chunks, \d+ kB", done.stdout)
     assert re.search(r"Root:    .*/data  13 indexed, 3 empty", done.stdout)
-    *shown, summary = events(ingested(filled, "status", "--json").stdout)
+    *shown, summary = parse_events(run_ingest(filled, "status", "--json").stdout)
     assert len([e for e in shown if e["event"] == "record"]) == 16
     assert summary["sources"] == 16
 
 
 def test_status_shows_what_the_last_runs_came_to(filled: Path) -> None:
     """The job ran at night: in the morning I see when, how long, and what came of it."""
-    done = ingested(filled, "status")
+    done = run_ingest(filled, "status")
 
     (last, first, *_) = re.findall(r"^Run:     .*$", done.stdout, re.MULTILINE)
     assert re.search(r"exit 0  \d+ s  16 unchanged; 0 tokens", last)
     assert "13 new, 3 empty" in first
-    runs = [e for e in events(ingested(filled, "status", "--json").stdout) if e["event"] == "run"]
+    runs = [
+        e
+        for e in parse_events(run_ingest(filled, "status", "--json").stdout)
+        if e["event"] == "run"
+    ]
     assert len(runs) == 2
     assert runs[-1]["stages"]["reading"]["wall"] > 0  # type: ignore[index]
 
@@ -318,7 +322,7 @@ def test_a_run_stops_before_it_is_too_much(command: Command, tmp_path: Path) -> 
     assert re.search(said, first.stderr)
     assert re.search(r"Chunks:  [1-9]\d* embedded \([1-5]\d\d tokens\)", first.stdout)
     for _ in range(3):  # one is enough, unless a slow reader has the texts come one by one
-        *_, summary = events(command("run", *limited, "--json").stdout)
+        *_, summary = parse_events(command("run", *limited, "--json").stdout)
         assert 0 < summary["spent"]["tokens"] <= 600  # type: ignore[index]
         if summary["exit"] == 0:
             break
@@ -336,7 +340,7 @@ def test_help_comes_at_once(command: Command, tmp_path: Path) -> None:
         "with contextlib.suppress(SystemExit): main(['run', '--help'])\n"
         f"print(sorted(set({heavy}) & set(sys.modules)))"
     )
-    done = called(sys.executable, "-c", code, cwd=tmp_path)
+    done = run_process(sys.executable, "-c", code, cwd=tmp_path)
     assert done.stdout.endswith("[]\n")
     assert "--max-deletes" in done.stdout
     assert f"ingest {__version__}\n" == command("--version").stdout
@@ -372,7 +376,7 @@ def test_mistakes_get_one_line_and_exit_2(
 
 def test_errors_are_json_too_where_json_is_asked_for(command: Command) -> None:
     """A script that reads my output sees the error in it."""
-    (event,) = events(command("run", "missing", "--json").stdout)
+    (event,) = parse_events(command("run", "missing", "--json").stdout)
     assert event["event"] == "error"
     assert event["exit"] == 2
 
@@ -466,7 +470,7 @@ def test_nothing_escapes_to_the_terminal(command: Command, tmp_path: Path) -> No
 def test_a_closed_pipe_is_no_crash(filled: Path) -> None:
     """`ingest status | head -1` ends quietly."""
     call = f"{shlex.quote(sys.executable)} -P -m ingest status --json | head -1"
-    done = called("bash", "-o", "pipefail", "-c", call, cwd=filled)
+    done = run_process("bash", "-o", "pipefail", "-c", call, cwd=filled)
     assert done.stderr == ""
     assert len(done.stdout.splitlines()) == 1
 
@@ -502,7 +506,7 @@ def test_progress_is_shown_on_a_terminal(tmp_path: Path) -> None:
     assert re.search(r"documents +3 pages +\d+ chunks", text)
 
 
-def start(folder: Path, *arguments: str) -> AbstractContextManager[Process]:
+def start_run(folder: Path, *arguments: str) -> AbstractContextManager[Process]:
     return running_ingest("run", "docs", "--json", *arguments, cwd=folder, env=environment())
 
 
@@ -513,14 +517,14 @@ def test_a_signal_ends_a_run_in_good_order(
     """^C settles what is under way; the next run goes on; nothing is left unfinished."""
     for n in range(60):  # many more than are under way at once
         write(tmp_path / f"docs/{n:02}.pdf", prose(f"topic {n}", 8))
-    with start(tmp_path, "--workers", "1") as process:
+    with start_run(tmp_path, "--workers", "1") as process:
         process.stdout.wait_for("\n")  # the first document is settled
         process.send_group(number)
         assert process.wait() == code
 
     assert "ingest: stopping" in process.stderr.text
     assert "Traceback" not in process.stderr.text
-    summary = events(process.stdout.text)[-1]
+    summary = parse_events(process.stdout.text)[-1]
     assert summary["exit"] == code
     assert 0 < summary["index"]["sources"] < 60  # type: ignore[index]
     assert "unfinished" not in command("status").stdout
@@ -533,7 +537,7 @@ def test_a_signal_ends_a_run_in_good_order(
 def test_a_second_signal_ends_it_at_once(command: Command, tmp_path: Path) -> None:
     """Who presses ^C twice means it; the index is still good."""
     write(tmp_path / "docs/big.pdf", *(prose(f"topic {n}", 40) for n in range(12)))
-    with start(tmp_path, "--log", "json") as process:
+    with start_run(tmp_path, "--log", "json") as process:
         process.stderr.wait_for('"event": ?"begin"')
         process.send_group(signal.SIGINT)
         process.stderr.wait_for("stopping")

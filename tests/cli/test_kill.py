@@ -19,7 +19,7 @@ RUN = (sys.executable, "-P", "-m", "ingest", "run", "docs")
 KILLS = 4
 
 
-def contents(folder: Path) -> dict[str, object]:
+def read_contents(folder: Path) -> dict[str, object]:
     index = SqliteIndex(folder, f"local:{MODEL_NAME}", MINILM_DIMENSIONS, create=False)
     try:
         return dump(index)
@@ -37,7 +37,7 @@ def test_killed_runs_end_with_the_index_of_an_undisturbed_one(
     started = time.monotonic()
     command("run", "docs", "--index", "calm")
     whole = time.monotonic() - started
-    wanted = contents(tmp_path / "calm")
+    wanted = read_contents(tmp_path / "calm")
 
     moments = random.Random(time.time_ns())
     for _ in range(KILLS):
@@ -51,7 +51,7 @@ def test_killed_runs_end_with_the_index_of_an_undisturbed_one(
 
     done = command("run", "docs", "--index", "killed")
     assert done.returncode == 3
-    found = contents(tmp_path / "killed")
+    found = read_contents(tmp_path / "killed")
     # How often the broken one was tried differs; all else must not.
     for side in (found, wanted):
         records = side["records"]

@@ -19,22 +19,22 @@ from ingest.runtime.timing import Stopwatch
 BEGAN = datetime.now(UTC) - timedelta(days=40)
 
 
-def run_of(night: int) -> str:
+def run_id(night: int) -> str:
     """Id of the run of a night."""
     return (BEGAN + timedelta(days=night)).strftime("%Y%m%dT%H%M%SZ-aaaaaa")
 
 
 def locked_result(name: str, since: int) -> SourceResult:
     """A locked file, as a run reports it that was not the first to."""
-    details = Details(since=run_of(since))
+    details = Details(since=run_id(since))
     reason, code = "needs a password", Code.ENCRYPTED
     return SourceResult(
         "docs", name, Outcome.SKIPPED, reason, code, harmless=False, details=details
     )
 
 
-def summary_of(totals: RunTotals, night: int) -> Summary:
-    return totals.summary(run_of(night), 1.0, 3, Stopwatch(), Capacity(1, 1, 1, 1.0))
+def summarize(totals: RunTotals, night: int) -> Summary:
+    return totals.summary(run_id(night), 1.0, 3, Stopwatch(), Capacity(1, 1, 1, 1.0))
 
 
 def test_one_locked_file_is_two_warnings_a_month() -> None:
@@ -43,8 +43,8 @@ def test_one_locked_file_is_two_warnings_a_month() -> None:
     for night in range(30):
         totals = RunTotals()
         totals.add(locked_result("a.pdf", since=0))
-        summary = summary_of(totals, night)
-        known = output.outcome_fields(totals.problems[0], run_of(night))["known"]
+        summary = summarize(totals, night)
+        known = output.outcome_fields(totals.problems[0], run_id(night))["known"]
         levels.append(logging.INFO if known else logging.WARNING)
         levels.append(logs.exit_level(3, is_news=summary.new_problems > 0))
     assert levels == 2 * [logging.WARNING] + 58 * [logging.INFO]
@@ -57,16 +57,16 @@ def test_what_is_new_is_told_from_what_is_known() -> None:
         totals.add(locked_result(f"{n:02}.pdf", since=0))
     totals.add(locked_result("tonight.pdf", since=9))
 
-    text = describe_run(3, totals, run=run_of(9))
+    text = describe_run(3, totals, run=run_id(9))
     assert text.startswith("51 skipped (tonight.pdf encrypted")
     assert text.endswith("48 more with problems; 1 new problem")
     assert describe_run(3, totals).endswith("48 more with problems")  # a plan does not tell
-    made = summary_of(totals, 9)
+    made = summarize(totals, 9)
     assert (made.new_problems, made.known_problems) == (1, 50)
     assert output.format_problems(made) == ["Problems: 1 new, 50 known from earlier days"]
-    assert output.outcome_fields(totals.problems[0], run_of(9))["known"] is True
-    assert output.outcome_fields(totals.problems[-1], run_of(9))["known"] is False
-    line = output.format_outcome(totals.problems[0], run=run_of(9))
+    assert output.outcome_fields(totals.problems[0], run_id(9))["known"] is True
+    assert output.outcome_fields(totals.problems[-1], run_id(9))["known"] is False
+    line = output.format_outcome(totals.problems[0], run=run_id(9))
     assert "needs a password [encrypted]  known for " in line
 
 
@@ -74,21 +74,21 @@ def test_without_problems_nothing_is_said_of_them() -> None:
     """A green night has no line about problems, and no field that looks like one."""
     totals = RunTotals()
     totals.add(SourceResult("docs", "a.pdf", Outcome.NEW))
-    assert output.format_problems(summary_of(totals, 1)) == []
-    assert describe_run(0, totals, run=run_of(1)) == "1 new"
-    fields = output.outcome_fields(SourceResult("docs", "a.pdf", Outcome.NEW), run_of(1))
+    assert output.format_problems(summarize(totals, 1)) == []
+    assert describe_run(0, totals, run=run_id(1)) == "1 new"
+    fields = output.outcome_fields(SourceResult("docs", "a.pdf", Outcome.NEW), run_id(1))
     assert fields["known"] is None
 
 
 def test_the_report_marks_what_is_new() -> None:
     """In each group of problems the new ones come first, and are counted."""
     old = Record(
-        "docs", "a.pdf", outcome="failed", code="damaged", details=Details(since=run_of(0))
+        "docs", "a.pdf", outcome="failed", code="damaged", details=Details(since=run_id(0))
     )
     new = Record(
-        "docs", "b.pdf", outcome="failed", code="damaged", details=Details(since=run_of(9))
+        "docs", "b.pdf", outcome="failed", code="damaged", details=Details(since=run_id(9))
     )
-    (trouble,) = group_troubles([old, new], run_of(9))
+    (trouble,) = group_troubles([old, new], run_id(9))
     assert (trouble.news, [record.source for record in trouble.records]) == (1, ["b.pdf", "a.pdf"])
 
 

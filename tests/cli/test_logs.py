@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 
 from ingest.cli import output
-from tests.conftest import Command, called, environment, ingested
+from tests.conftest import Command, environment, run_ingest, run_process
 from tests.fork_server import running_ingest
 from tests.pdfs import aged, prose, write
 from tests.processes import running
 
 
-def objects(text: str) -> list[dict[str, Any]]:
+def parse_log(text: str) -> list[dict[str, Any]]:
     """Every line, which must be an object with what every line has."""
     found = [json.loads(line) for line in text.splitlines()]
     for each in found:
@@ -49,7 +49,7 @@ def test_machines_that_ask_get_objects(command: Command, docs: Path) -> None:
     """The log of a job can be queried: what began, what failed and why, what it came to."""
     done = command("run", "docs", INGEST_LOG="json")
 
-    told = [line for line in objects(done.stderr) if line["event"] != "progress"]
+    told = [line for line in parse_log(done.stderr) if line["event"] != "progress"]
     begin, failed, end = told
     assert (begin["event"], failed["event"], end["event"]) == ("begin", "source", "end")
     assert begin["run"] == failed["run"] == end["run"]
@@ -94,7 +94,7 @@ def test_the_form_can_be_chosen(command: Command, tmp_path: Path, form: tuple[st
     if form:
         assert strip_times(done.stderr)[0].startswith("exit 2: nowhere: no such folder")
     else:
-        assert objects(done.stderr)[-1]["exit"] == 2
+        assert parse_log(done.stderr)[-1]["exit"] == 2
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_the_last_line_says_what_the_exit_code_means(
     well: Path, arguments: list[str], last: str
 ) -> None:
     """I understand the end of a log without a table of exit codes."""
-    done = ingested(well, *arguments)
+    done = run_ingest(well, *arguments)
 
     line = done.stderr.splitlines()[-1]
     assert last in line, done.stderr
@@ -130,7 +130,7 @@ def well(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(folder / "docs/a.pdf", prose("lathes"))
     write(folder / "more/a.pdf", prose("mills"))
     (folder / "more/b.pdf").write_bytes(b"%PDF-1.7 broken")
-    assert ingested(folder, "run", "docs").returncode == 0
+    assert run_ingest(folder, "run", "docs").returncode == 0
     return folder
 
 
@@ -168,16 +168,16 @@ def test_errors_are_objects_too(command: Command) -> None:
     """The one line that says why nothing happened is the one that must not be missed."""
     done = command("run", "nowhere", "--log", "json")
 
-    *_, error = objects(done.stderr)
+    *_, error = parse_log(done.stderr)
     assert (error["level"], error["exit"]) == ("error", 2)
     assert error["message"].startswith("exit 2: nowhere: no such folder or file")
 
 
 def test_quiet_says_nothing_but_how_it_ended_in_trouble(command: Command, docs: Path) -> None:
     """As for people: cron sends mail only if there is something to be told."""
-    (end,) = objects(command("run", "docs", "-q", "--log", "json").stderr)
+    (end,) = parse_log(command("run", "docs", "-q", "--log", "json").stderr)
     assert (end["event"], end["exit"], end["level"]) == ("end", 3, "warning")
-    (error,) = objects(command("run", "nowhere", "-q", "--log", "json").stderr)
+    (error,) = parse_log(command("run", "nowhere", "-q", "--log", "json").stderr)
     assert error["level"] == "error"
     (docs / "café.pdf").unlink()
     assert command("run", "docs", "-q", "--log", "json").stderr == ""
@@ -191,7 +191,7 @@ def test_a_hostile_name_cannot_break_a_line(command: Command, tmp_path: Path) ->
 
     done = command("run", "docs", "--log", "json", PYTHONIOENCODING="ascii", LC_ALL="C")
 
-    names = [line["source"] for line in objects(done.stderr) if line["event"] == "source"]
+    names = [line["source"] for line in parse_log(done.stderr) if line["event"] == "source"]
     assert sorted(names) == ['a"\n{"event":"end"}.pdf', "é.pdf"]
 
 
@@ -201,10 +201,10 @@ def test_a_defect_is_one_object(tmp_path: Path) -> None:
         "from ingest.cli import logs\nlogs.configure_logging(1, 'json')\nlogs.set_run('r')\n"
         "def broken(): raise ZeroDivisionError('for once')\nbroken()"
     )
-    done = called(sys.executable, "-P", "-c", code, cwd=tmp_path)
+    done = run_process(sys.executable, "-P", "-c", code, cwd=tmp_path)
 
     assert done.returncode == 1
-    (line,) = objects(done.stderr)
+    (line,) = parse_log(done.stderr)
     assert (line["level"], line["run"]) == ("critical", "r")
     assert line["message"] == "ZeroDivisionError: for once"
     assert "in broken" in line["traceback"]
@@ -226,7 +226,7 @@ def test_signs_of_life_are_objects(tmp_path: Path) -> None:
         "    while not display.last_wait:\n"
         "        time.sleep(0.01)\n"
     )
-    (line,) = objects(called(sys.executable, "-P", "-c", code, cwd=tmp_path).stderr)
+    (line,) = parse_log(run_process(sys.executable, "-P", "-c", code, cwd=tmp_path).stderr)
 
     assert (line["event"], line["level"]) == ("progress", "info")
     assert (line["pages"], line["chunks"], line["waiting"]) == (5, 7, "token quota")

@@ -158,7 +158,7 @@ class Root:
         self.name = name
 
 
-def on_root(root: Root, *_: object) -> Iterator[str]:
+def list_root(root: Root, *_: object) -> Iterator[str]:
     """A run on a root; that of some of them cannot be listed."""
     yield root.name
     if root.name.startswith("bad"):
@@ -179,10 +179,10 @@ def test_a_root_that_cannot_be_listed_is_noted() -> None:
     totals = RunTotals()
     nothing = cast("Any", Nothing())
     roots = cast("Any", [Root("bad"), Root("good")])
-    found = list(run_on_roots(cast("Any", on_root), roots, nothing, nothing, totals))
+    found = list(run_on_roots(cast("Any", list_root), roots, nothing, nothing, totals))
     assert (found, totals.unlisted) == (["bad", "good"], ["bad: no such container"])
     with pytest.raises(RootError, match="bad: no such container"):
-        list(run_on_roots(cast("Any", on_root), roots[:1], nothing, nothing, RunTotals()))
+        list(run_on_roots(cast("Any", list_root), roots[:1], nothing, nothing, RunTotals()))
 
 
 def test_a_health_check_tells_the_nights_that_did_not_happen(

@@ -13,7 +13,7 @@ from filelock import FileLock
 
 from ingest.models import Outcome
 from ingest.pipeline.diff import INTERRUPTED_REASON
-from tests.conftest import ingested
+from tests.conftest import run_ingest
 from tests.pdfs import prose, write
 
 
@@ -24,13 +24,13 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(folder / "docs/a.pdf", prose("lathes"))
     write(folder / "docs/copy of a.pdf", prose("lathes"))
     (folder / "docs/b.pdf").write_bytes(b"%PDF-1.4 and then nothing")
-    ingested(folder, "run", "docs", "-q")
+    run_ingest(folder, "run", "docs", "-q")
     write(folder / "docs/c.pdf", prose("looms"))
-    ingested(folder, "run", "docs", "-q")
+    run_ingest(folder, "run", "docs", "-q")
     return folder
 
 
-def data(page: str) -> dict[str, list[list[object]]]:
+def parse_data(page: str) -> dict[str, list[list[object]]]:
     """Data of the page's list."""
     (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page)
     found: dict[str, list[list[object]]] = json.loads(text)
@@ -39,7 +39,7 @@ def data(page: str) -> dict[str, list[list[object]]]:
 
 def test_the_page_is_written_where_i_am(filled: Path) -> None:
     """One word, and there is a file to open, with what it found in a line."""
-    done = ingested(filled, "report")
+    done = run_ingest(filled, "report")
 
     assert done.returncode == 0, done.stderr
     assert re.match(
@@ -47,7 +47,12 @@ def test_the_page_is_written_where_i_am(filled: Path) -> None:
         done.stdout,
     )
     page = (filled / "report.html").read_text()
-    assert [row[0] for row in data(page)["rows"]] == ["a.pdf", "b.pdf", "c.pdf", "copy of a.pdf"]
+    assert [row[0] for row in parse_data(page)["rows"]] == [
+        "a.pdf",
+        "b.pdf",
+        "c.pdf",
+        "copy of a.pdf",
+    ]
     assert "The same file more than once" in page
     # Chunks and sources over two runs; a run of half a second has no others.
     assert page.count('class="chart"') >= 2
@@ -55,11 +60,11 @@ def test_the_page_is_written_where_i_am(filled: Path) -> None:
 
 def test_a_run_has_a_page_of_its_own(filled: Path) -> None:
     """By its id, or its start; where that is nobody's I am told the ids there are."""
-    status = ingested(filled, "status", "--json").stdout.splitlines()
+    status = run_ingest(filled, "status", "--json").stdout.splitlines()
     runs = [json.loads(line) for line in status if '"event": "run"' in line]
     latest = runs[0]["run"]
 
-    done = ingested(filled, "report", latest, "--out", "run.html", "--json")
+    done = run_ingest(filled, "report", latest, "--out", "run.html", "--json")
 
     assert json.loads(done.stdout) == {
         "event": "report",
@@ -69,34 +74,34 @@ def test_a_run_has_a_page_of_its_own(filled: Path) -> None:
         "inspected": 2,
         "needs_someone": 1,
     }
-    rows = data((filled / "run.html").read_text())["rows"]
+    rows = parse_data((filled / "run.html").read_text())["rows"]
     assert [(row[0], row[2]) for row in rows] == [("b.pdf", "failed"), ("c.pdf", "new")]
 
-    several = ingested(filled, "report", latest[:4])
+    several = run_ingest(filled, "report", latest[:4])
     assert (several.returncode, several.stdout) == (2, "")
     assert several.stderr.endswith(
         f"Z exit 2: 2 runs begin with {latest[:4]}: give more of the id\n"
     )
-    none = ingested(filled, "report", "2019")
+    none = run_ingest(filled, "report", "2019")
     assert none.returncode == 2
     assert latest in none.stderr
 
 
 def test_the_page_can_be_piped(filled: Path) -> None:
     """To a mail or a store: the page and nothing else; not together with JSON."""
-    done = ingested(filled, "report", "--out", "-")
+    done = run_ingest(filled, "report", "--out", "-")
     assert done.returncode == 0
     assert done.stdout.startswith("<!DOCTYPE html>")
     assert done.stdout.rstrip().endswith("</html>")
 
-    both = ingested(filled, "report", "--out", "-", "--json")
+    both = run_ingest(filled, "report", "--out", "-", "--json")
     assert both.returncode == 2
     assert "leave out --json" in both.stderr
 
 
 def test_what_cannot_be_written_is_said(filled: Path) -> None:
     """In one line, with the name and the reason."""
-    done = ingested(filled, "report", "--out", "nowhere/report.html")
+    done = run_ingest(filled, "report", "--out", "nowhere/report.html")
     assert done.returncode == 2
     assert done.stderr.endswith(
         "Z exit 2: --out nowhere/report.html cannot be written: No such file or directory\n"
@@ -105,7 +110,7 @@ def test_what_cannot_be_written_is_said(filled: Path) -> None:
 
 def test_an_empty_index_has_no_page(tmp_path: Path) -> None:
     """Asked too early, or in another folder, it tells me how to begin, and makes nothing."""
-    done = ingested(tmp_path, "report")
+    done = run_ingest(tmp_path, "report")
     assert done.returncode == 2
     assert "the index .ingest is empty: fill it with ingest run" in done.stderr
     assert not list(tmp_path.iterdir())
@@ -113,7 +118,7 @@ def test_an_empty_index_has_no_page(tmp_path: Path) -> None:
 
 def test_a_run_keeps_what_went_on_when(filled: Path) -> None:
     """Its timeline adds up to its totals, and it knows what the index held after it."""
-    status = ingested(filled, "status", "--json").stdout.splitlines()
+    status = run_ingest(filled, "status", "--json").stdout.splitlines()
     second, first = (json.loads(line) for line in status if '"event": "run"' in line)
 
     for run in (first, second):
@@ -128,7 +133,7 @@ def test_a_run_keeps_what_went_on_when(filled: Path) -> None:
 
 def test_a_source_can_be_looked_at_page_by_page(filled: Path) -> None:
     """The page has its picture and each of its chunks by the id that the index knows it by."""
-    done = ingested(filled, "report", "--inspect", "c.pdf", "--out", "c.html")
+    done = run_ingest(filled, "report", "--inspect", "c.pdf", "--out", "c.html")
     assert done.returncode == 0, done.stderr
     page = (filled / "c.html").read_text()
     with closing(sqlite3.connect(filled / ".ingest/index.db")) as db:
@@ -137,7 +142,7 @@ def test_a_source_can_be_looked_at_page_by_page(filled: Path) -> None:
     assert all(f'data-id="{name}"' in page for name in ids)
     assert page.count("data:image/png;base64,") == 1
 
-    nobody = ingested(filled, "report", "--inspect", "d.pdf")
+    nobody = run_ingest(filled, "report", "--inspect", "d.pdf")
     assert nobody.returncode == 2
     assert "--inspect d.pdf: there is no such source" in nobody.stderr
 
@@ -152,10 +157,10 @@ def test_what_a_run_is_reading_has_not_failed(filled: Path) -> None:
             (INTERRUPTED_REASON,),
         )
         with FileLock(filled / ".ingest/lock"):
-            meanwhile = ingested(filled, "status").stdout
-            lines = ingested(filled, "status", "--json").stdout.splitlines()
-            ingested(filled, "report", "--out", "meanwhile.html")
-        later = ingested(filled, "status").stdout
+            meanwhile = run_ingest(filled, "status").stdout
+            lines = run_ingest(filled, "status", "--json").stdout.splitlines()
+            run_ingest(filled, "report", "--out", "meanwhile.html")
+        later = run_ingest(filled, "status").stdout
         marks = ", ".join("?" * len(before[0]))
         db.execute(f"INSERT OR REPLACE INTO records VALUES ({marks})", before[0])
 
@@ -164,5 +169,5 @@ def test_what_a_run_is_reading_has_not_failed(filled: Path) -> None:
     record = next(json.loads(line) for line in lines if '"source": "c.pdf"' in line)
     assert (record["outcome"], record["code"], record["attempts"]) == ("in progress", "", 0)
     assert '"in_progress": 1' in lines[-1]
-    assert "crashed" not in json.dumps(data((filled / "meanwhile.html").read_text()))
+    assert "crashed" not in json.dumps(parse_data((filled / "meanwhile.html").read_text()))
     assert f"failed   c.pdf  {INTERRUPTED_REASON} [crashed]" in later

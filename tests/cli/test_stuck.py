@@ -28,7 +28,7 @@ PATIENCE = 60  # seconds: by far more than the end takes, and less than a test m
 Start: TypeAlias = "Callable[..., subprocess.Popen[str]]"
 
 
-def full(end: int) -> int:
+def fill_pipe(end: int) -> int:
     """The writing end of something that nobody reads, once nothing more goes into it."""
     os.set_blocking(end, False)
     # A terminal makes room a little later, and may take one byte where it does not take many.
@@ -50,7 +50,7 @@ def stuck() -> Iterator[Callable[[str], int]]:
     def make(kind: str) -> int:
         ours, theirs = pty.openpty() if kind == "terminal" else os.pipe()
         opened.extend([ours, theirs])
-        return full(theirs)
+        return fill_pipe(theirs)
 
     yield make
     for end in opened:
@@ -91,13 +91,13 @@ def start(tmp_path: Path) -> Iterator[Start]:
                 stream.close()
 
 
-def until(true: Callable[[], object]) -> bool:
+def becomes_true(true: Callable[[], object]) -> bool:
     """Return whether a condition becomes true before a timeout."""
     pause = threading.Event()
     return any(true() or pause.wait(0.1) for _ in range(10 * PATIENCE))
 
 
-def first_line(stream: IO[str] | None) -> str:
+def read_first_line(stream: IO[str] | None) -> str:
     """The first line of a stream; whatever follows is read too, by nobody in particular."""
     assert stream is not None
     line = stream.readline()
@@ -110,13 +110,13 @@ def test_a_run_that_cannot_speak_can_be_stopped(start: Start, stuck: Callable[[s
     run = start(
         "--json", stdout=subprocess.DEVNULL, stderr=stuck("pipe"), program=("-m", "ingest")
     )
-    assert until(lambda: children(run.pid))
+    assert becomes_true(lambda: children(run.pid))
     readers = children(run.pid)
 
     run.send_signal(signal.SIGTERM)
 
     assert run.wait(PATIENCE) == 128 + signal.SIGTERM
-    assert until(lambda: not any(map(alive, readers)))
+    assert becomes_true(lambda: not any(map(alive, readers)))
 
 
 def test_a_run_on_a_frozen_terminal_can_be_stopped(
@@ -124,7 +124,7 @@ def test_a_run_on_a_frozen_terminal_can_be_stopped(
 ) -> None:
     """^S while it shows its progress: another terminal can still end it."""
     run = start(stdout=subprocess.DEVNULL, stderr=stuck("terminal"))
-    assert until((tmp_path / ".ingest").exists)
+    assert becomes_true((tmp_path / ".ingest").exists)
     threading.Event().wait(2)  # it begins to show something, most likely, and cannot
 
     run.send_signal(signal.SIGTERM)
@@ -137,7 +137,7 @@ def test_a_run_whose_results_nobody_reads_can_be_stopped(
 ) -> None:
     """A pager that waits for me: ^C ends the run behind it."""
     run = start("--json", stdout=stuck("pipe"), stderr=subprocess.PIPE)
-    assert re.search(r"failed    \d\.pdf", first_line(run.stderr))
+    assert re.search(r"failed    \d\.pdf", read_first_line(run.stderr))
 
     run.send_signal(signal.SIGINT)
 
@@ -162,7 +162,7 @@ def test_what_was_ended_while_stuck_is_made_good(
 ) -> None:
     """Nothing is lost by it: the next run goes on from there."""
     run = start("--json", stdout=subprocess.DEVNULL, stderr=stuck("pipe"))
-    assert until(lambda: children(run.pid))
+    assert becomes_true(lambda: children(run.pid))
     run.send_signal(signal.SIGTERM)
     run.wait(PATIENCE)
 

@@ -20,7 +20,7 @@ from ingest.pipeline.dry_run import DryRunEvent, dry_run
 from ingest.pipeline.stages import ingest_root
 from ingest.sources import Root
 from ingest.sources.folder import parse_folder_roots
-from tests.conftest import ROOT, make_older, outcomes, settled
+from tests.conftest import ROOT, make_older, outcomes_by_source, results_by_source
 from tests.emulator import faults
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import COGNITIVE_USER, SERVICE_CONTRIBUTOR
@@ -32,7 +32,7 @@ from tests.scans import write as scanned
 CHOSEN = Run("r", max_deletes=99)
 
 
-def client(azure: Azure, **more: str) -> Settings:
+def client_settings(azure: Azure, **more: str) -> Settings:
     """The settings of a client whose requests and chunks are small, and whose reader is one."""
     small = {"INGEST_WORKERS": "1"} | {
         "INGEST_CHUNK_TOKENS": "64",
@@ -52,7 +52,7 @@ class Ran:
     pages: int
 
 
-def run(folder: Path, chosen: Settings) -> Ran:
+def run_once(folder: Path, chosen: Settings) -> Ran:
     root: Root = parse_folder_roots([str(folder)])[0]
     with connected(chosen, write=True) as all_:
         (root,) = resolve_roots([root], all_.index, chosen, write=True)
@@ -61,7 +61,7 @@ def run(folder: Path, chosen: Settings) -> Ran:
         return Ran(events, all_.budget.limit_reached, all_.budget.tokens, all_.budget.pages)
 
 
-def plan(folder: Path, chosen: Settings) -> tuple[list[DryRunEvent], Estimate]:
+def make_plan(folder: Path, chosen: Settings) -> tuple[list[DryRunEvent], Estimate]:
     root: Root = parse_folder_roots([str(folder)])[0]
     with connected(chosen, write=False) as all_:
         (root,) = resolve_roots([root], all_.index, chosen, write=False)
@@ -72,20 +72,20 @@ def plan(folder: Path, chosen: Settings) -> tuple[list[DryRunEvent], Estimate]:
         return events, estimate(spending, all_, remote=True)
 
 
-def billed(azure: Azure) -> int:
+def count_tokens(azure: Azure) -> int:
     return sum(request.tokens for request in azure.openai.requests)
 
 
-def filled(folder: Path, documents: int) -> None:
+def write_documents(folder: Path, documents: int) -> None:
     for n in range(documents):
         write(folder / f"{n}.pdf", prose(f"topic {n}", 8), prose(f"more of {n}", 8))
 
 
-def unreported(events: Sequence[object]) -> dict[str, SourceResult]:
+def drop_first_runs(events: Sequence[object]) -> dict[str, SourceResult]:
     """The outcomes without the run that first reported them, which a plan is none of."""
     return {
         name: replace(event, details=replace(event.details, since=""))
-        for name, event in settled(events).items()
+        for name, event in results_by_source(events).items()
     }
 
 
@@ -94,8 +94,8 @@ def test_what_is_planned_is_what_is_billed(azure: Azure, folder: Path) -> None:
 
     The service counts the tokens of what it is sent by itself.
     """
-    chosen = client(azure)
-    filled(folder, 4)
+    chosen = client_settings(azure)
+    write_documents(folder, 4)
     portfolio(folder / "p.pdf", letter=pdf(prose("the letter", 3)), note=pdf(prose("notes", 3)))
     held = Counter[str]()
     copies = ("copy.pdf", "handbook first.pdf", "handbook second.pdf")
@@ -112,33 +112,33 @@ def test_what_is_planned_is_what_is_billed(azure: Azure, folder: Path) -> None:
             (folder / "1.pdf").write_bytes(b"%PDF-broken")
             (folder / "2.pdf").unlink()
             portfolio(folder / "p.pdf", age=50, letter=pdf(prose("the letter", 9)))
-        before = billed(azure), len(azure.search.batches)
-        planned, foreseen = plan(folder, chosen)
-        assert (billed(azure), len(azure.search.batches)) == before
+        before = count_tokens(azure), len(azure.search.batches)
+        planned, foreseen = make_plan(folder, chosen)
+        assert (count_tokens(azure), len(azure.search.batches)) == before
 
-        done = run(folder, chosen).events
+        done = run_once(folder, chosen).events
 
         # Of several copies, which one pays depends on which is ready first.
-        expected, found = unreported(planned), unreported(done)
+        expected, found = drop_first_runs(planned), drop_first_runs(done)
         for name in copies if state == 2 else ():  # the state with copies
             expected[name] = replace(expected[name], embedded=0, tokens=0, reused=0)
             found[name] = replace(found[name], embedded=0, tokens=0, reused=0)
         assert expected == found
-        assert foreseen.tokens == billed(azure) - before[0] > 0
+        assert foreseen.tokens == count_tokens(azure) - before[0] > 0
         azure.search.settle()
         kinds = Counter(d["kind"] for d in azure.search.dump("chunks").values())
         assert foreseen.chunks == kinds["chunk"] - held["chunk"]
         assert foreseen.records == kinds["source"] - held["source"]
         held = kinds
         if state == 1:
-            assert {*outcomes(planned).values()} == {
+            assert {*outcomes_by_source(planned).values()} == {
                 "new",
                 "changed",
                 "unchanged",
                 "failed",
                 "removed",
             }
-    events = settled(done)
+    events = results_by_source(done)
     assert events["renamed.pdf"].tokens == 0
     assert sum(events[name].tokens for name in copies) == foreseen.tokens
     assert sum(events[n].reused for n in copies) > max(events[n].chunks for n in copies)
@@ -151,9 +151,9 @@ def test_a_moved_root_costs_nothing_once_the_index_can_be_asked(
 
     Nothing else is the matter with it: every run succeeds.
     """
-    filled(folder, 2)
-    run(folder, client(azure))
-    make_older(azure, client(azure).search_index)
+    write_documents(folder, 2)
+    run_once(folder, client_settings(azure))
+    make_older(azure, client_settings(azure).search_index)
     nightly = azure.identity.default
     nightly.withdraw(SERVICE_CONTRIBUTOR)
 
@@ -162,10 +162,12 @@ def test_a_moved_root_costs_nothing_once_the_index_can_be_asked(
         nonlocal folder
         folder = folder.rename(folder.with_name(to))
         caplog.clear()
-        foreseen = plan(folder, client(azure))[1]
-        before = billed(azure)
-        assert set(outcomes(run(folder, client(azure)).events).values()) == {"new"}
-        return billed(azure) - before, foreseen, [record.message for record in caplog.records]
+        foreseen = make_plan(folder, client_settings(azure))[1]
+        before = count_tokens(azure)
+        assert set(
+            outcomes_by_source(run_once(folder, client_settings(azure)).events).values()
+        ) == {"new"}
+        return count_tokens(azure) - before, foreseen, [record.message for record in caplog.records]
 
     paid, foreseen, said = move("docs2")
     assert paid == foreseen.tokens > 0
@@ -174,7 +176,7 @@ def test_a_moved_root_costs_nothing_once_the_index_can_be_asked(
     nightly.grant(SERVICE_CONTRIBUTOR)
     azure.search.delays.schema = 0.05
     write(folder / "0.pdf", prose("another text", 8))
-    run(folder, client(azure))
+    run_once(folder, client_settings(azure))
     nightly.withdraw(SERVICE_CONTRIBUTOR)
     (folder / "1.pdf").unlink()
 
@@ -186,54 +188,54 @@ def test_a_moved_root_costs_nothing_once_the_index_can_be_asked(
 def test_requests_are_counted_as_they_are_filled(azure: Azure, folder: Path) -> None:
     """With a quota that is set, I see how many requests it takes and how long."""
     write(folder / "a.pdf", *(prose(f"part {n}", 30) for n in range(6)))
-    chosen = client(azure, AZURE_OPENAI_TPM="60k", AZURE_OPENAI_RPM="600")
-    _, foreseen = plan(folder, chosen)
-    run(folder, chosen)
+    chosen = client_settings(azure, AZURE_OPENAI_TPM="60k", AZURE_OPENAI_RPM="600")
+    _, foreseen = make_plan(folder, chosen)
+    run_once(folder, chosen)
     assert foreseen.requests == len(azure.openai.requests) > 10
     charged = sum(request.estimated for request in azure.openai.requests)
     assert foreseen.seconds == pytest.approx(max(charged / 1000, foreseen.requests / 9), rel=0.01)
 
     write(folder / "b.pdf", prose("something else"))
-    assert plan(folder, client(azure))[1].seconds is None  # nobody knows
+    assert make_plan(folder, client_settings(azure))[1].seconds is None  # nobody knows
 
 
 def test_a_budget_is_never_exceeded_and_nothing_is_paid_for_twice(
     azure: Azure, folder: Path
 ) -> None:
     """Night after night a share is embedded, until all is there, at the price of one run."""
-    filled(folder, 6)
+    write_documents(folder, 6)
     most = 800
-    chosen = client(azure, INGEST_MAX_TOKENS=str(most))
-    _, foreseen = plan(folder, chosen)
+    chosen = client_settings(azure, INGEST_MAX_TOKENS=str(most))
+    _, foreseen = make_plan(folder, chosen)
     assert foreseen.exceeds == "--max-tokens 800"
     assert 0 < foreseen.before < foreseen.documents == 6
 
     spent: list[int] = []
     limits: list[str] = []
     while "" not in limits:
-        before = billed(azure)
-        night = run(folder, chosen)
+        before = count_tokens(azure)
+        night = run_once(folder, chosen)
         limits.append(night.limit)
-        spent.append(billed(azure) - before)
+        spent.append(count_tokens(azure) - before)
         assert night.tokens == spent[-1] <= most
         assert len(spent) <= 6
 
     assert len(spent) >= 3
     assert sum(spent) == foreseen.tokens
     assert azure.openai.repeated == {}
-    assert set(outcomes(run(folder, chosen).events).values()) == {"unchanged"}
+    assert set(outcomes_by_source(run_once(folder, chosen).events).values()) == {"unchanged"}
 
 
 @pytest.mark.parametrize("fault", [faults.lost, faults.truncated])
 def test_an_answer_that_is_lost_counts_as_spent(azure: Azure, folder: Path, fault: object) -> None:
     """What may have been billed is not spent again without being counted again."""
     assert callable(fault)
-    filled(folder, 6)
+    write_documents(folder, 6)
     azure.faults.add(fault(), "openai", "POST", nth={2, 4, 5, 7})
-    chosen = client(azure, INGEST_MAX_TOKENS="1500")
-    done = run(folder, chosen)
+    chosen = client_settings(azure, INGEST_MAX_TOKENS="1500")
+    done = run_once(folder, chosen)
     assert done.limit
-    assert 0 < billed(azure) <= done.tokens <= 1500
+    assert 0 < count_tokens(azure) <= done.tokens <= 1500
 
 
 def test_scans_are_paid_from_the_same_money(azure: Azure, folder: Path) -> None:
@@ -242,17 +244,17 @@ def test_scans_are_paid_from_the_same_money(azure: Azure, folder: Path) -> None:
     texts = [f"The river {name} is long." for name in ("Aa", "Bober", "Cher", "Drau", "Elbe")]
     scanned(folder / "a.pdf", *texts)
     own = {"INGEST_OCR": azure.ocr_endpoint, "INGEST_PRICES": "2026-11-01,read=1000"}
-    planned, foreseen = plan(folder, client(azure, **own))
+    planned, foreseen = make_plan(folder, client_settings(azure, **own))
     assert foreseen.usd == 5
     (event,) = [e for e in planned if isinstance(e, SourceResult)]
     assert (event.outcome, event.reason) == ("new", "pages 1-5: to be recognised first")
 
-    one = run(folder, client(azure, **own, INGEST_MAX_COST="3.5"))
+    one = run_once(folder, client_settings(azure, **own, INGEST_MAX_COST="3.5"))
     assert (one.limit, one.pages, azure.ocr.billed.total()) == ("--max-cost 3.5", 3, 3)
-    assert outcomes(one.events) == {}
-    two = run(folder, client(azure, **own, INGEST_MAX_COST="3.5"))
+    assert outcomes_by_source(one.events) == {}
+    two = run_once(folder, client_settings(azure, **own, INGEST_MAX_COST="3.5"))
     assert (two.limit, two.pages) == ("", 2)
-    assert outcomes(two.events) == {"a.pdf": "new"}
+    assert outcomes_by_source(two.events) == {"a.pdf": "new"}
     assert azure.ocr.repeated == {}
 
 
@@ -262,31 +264,31 @@ def test_a_refused_page_costs_nothing(azure: Azure, folder: Path) -> None:
     scanned(folder / "a.pdf", "The Rhine.", "The Rhone.")
     azure.faults.add(faults.too_many(seconds=1), "ocr", "POST", nth={1, 2})
     own = {"INGEST_OCR": azure.ocr_endpoint, "INGEST_PRICES": "2026-11-01,read=1000"}
-    done = run(folder, client(azure, **own, INGEST_MAX_COST="2.5"))
+    done = run_once(folder, client_settings(azure, **own, INGEST_MAX_COST="2.5"))
     assert (done.limit, done.pages) == ("", 2)
 
 
 def test_money_needs_a_price(azure: Azure, folder: Path) -> None:
     """A limit of money on a model of which no price is known is refused before anything is done."""
-    chosen = client(azure, AZURE_OPENAI_EMBEDDING_MODEL="mine", INGEST_MAX_COST="1")
+    chosen = client_settings(azure, AZURE_OPENAI_EMBEDDING_MODEL="mine", INGEST_MAX_COST="1")
     with pytest.raises(ConfigError, match=r"price of mine is unknown: .* 2026-11-01,mine=0\.02"):
-        run(folder, chosen)
+        run_once(folder, chosen)
     assert azure.exchanges == []
 
 
 def test_the_memory_of_the_service_is_told_to_who_may_know(azure: Azure, folder: Path) -> None:
     """A plan shows the vectors' share of the tier; without the role for that it does without."""
-    filled(folder, 1)
+    write_documents(folder, 1)
     azure.search.vector_quota = 10_000_000
-    run(folder, client(azure))
+    run_once(folder, client_settings(azure))
     write(folder / "b.pdf", prose("something else"))
-    _, foreseen = plan(folder, client(azure))
+    _, foreseen = make_plan(folder, client_settings(azure))
     assert foreseen.room.memory == 10_000_000
     assert foreseen.room.memory_used > 0
     assert foreseen.memory > foreseen.chunks * 8 > 0
 
     azure.search.vector_quota = None  # as the free tier says it
-    assert plan(folder, client(azure))[1].room.memory == float("inf")
+    assert make_plan(folder, client_settings(azure))[1].room.memory == float("inf")
     azure.identity.default.withdraw(SERVICE_CONTRIBUTOR)
-    _, foreseen = plan(folder, client(azure))
+    _, foreseen = make_plan(folder, client_settings(azure))
     assert (foreseen.room.memory, foreseen.room.disk) == (float("inf"), float("inf"))

@@ -23,7 +23,7 @@ GIB = 1 << 30
 V1_UNLIMITED = "9223372036854771712\n"
 
 
-def machine(root: Path, group: str, **files: str) -> Path:
+def make_machine(root: Path, group: str, **files: str) -> Path:
     """A machine with these files of control groups; `__` stands for `/`, `_` for `.`."""
     (root / "proc/self").mkdir(parents=True)
     (root / "proc/self/cgroup").write_text(group)
@@ -68,7 +68,7 @@ def test_the_limits_of_a_container_are_found(
     tmp_path: Path, group: str, files: dict[str, str], cpus: float | None, memory: int | None
 ) -> None:
     """Both versions of control groups, with or without a limit, nested or not."""
-    root = machine(tmp_path, group, **files)
+    root = make_machine(tmp_path, group, **files)
     assert cpu_limit(root) == cpus
     assert memory_limit(root) == memory
 
@@ -90,7 +90,7 @@ def test_documents_share_the_memory_of_the_container(
 ) -> None:
     """One document cannot take all of it, and what I set counts."""
     memory = {"memory_max": str(gib * GIB)} if gib else {}
-    root = machine(tmp_path, "0::/\n", cpu_max=cpus, **memory)
+    root = make_machine(tmp_path, "0::/\n", cpu_max=cpus, **memory)
     settings = build_settings(env, {})
     assert document_memory(settings, root) == megabytes
     if gib and not env.get("INGEST_DOCUMENT_MEGABYTES") and megabytes > 256:
@@ -106,7 +106,7 @@ def test_little_memory_on_a_large_machine_means_fewer_workers(
 ) -> None:
     """`docker run -m 2g` limits no CPU: 64 readers would not fit."""
     monkeypatch.setitem(vars(capacity), "count_cores", lambda _root: 64)
-    root = machine(tmp_path, "0::/\n", memory_max=str(mebibytes << 20))
+    root = make_machine(tmp_path, "0::/\n", memory_max=str(mebibytes << 20))
     assert count_workers(Settings(), root) == workers
     assert document_memory(Settings(), root) == megabytes
     assert count_workers(Settings(workers=8), root) == 8
@@ -122,7 +122,7 @@ def test_cores_are_those_of_the_quota(tmp_path: Path) -> None:
     everywhere = count_cores(tmp_path / "no cgroups")
     assert everywhere == len(os.sched_getaffinity(0))
     for number, (quota, cores) in enumerate({"100000": 1, "20000": 1, "99900000": 999}.items()):
-        root = machine(tmp_path / str(number), "0::/\n", cpu_max=f"{quota} 100000\n")
+        root = make_machine(tmp_path / str(number), "0::/\n", cpu_max=f"{quota} 100000\n")
         assert count_cores(root) == min(cores, everywhere)
 
 

@@ -13,7 +13,7 @@ from ingest.errors import ConfigError
 LARGE = "text-embedding-3-large"
 
 
-def client(url: str, **more: str) -> Settings:
+def client_settings(url: str, **more: str) -> Settings:
     return build_settings({"AZURE_OPENAI_ENDPOINT": url, **more}, {})
 
 
@@ -29,7 +29,7 @@ def client(url: str, **more: str) -> Settings:
 )
 def test_an_endpoint_is_scheme_and_host(url: str) -> None:
     """I paste what the portal shows, and requests go to the resource's API."""
-    (endpoint,) = embedding_endpoints(client(url, AZURE_OPENAI_EMBEDDING_DEPLOYMENT=LARGE))
+    (endpoint,) = embedding_endpoints(client_settings(url, AZURE_OPENAI_EMBEDDING_DEPLOYMENT=LARGE))
     assert endpoint.url == url.partition(".com")[0] + ".com"
     assert (endpoint.deployment, endpoint.api_version) == (LARGE, "")
 
@@ -39,22 +39,22 @@ def test_a_target_uri_names_deployment_and_version(caplog: pytest.LogCaptureFixt
     target = "https://x.openai.azure.com/openai/deployments/{}/embeddings?api-version=2023-05-15"
     model = {"AZURE_OPENAI_EMBEDDING_MODEL": LARGE}
     with caplog.at_level(logging.INFO, "ingest"):
-        (endpoint,) = embedding_endpoints(client(target.format("my%20emb"), **model))
+        (endpoint,) = embedding_endpoints(client_settings(target.format("my%20emb"), **model))
     assert endpoint.url == "https://x.openai.azure.com"
     assert (endpoint.deployment, endpoint.api_version) == ("my emb", "2023-05-15")
     assert "using the endpoint https://x.openai.azure.com of" in caplog.text
 
     newer = {"AZURE_OPENAI_API_VERSION": "2024-10-21"}
-    (endpoint,) = embedding_endpoints(client(target.format("emb"), **model, **newer))
+    (endpoint,) = embedding_endpoints(client_settings(target.format("emb"), **model, **newer))
     assert endpoint.api_version == "2024-10-21"
 
     two = f"{target.format('a')},{target.format('b').replace('//x', '//y')}"
-    named = [each.deployment for each in embedding_endpoints(client(two, **model))]
+    named = [each.deployment for each in embedding_endpoints(client_settings(two, **model))]
     assert named == ["a", "b"]
     with pytest.raises(ConfigError, match=r"names the deployment emb, and .* other"):
-        client(target.format("emb"), AZURE_OPENAI_EMBEDDING_DEPLOYMENT="other")
+        client_settings(target.format("emb"), AZURE_OPENAI_EMBEDDING_DEPLOYMENT="other")
     with pytest.raises(ConfigError, match="API versions 2022-12-01, 2023-05-15"):
-        client(two.replace("2023-05-15", "2022-12-01", 1))
+        client_settings(two.replace("2023-05-15", "2022-12-01", 1))
 
 
 def test_other_services_and_other_hosts() -> None:

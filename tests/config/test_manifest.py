@@ -45,7 +45,7 @@ def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
         yield made
 
 
-def take(index: Index, wanted: Manifest, *, take_over: bool = False) -> None:
+def check_index(index: Index, wanted: Manifest, *, take_over: bool = False) -> None:
     """Check the recipe as a run does once it holds the index."""
     check_format(index, "docs")
     check_recipe(index, wanted, "docs", RATES, take_over=take_over)
@@ -54,23 +54,25 @@ def take(index: Index, wanted: Manifest, *, take_over: bool = False) -> None:
 def test_an_upgrade_takes_the_index_over_by_itself(index: Index) -> None:
     """The nightly job gets a new version: it goes on, and the index says by which one."""
     assert index.manifest() is None
-    take(index, OURS)
+    check_index(index, OURS)
     assert index.manifest() == OURS
     newer = create_manifest(replace(DEFAULT, schema=DEFAULT.schema + 1), DEFAULT)
-    take(index, newer)
+    check_index(index, newer)
     assert index.manifest() == newer
     with pytest.raises(ConfigError, match=r"reads documents in a newer way: .* upgrade ingest"):
-        take(index, OURS)  # a job that still has the version before
+        check_index(index, OURS)  # a job that still has the version before
 
 
 def test_another_setting_is_refused_with_what_it_would_cost(index: Index) -> None:
     """A second job with another chunk size: it says what it found, and pays nothing."""
     small = create_manifest(replace(DEFAULT, chunk_tokens=256, overlap=0.0), DEFAULT)
     with pytest.raises(ConfigError, match="filled with another extractor, chunk size, overlap or"):
-        take(index, small)  # of a version without manifests: the records tell that it differs
-    take(index, OURS)
+        check_index(
+            index, small
+        )  # of a version without manifests: the records tell that it differs
+    check_index(index, OURS)
     with pytest.raises(ConfigError) as refused:
-        take(index, small)
+        check_index(index, small)
     assert str(refused.value) == (
         "the index docs was filled with INGEST_CHUNK_TOKENS=512, not 256 and "
         "INGEST_CHUNK_OVERLAP=0.12, not 0.0: this would read 1 document again and embed up to "
@@ -78,14 +80,14 @@ def test_another_setting_is_refused_with_what_it_would_cost(index: Index) -> Non
         "run --take-over converts it all the same, and ingest rebuild makes a new one next to it"
     )
     assert index.manifest() == OURS
-    take(index, small, take_over=True)
+    check_index(index, small, take_over=True)
     assert index.manifest() == small
     with pytest.raises(ConfigError, match="INGEST_CHUNK_TOKENS=256, not 512"):
-        take(index, OURS)  # the first job, the night after
+        check_index(index, OURS)  # the first job, the night after
     pictures = create_manifest(replace(DEFAULT, chunk_tokens=256, figures="text local"), DEFAULT)
-    take(index, pictures, take_over=True)
+    check_index(index, pictures, take_over=True)
     with pytest.raises(ConfigError, match=r"S=text local, not none.*; set .*INGEST_FIGURES=text, "):
-        take(index, small)
+        check_index(index, small)
 
 
 @pytest.mark.parametrize(
@@ -103,16 +105,16 @@ def test_the_setting_of_figures_that_differs_is_named(
     index: Index, stored: str, wanted: str, remedy: str
 ) -> None:
     """Another model, another place for images: what to set is not what is set already."""
-    take(index, create_manifest(replace(DEFAULT, figures=stored), DEFAULT), take_over=True)
+    check_index(index, create_manifest(replace(DEFAULT, figures=stored), DEFAULT), take_over=True)
     with pytest.raises(ConfigError, match=remedy):
-        take(index, create_manifest(replace(DEFAULT, figures=wanted), DEFAULT))
+        check_index(index, create_manifest(replace(DEFAULT, figures=wanted), DEFAULT))
 
 
 def test_a_newer_format_is_refused_whatever_is_asked(index: Index) -> None:
     """A version that cannot know what it would break asks to be upgraded."""
     index.save_manifest(replace(OURS, format=INDEX_FORMAT + 1, version="9.0"))
     with pytest.raises(ConfigError, match=r"written by ingest 9\.0 .*: upgrade ingest"):
-        take(index, OURS, take_over=True)
+        check_index(index, OURS, take_over=True)
 
 
 @pytest.mark.parametrize(
@@ -141,7 +143,7 @@ def test_a_setting_differs_but_a_default_does_not(
     index.save_manifest(create_manifest(changed(then), DEFAULT))
     refused = ""
     try:
-        take(index, create_manifest(changed(now), changed(default)))
+        check_index(index, create_manifest(changed(now), changed(default)))
     except ConfigError as error:
         refused = str(error)
     assert (bool(refused), words in refused) == (bool(words), True)

@@ -51,7 +51,7 @@ class Cluster:
             *("--no-dashboard", "--host", "127.0.0.1", "--nanny" if nanny else "--no-nanny"),
             *("--local-directory", str(self.folder)),
         ]
-        started = dask(*command, cwd=self.folder, env={**self.environment, **more})
+        started = start_dask(*command, cwd=self.folder, env={**self.environment, **more})
         self.workers.append(started)
         return started
 
@@ -59,7 +59,7 @@ class Cluster:
         """Start or end workers until this many are running, and return them."""
         alive = [worker for worker in self.workers if worker.poll() is None]
         for extra in alive[number:]:
-            end(extra)
+            kill(extra)
         alive = [*alive, *(self.worker() for _ in range(number - len(alive)))][:number]
         self.wait_for(number)
         return alive
@@ -81,13 +81,17 @@ class Cluster:
     def holding_actors(self) -> list[int]:
         """The processes that have an actor."""
         with self.client() as client:
-            found = client.run(os.getpid, workers=client.run_on_scheduler(with_actors) or ["none"])
+            found = client.run(
+                os.getpid, workers=client.run_on_scheduler(find_actor_workers) or ["none"]
+            )
         return list(found.values())
 
     def owner(self, process: int) -> Started:
         """The worker, or its nanny, that a process belongs to."""
         return next(
-            worker for worker in self.workers if process in (worker.pid, *descendants(worker.pid))
+            worker
+            for worker in self.workers
+            if process in (worker.pid, *find_descendants(worker.pid))
         )
 
     def empty(self) -> None:
@@ -95,9 +99,9 @@ class Cluster:
         with self.client() as client:
 
             def left() -> list[str]:
-                on_workers = client.run(sessions)
+                on_workers = client.run(count_sessions)
                 return [
-                    *client.run_on_scheduler(kept),
+                    *client.run_on_scheduler(list_kept),
                     *(f"{w}: {n}" for w, n in on_workers.items() if n),
                 ]
 
@@ -106,29 +110,31 @@ class Cluster:
     def stopping(self) -> None:
         """Wait until every worker was asked to stop."""
         with self.client() as client:
-            wait_until(lambda: all(client.run(asked_to_stop).values()), "all have heard of it")
+            wait_until(
+                lambda: all(client.run(are_sessions_stopping).values()), "all have heard of it"
+            )
 
     def tasks(self) -> list[bytes]:
         """Each task that the scheduler has, and its result, if it has that."""
         with self.client() as client:
-            done = client.run(results)
+            done = client.run(dump_results)
             return [
-                *client.run_on_scheduler(tasks),
+                *client.run_on_scheduler(dump_tasks),
                 *(one for some in done.values() for one in some),
             ]
 
     def close(self) -> None:
         """End all that was started."""
         for process in (*self.workers, self.scheduler):
-            end(process)
+            kill(process)
 
 
-def with_actors(dask_scheduler: Any) -> list[str]:
+def find_actor_workers(dask_scheduler: Any) -> list[str]:
     """The addresses of workers that have an actor."""
     return [worker.address for worker in dask_scheduler.workers.values() if worker.actors]
 
 
-def kept(dask_scheduler: Any) -> list[str]:
+def list_kept(dask_scheduler: Any) -> list[str]:
     """Return the tasks and variables that a scheduler keeps."""
     tasks = [
         f"{key} {task.state} wanted by {[each.client_key for each in task.who_wants or ()]}"
@@ -137,33 +143,33 @@ def kept(dask_scheduler: Any) -> list[str]:
     return [*tasks, *map(str, dask_scheduler.extensions["variables"].variables)]
 
 
-def sessions() -> int:
+def count_sessions() -> int:
     """Return how many sessions a worker has."""
     return len(session.SESSIONS)
 
 
-def asked_to_stop() -> bool:
+def are_sessions_stopping() -> bool:
     """Return whether each session of a worker was asked to stop."""
     here = list(session.SESSIONS.values())
     return all(there.done() and there.result().run.stop.is_requested() for there in here)
 
 
-def tasks(dask_scheduler: Any) -> list[bytes]:
+def dump_tasks(dask_scheduler: Any) -> list[bytes]:
     """The tasks that a scheduler knows."""
     return [pickle.dumps(task.run_spec) for task in dask_scheduler.tasks.values()]
 
 
-def results(dask_worker: Any) -> list[bytes]:
+def dump_results(dask_worker: Any) -> list[bytes]:
     """Results that a worker keeps, except actors."""
     return [pickle.dumps(value) for value in dask_worker.data.values()]
 
 
 @contextmanager
-def cluster(folder: Path, environment: Mapping[str, str]) -> Iterator[Cluster]:
+def run_cluster(folder: Path, environment: Mapping[str, str]) -> Iterator[Cluster]:
     """A scheduler at a free port, without a worker; all of it ends with the block."""
     where = folder / "scheduler.json"
     command = ("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
-    started = dask(*command, "--scheduler-file", str(where), cwd=folder, env=environment)
+    started = start_dask(*command, "--scheduler-file", str(where), cwd=folder, env=environment)
     made = Cluster(folder, environment, started, "")
     try:
         wait_until(lambda: scheduler_address(where), "a scheduler")
@@ -181,7 +187,7 @@ def scheduler_address(file: Path) -> str:
         return ""
 
 
-def dask(*arguments: str, cwd: Path, env: Mapping[str, str]) -> Started:
+def start_dask(*arguments: str, cwd: Path, env: Mapping[str, str]) -> Started:
     """A part of a cluster, in a group of its own; what it says goes to a file."""
     variables = {**environment(), **QUIET, **env}
     with (cwd / "dask.log").open("a") as log:
@@ -198,15 +204,15 @@ def dask(*arguments: str, cwd: Path, env: Mapping[str, str]) -> Started:
         )
 
 
-def end(process: Started) -> None:
+def kill(process: Started) -> None:
     """Kill a process and those that it has started, however they are."""
-    for one in (*descendants(process.pid), process.pid):
+    for one in (*find_descendants(process.pid), process.pid):
         with suppress(ProcessLookupError):
             os.kill(one, signal.SIGKILL)
     process.wait()
 
 
-def descendants(process: int) -> list[int]:
+def find_descendants(process: int) -> list[int]:
     """The processes that a process has started, and those that they have."""
     try:
         return [child.pid for child in psutil.Process(process).children(recursive=True)]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import environment, timeless
+from tests.conftest import drop_times, environment
 from tests.emulator.emulator import Azure
 from tests.fork_server import running_ingest
 from tests.processes import Process
@@ -60,7 +60,7 @@ class FinishedRun:
 
 
 @contextmanager
-def driver(
+def start_driver(
     azure: Azure, folder: Path, root: str, *arguments: str, engine: str = "", **more: str
 ) -> Iterator[Driver]:
     """A run that is killed at the end of the block, if it is still there."""
@@ -70,11 +70,11 @@ def driver(
         yield Driver(process)
 
 
-def contents(azure: Azure, index: str) -> dict[str, Any]:
+def read_contents(azure: Azure, index: str) -> dict[str, Any]:
     """An index, but for what tells of runs: when, by which one, and how often it was tried."""
     azure.search.settle()
     return {
         key: document
-        for key, document in timeless(azure.search.dump(index)).items()
+        for key, document in drop_times(azure.search.dump(index)).items()
         if document.get("outcome") != "failed"
     }

@@ -17,15 +17,15 @@ from ingest.errors import RoleError
 from ingest.models import SourceResult, Summary
 from ingest.pipeline.diff import INTERRUPTED_REASON
 from ingest.runtime.timing import EMBEDDING_CHUNKS, READING_DOCUMENTS, WRITING_CHUNKS
-from tests.distributed.cluster import cluster
-from tests.distributed.threads import threads
-from tests.distributed.world import SMALL, Engines, Ran, World, world
+from tests.distributed.cluster import run_cluster
+from tests.distributed.threads import run_threads
+from tests.distributed.world import SMALL, Engines, Ran, World, create_world
 from tests.emulator.identity import OPENAI_USER
 
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with world(tmp_path_factory.mktemp("world")) as made:
+    with create_world(tmp_path_factory.mktemp("world")) as made:
         made.first()
         yield made
 
@@ -46,15 +46,15 @@ def engines(
 ) -> Iterator[Engines]:
     """An engine for each run. Add another engine here."""
     if request.param == "threads":
-        yield lambda _: threads()
+        yield lambda _: run_threads()
         return
     folder = tmp_path_factory.mktemp("cluster")
-    with cluster(folder, {**here.azure.environment, **SMALL}) as made:
+    with run_cluster(folder, {**here.azure.environment, **SMALL}) as made:
         made.scale(2)
-        yield partial(on_dask, made.address)
+        yield partial(connect_dask, made.address)
 
 
-def on_dask(address: str, run: str) -> AbstractContextManager[ClusterEngine]:
+def connect_dask(address: str, run: str) -> AbstractContextManager[ClusterEngine]:
     from ingest.distributed.dask import connect_cluster
 
     return connect_cluster(address, run)
@@ -67,7 +67,7 @@ def index(request: pytest.FixtureRequest, here: World) -> str:
     return "".join(c for c in request.node.name if c.isalnum())[-60:]
 
 
-def plain(summary: Summary | None) -> dict[str, Any]:
+def comparable_totals(summary: Summary | None) -> dict[str, Any]:
     """Parts of a summary that equal runs share; the size of the index is counted late."""
     assert summary
     return {
@@ -87,9 +87,11 @@ def test_it_comes_to_what_one_machine_comes_to(
     for change, (ran, contents) in zip((here.first, here.second), alone, strict=True):
         change()
         mine = here.run(index, engines)
-        assert [unnamed(event) for event in mine.settled] == [unnamed(e) for e in ran.settled]
-        assert plain(mine.summary) == plain(ran.summary)
-        found, expected = undated(here.contents(index)), undated(contents)
+        assert [drop_first_run(event) for event in mine.settled] == [
+            drop_first_run(e) for e in ran.settled
+        ]
+        assert comparable_totals(mine.summary) == comparable_totals(ran.summary)
+        found, expected = drop_dates(here.contents(index)), drop_dates(contents)
         assert found.keys() == expected.keys()
         for key, document in found.items():
             assert document == expected[key]
@@ -102,18 +104,18 @@ def test_it_comes_to_what_one_machine_comes_to(
     assert again.spent == 0
 
 
-def billed(here: World) -> int:
+def count_tokens(here: World) -> int:
     """All tokens so far that were paid for."""
     return sum(request.tokens for request in here.azure.openai.requests)
 
 
-def unnamed(event: SourceResult) -> SourceResult:
+def drop_first_run(event: SourceResult) -> SourceResult:
     """Without the name of the run that first reported what is wrong with a source."""
     first = event.details.since and "a run"
     return replace(event, details=replace(event.details, since=first))
 
 
-def undated(contents: dict[str, Any]) -> dict[str, Any]:
+def drop_dates(contents: dict[str, Any]) -> dict[str, Any]:
     """Without the times of the files, which were written anew, and the names of runs."""
     return {
         key: {
@@ -146,14 +148,14 @@ def test_a_limit_is_kept_and_the_next_run_goes_on(
     here.first()
     most = 2_500
     limited = replace(here.settings(index), max_tokens=most)
-    before = billed(here)
+    before = count_tokens(here)
     first = here.run(index, engines, chosen=limited)
-    spent = billed(here) - before
+    spent = count_tokens(here) - before
     assert most / 2 < spent == first.spent <= most
 
     second = here.run(index, engines, chosen=replace(limited, max_tokens=100 * most))
     assert here.azure.openai.repeated == {}
-    assert second.spent == billed(here) - before - spent
+    assert second.spent == count_tokens(here) - before - spent
     assert not {"new", "failed"} & {*first.outcomes} & {*second.outcomes}
     assert here.run(index, engines).spent == 0
 

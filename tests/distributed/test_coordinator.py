@@ -26,8 +26,8 @@ from tests.embed.rate_limit.simulation import (
     Act,
     Quota,
     Seen,
-    simulated,
-    soon,
+    draw_latency,
+    simulate,
 )
 from tests.embed.rate_limit.simulation import (
     SILENT as SAYS_NOTHING,
@@ -41,7 +41,7 @@ MINUTES = 10
 PAID = Rates(Price("m", 1.0, "2026-11-01"), Price("read", 10.0, "2026-11-01"))
 
 
-def endpoint(tpm: float = TPM) -> Endpoint:
+def make_endpoint(tpm: float = TPM) -> Endpoint:
     return Endpoint("https://one", "d", "m", 8, "", tpm)
 
 
@@ -66,7 +66,7 @@ class World:
 
     def begin(self) -> None:
         """Start another coordinator, which knows nothing of the one before."""
-        self.coordinator = Coordinator([endpoint(self.tpm)], clock=self.clock)
+        self.coordinator = Coordinator([make_endpoint(self.tpm)], clock=self.clock)
 
 
 @dataclass
@@ -99,7 +99,7 @@ class Worker:
             if not isinstance(answer, Permit):
                 return at(now + answer.seconds, here(look))
             self.under_way += 1
-            way = soon()
+            way = draw_latency()
             at(now + way / 4, lambda then: arrive(then, answer, tokens, way))
             return at(now, here(look))
 
@@ -139,12 +139,12 @@ class Moment:
         at(self.when, lambda _: self.what())
 
 
-def shares(workers: list[Worker], minutes: float = MINUTES) -> list[float]:
+def measure_shares(workers: list[Worker], minutes: float = MINUTES) -> list[float]:
     """Return each worker's share of the quota."""
     return [sum(t for _, t in w.seen.accepted) / (TPM * minutes) for w in workers]
 
 
-def refused(workers: list[Worker]) -> float:
+def measure_refusals(workers: list[Worker]) -> float:
     """Return the share of requests that were throttled."""
     no = sum(len(w.seen.refused) for w in workers)
     return no / (no + sum(len(w.seen.accepted) for w in workers))
@@ -158,10 +158,10 @@ def test_all_workers_together_use_the_quota_and_never_more(
     """However many there are, whatever the service says: 95% of it, 1% refused, each its share."""
     world = World()
     workers = [Worker(f"w{n}", world) for n in range(number)]
-    simulated(Quota(lambda _: TPM, told=told), MINUTES * 60, *workers)
-    used = shares(workers)
+    simulate(Quota(lambda _: TPM, told=told), MINUTES * 60, *workers)
+    used = measure_shares(workers)
     assert 0.95 <= sum(used) <= 1.0
-    assert refused(workers) <= 0.01
+    assert measure_refusals(workers) <= 0.01
     assert max(used) <= 1.3 * min(used)
 
 
@@ -170,9 +170,9 @@ def test_the_quota_of_a_lost_worker_is_for_the_others() -> None:
     world = World()
     dying = [Worker(f"w{n}", world, dies=120.0) for n in range(2)]
     living = [Worker(f"w{n}", world) for n in range(2, 4)]
-    simulated(Quota(lambda _: TPM, told=FULL), MINUTES * 60, *dying, *living)
-    assert sum(shares([*dying, *living])) >= 0.95
-    assert refused([*dying, *living]) <= 0.01
+    simulate(Quota(lambda _: TPM, told=FULL), MINUTES * 60, *dying, *living)
+    assert sum(measure_shares([*dying, *living])) >= 0.95
+    assert measure_refusals([*dying, *living]) <= 0.01
     assert world.coordinator.rate_limiter.deployments[0].under_way <= sum(w.at_once for w in living)
 
 
@@ -182,9 +182,9 @@ def test_a_pacing_that_is_begun_anew_sends_no_burst(tpm: float) -> None:
     world = World(tpm)
     workers = [Worker(f"w{n}", world) for n in range(4)]
     losses = [Moment(when, world.begin) for when in (95.0, 230.0, 231.0, 400.0)]
-    simulated(Quota(lambda _: TPM, told=FULL), MINUTES * 60, *workers, *losses)
-    assert 0.90 <= sum(shares(workers)) <= 1.0
-    assert refused(workers) <= 0.01
+    simulate(Quota(lambda _: TPM, told=FULL), MINUTES * 60, *workers, *losses)
+    assert 0.90 <= sum(measure_shares(workers)) <= 1.0
+    assert measure_refusals(workers) <= 0.01
 
 
 def test_answers_to_turns_of_an_earlier_pacing_mean_nothing() -> None:

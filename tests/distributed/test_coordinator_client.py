@@ -34,7 +34,7 @@ from tests.emulator.identity import COGNITIVE_USER
 from tests.scans import squares
 
 
-def asked(coordinator: Coordinator) -> Any:
+def create_link(coordinator: Coordinator) -> Any:
     """Return calls to a coordinator in this process."""
     return lambda method, *arguments: getattr(coordinator, method)(*arguments)
 
@@ -53,7 +53,7 @@ def test_all_workers_together_ask_the_service_that_reads_scans_as_often_as_it_ta
     )
 
     def work(who: str) -> None:
-        pace = RemoteRateLimiter("ocr", who, asked(coordinator))
+        pace = RemoteRateLimiter("ocr", who, create_link(coordinator))
         service = DocumentIntelligence(
             azure.ocr_endpoint, "prebuilt-read", token, RetryPolicy(60.0), rate_limiter=pace
         )
@@ -74,8 +74,8 @@ def test_a_limit_is_kept_by_all_budgets_together() -> None:
     budgets = [
         Budget(
             stop,
-            reserve_shared=partial(reserve_budget, asked(coordinator), stop),
-            settle_shared=partial(settle_budget, asked(coordinator)),
+            reserve_shared=partial(reserve_budget, create_link(coordinator), stop),
+            settle_shared=partial(settle_budget, create_link(coordinator)),
         )
         for stop in stops
     ]
@@ -105,7 +105,7 @@ def test_who_waits_for_a_grant_hears_that_the_run_is_over() -> None:
     )
     threading.Timer(0.3, stop.abandon).start()
     with pytest.raises(StoppedError):
-        reserve_budget(asked(coordinator), stop, 10, 0)
+        reserve_budget(create_link(coordinator), stop, 10, 0)
 
 
 def test_who_misses_the_pacing_waits_for_another_one() -> None:

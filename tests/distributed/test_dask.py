@@ -14,7 +14,7 @@ import pytest
 from ingest.distributed.messages import GroupResult, WorkerStatus
 from ingest.errors import RoleError, ServiceError
 from ingest.models import RunProgress
-from tests.distributed.cluster import cluster
+from tests.distributed.cluster import run_cluster
 from tests.processes import wait_until
 
 DONE = GroupResult(7, (), (), RunProgress(), WorkerStatus("a worker"))
@@ -22,13 +22,13 @@ DONE = GroupResult(7, (), (), RunProgress(), WorkerStatus("a worker"))
 
 def test_a_worker_is_not_profiled_from_its_first_group_on(tmp_path: Path) -> None:
     """So no look at its threads can stop it for good, as it can before Python 3.12."""
-    with cluster(tmp_path, {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "True"}) as made:
+    with run_cluster(tmp_path, {"DASK_DISTRIBUTED__WORKER__PROFILE__ENABLED": "True"}) as made:
         made.worker()
         made.wait_for(1)
         with made.client() as client:
-            assert list(client.run(profiled).values()) == [True]
-            client.submit(beginning).result()
-            wait_until(lambda: list(client.run(profiled).values()) == [False])
+            assert list(client.run(is_profiled).values()) == [True]
+            client.submit(begin_group).result()
+            wait_until(lambda: list(client.run(is_profiled).values()) == [False])
 
 
 @dataclass
@@ -49,7 +49,7 @@ class Call:
         call(self)
 
 
-def deliver(call: Call) -> Future[GroupResult]:
+def deliver_result(call: Call) -> Future[GroupResult]:
     """Fetch what comes of a call, in a time that takes none."""
     from ingest.distributed.dask import Delivery
 
@@ -63,33 +63,33 @@ def deliver(call: Call) -> Future[GroupResult]:
 @pytest.mark.parametrize("error", [TimeoutError(), OSError("reset by peer"), KeyError("lost")])
 def test_a_result_that_could_not_be_fetched_is_fetched_again(error: Exception) -> None:
     """The network hiccups, or the machine is busy: the group is done, and I get what it did."""
-    assert deliver(Call(iter([error, error, DONE]))).result() == DONE
+    assert deliver_result(Call(iter([error, error, DONE]))).result() == DONE
 
 
 def test_what_does_not_arrive_is_missed() -> None:
     """A group is done and its result does not come: after a while I am told, and not before."""
     with pytest.raises(ServiceError, match="do not arrive here: check the network"):
-        deliver(Call(itertools.repeat(TimeoutError()))).result()
+        deliver_result(Call(itertools.repeat(TimeoutError()))).result()
     attempts = [TimeoutError()] * 29
-    assert deliver(Call(iter([*attempts, DONE]))).result() == DONE
+    assert deliver_result(Call(iter([*attempts, DONE]))).result() == DONE
 
 
 def test_an_error_of_a_group_is_passed_on_and_a_lost_scheduler_is_named() -> None:
     """The first at once, in its own words; the other with its address."""
     with pytest.raises(RoleError, match="a role is missing"):
-        deliver(Call(iter([RoleError("a role is missing")]), "error")).result()
+        deliver_result(Call(iter([RoleError("a role is missing")]), "error")).result()
     with pytest.raises(ServiceError, match="the scheduler at tcp://scheduler is gone"):
-        deliver(Call(iter([CancelledError()]), "cancelled")).result()
+        deliver_result(Call(iter([CancelledError()]), "cancelled")).result()
 
 
-def profiled(dask_worker: Any) -> bool:
+def is_profiled(dask_worker: Any) -> bool:
     """Return whether a worker is profiled."""
     from ingest.distributed.dask import PROFILER_CALLBACKS
 
     return any(dask_worker.periodic_callbacks[name].is_running() for name in PROFILER_CALLBACKS)
 
 
-def beginning() -> None:
+def begin_group() -> None:
     """First call of a group."""
     import distributed
 

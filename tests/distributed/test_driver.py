@@ -32,16 +32,16 @@ from ingest.pipeline.stages import create_skip_rule, ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import Folder, parse_folder_roots
 from ingest.sources.validation import ValidatedRoot
-from tests.distributed.threads import Threads, threads
-from tests.distributed.world import World, world
-from tests.emulator.gate import held
+from tests.distributed.threads import Threads, run_threads
+from tests.distributed.world import World, create_world
+from tests.emulator.gate import hold_requests
 from tests.processes import wait_until
 from tests.test_api import Shelf
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with world(tmp_path_factory.mktemp("world")) as made:
+    with create_world(tmp_path_factory.mktemp("world")) as made:
         made.first()
         yield made
 
@@ -53,7 +53,7 @@ def here(whole: World) -> World:
     return whole
 
 
-def worker(all_: Services, run: Run, world_: World, index: str) -> tuple[Job, WorkerLinks]:
+def make_job(all_: Services, run: Run, world_: World, index: str) -> tuple[Job, WorkerLinks]:
     """A worker that has a coordinator to itself."""
     chosen = world_.settings(index)
     coordinator = Coordinator(embedding_endpoints(chosen))
@@ -63,29 +63,32 @@ def worker(all_: Services, run: Run, world_: World, index: str) -> tuple[Job, Wo
     return job, WorkerLinks("w", lambda method, *more: getattr(coordinator, method)(*more))
 
 
-def group(world_: World, number: int, *names: str) -> Group:
+def make_group(world_: World, number: int, *names: str) -> Group:
     (root,) = parse_folder_roots([str(world_.folder)])
     listed = {source.name: source for source in root.list()}
     return Group(number, to_portable(root), tuple(listed[name] for name in names))  # type: ignore[misc]
 
 
-def what(done: GroupResult) -> dict[str, str]:
+def outcomes_of(done: GroupResult) -> dict[str, str]:
     return {event.source: str(event.outcome) for event in done.results}
 
 
 def test_a_group_that_another_worker_has_done_is_not_done_again(here: World) -> None:
     """It died before it could say so: the outcomes are the same, and nothing is paid for twice."""
     with here.running("again") as (all_, run, _):
-        job, links = worker(all_, run, here, "again")
-        one = settle_group(group(here, 1, "0.pdf", "broken.pdf", "portfolio.pdf"), job, links)
+        job, links = make_job(all_, run, here, "again")
+        one = settle_group(make_group(here, 1, "0.pdf", "broken.pdf", "portfolio.pdf"), job, links)
         two = settle_group(
-            group(here, 2, "0.pdf", "1.pdf", "broken.pdf", "portfolio.pdf"), job, links
+            make_group(here, 2, "0.pdf", "1.pdf", "broken.pdf", "portfolio.pdf"), job, links
         )
         session.end_session(run.id)
         wait_until(lambda: not session.SESSIONS)
     assert here.azure.openai.repeated == {}
-    assert what(two).items() >= {name: o for name, o in what(one).items() if o == "new"}.items()
-    assert what(two)["1.pdf"] == "new"
+    assert (
+        outcomes_of(two).items()
+        >= {name: o for name, o in outcomes_of(one).items() if o == "new"}.items()
+    )
+    assert outcomes_of(two)["1.pdf"] == "new"
     first = {s.source: (s.embedded, s.tokens, s.chunks) for s in one.results if s.outcome == "new"}
     second = {s.source: (s.embedded, s.tokens, s.chunks) for s in two.results}
     assert len(first) == 4
@@ -95,7 +98,7 @@ def test_a_group_that_another_worker_has_done_is_not_done_again(here: World) -> 
 def test_a_session_ends_with_its_run_and_not_under_a_group(here: World) -> None:
     """Whichever comes first: a group that comes while one is closed has a new one."""
     with here.running("sessions") as (all_, run, _):
-        job, links = worker(all_, run, here, "sessions")
+        job, links = make_job(all_, run, here, "sessions")
         with session.use_session(1, job, links) as first:
             session.end_session(run.id)
             assert first.finished.is_set()
@@ -111,14 +114,14 @@ def test_a_session_ends_with_its_run_and_not_under_a_group(here: World) -> None:
 def test_a_worker_that_cannot_begin_says_so_and_tries_again(here: World) -> None:
     """The first group fails with what is wrong; once that is mended, the next one does not."""
     with here.running("begins") as (all_, run, _):
-        job, links = worker(all_, run, here, "begins")
-        one = group(here, 1, "0.pdf")
+        job, links = make_job(all_, run, here, "begins")
+        one = make_group(here, 1, "0.pdf")
         with pytest.raises(ConfigError, match="start the workers from the same image"):
             settle_group(one, replace(job, version="0.0.0"), links)
         with pytest.raises(BusyError, match="another run has taken over the index"):
             settle_group(one, replace(job, lease_holder="0 lease-of-none"), links)
         wait_until(lambda: not session.SESSIONS)
-        assert what(settle_group(one, job, links)) == {"0.pdf": "new"}
+        assert outcomes_of(settle_group(one, job, links)) == {"0.pdf": "new"}
         session.end_session(run.id)
         wait_until(lambda: not session.SESSIONS)
 
@@ -126,24 +129,24 @@ def test_a_worker_that_cannot_begin_says_so_and_tries_again(here: World) -> None
 def test_a_run_that_has_lost_the_index_ends_what_its_workers_do(here: World) -> None:
     """Another one may write to it now: the group fails, none of its sources counts as done."""
     with here.running("lost") as (all_, run, _):
-        job, links = worker(all_, run, here, "lost")
+        job, links = make_job(all_, run, here, "lost")
         with session.use_session(1, job, links) as session_:
             session_.stop_with_error("its run no longer holds the index")
             with pytest.raises(ServiceError, match="a worker stopped: its run no longer holds"):
-                settle_group(group(here, 2, "0.pdf", "1.pdf"), job, links)
+                settle_group(make_group(here, 2, "0.pdf", "1.pdf"), job, links)
         wait_until(lambda: not session.SESSIONS)
 
 
 @contextmanager
-def watched(engine: Threads) -> Iterator[Threads]:
+def pass_on(engine: Threads) -> Iterator[Threads]:
     yield engine
 
 
 def test_a_pacing_that_is_lost_is_begun_anew(here: World) -> None:
     """In the middle of a run, which goes on as if nothing had been."""
-    with threads() as engine:
+    with run_threads() as engine:
         engine.after = 2
-        ran = here.run("anew", lambda _: watched(engine))
+        ran = here.run("anew", lambda _: pass_on(engine))
         assert engine.begun >= 2
     assert set(ran.outcomes.values()) == {"new", "empty", "failed"}
     assert here.azure.openai.repeated == {}
@@ -152,14 +155,14 @@ def test_a_pacing_that_is_lost_is_begun_anew(here: World) -> None:
 def test_a_stop_settles_what_is_under_way_and_leaves_the_rest(here: World) -> None:
     """I stop a run after its first document: nothing is lost, and nothing is paid for twice."""
     stop = Cancellation(grace_seconds=20.0)
-    with here.running("stop", lambda _: threads(), stop=stop) as (all_, run, ran):
+    with here.running("stop", lambda _: run_threads(), stop=stop) as (all_, run, ran):
         (root,) = parse_folder_roots([str(here.folder)])
         assert all_.remote
         for event in ingest_root(root, all_, run):
             ran.events.append(event)
             if isinstance(event, SourceResult):
                 stop.request()
-    rest = here.run("stop", lambda _: threads())
+    rest = here.run("stop", lambda _: run_threads())
     assert {*ran.outcomes, *rest.outcomes} == {*here.run("stop").outcomes}
     assert here.azure.openai.repeated == {}
 
@@ -168,8 +171,8 @@ def test_no_time_to_settle_anything_is_kept(here: World) -> None:
     """The service does not answer: a run that is abandoned does not wait for it."""
     stop = Cancellation(grace_seconds=0.0)
     with (
-        held(here.azure, "openai") as gate,
-        here.running("overdue", lambda _: threads(), stop=stop) as (all_, run, ran),
+        hold_requests(here.azure, "openai") as gate,
+        here.running("overdue", lambda _: run_threads(), stop=stop) as (all_, run, ran),
     ):
         (root,) = parse_folder_roots([str(here.folder)])
         for event in ingest_root(root, all_, run):

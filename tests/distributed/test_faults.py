@@ -23,11 +23,11 @@ from ingest.index.azure.lease import LEASE_SECONDS
 from ingest.pipeline.diff import MAX_ATTEMPTS
 from ingest.runtime.cancellation import Cancellation
 from tests.conftest import DIMENSIONS
-from tests.distributed.cluster import Cluster, cluster, descendants, end
-from tests.distributed.driver import SMALL, Driver, FinishedRun, contents, driver
-from tests.emulator.emulator import Azure, emulator
+from tests.distributed.cluster import Cluster, find_descendants, kill, run_cluster
+from tests.distributed.driver import SMALL, Driver, FinishedRun, read_contents, start_driver
+from tests.emulator.emulator import Azure, run_emulator
 from tests.emulator.faults import Fault
-from tests.emulator.gate import Gate, held
+from tests.emulator.gate import Gate, hold_requests
 from tests.emulator.server import Request, Response, Service
 from tests.pdfs import pdf, prose
 from tests.processes import alive, wait_until
@@ -54,7 +54,9 @@ class World:
         """A run on the cluster, on an index of this name."""
         more = {"AZURE_SEARCH_INDEX": index, **more}
         where, address = root or self.root, self.cluster.address
-        with driver(self.azure, self.folder, where, *arguments, engine=address, **more) as made:
+        with start_driver(
+            self.azure, self.folder, where, *arguments, engine=address, **more
+        ) as made:
             yield made
 
     @contextmanager
@@ -82,13 +84,13 @@ class World:
 
     def held(self, service: str, path: str = "", after: int = 0) -> AbstractContextManager[Gate]:
         """Hold requests to a service, except the first ones, until the context ends."""
-        return held(self.azure, service, path, after)
+        return hold_requests(self.azure, service, path, after)
 
     def assert_recovered(self, finished: FinishedRun, index: str, twice: int = 0) -> None:
         """Assert that a disturbed run has the results of an undisturbed one."""
         assert finished.code == 3, finished.err
         assert finished.outcomes == self.calm.outcomes
-        assert contents(self.azure, index) == self.wanted
+        assert read_contents(self.azure, index) == self.wanted
         paid = self.azure.openai.repeated
         assert sum(paid.values()) - len(paid) <= twice, paid
 
@@ -96,17 +98,17 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder = tmp_path_factory.mktemp("cluster")
-    with emulator(dimensions=DIMENSIONS) as azure:
+    with run_emulator(dimensions=DIMENSIONS) as azure:
         for n in range(SOURCES):
             pages = (prose(f"topic {n} {page}", 8) for page in range(PAGES))
             azure.blob.put("docs", f"{n:02}.pdf", pdf(*pages))
         azure.blob.put("docs", "broken.pdf", b"%PDF-broken")
         root = f"{azure.blob_endpoint}/docs"
-        with driver(azure, folder, root, AZURE_SEARCH_INDEX="calm") as undisturbed:
+        with start_driver(azure, folder, root, AZURE_SEARCH_INDEX="calm") as undisturbed:
             calm = undisturbed.wait()
         calls = len(azure.openai.requests)
-        with cluster(folder, {**azure.environment, **SMALL}) as made:
-            yield World(azure, made, folder, root, contents(azure, "calm"), calm, calls)
+        with run_cluster(folder, {**azure.environment, **SMALL}) as made:
+            yield World(azure, made, folder, root, read_contents(azure, "calm"), calm, calls)
 
 
 @pytest.fixture(autouse=True)
@@ -123,14 +125,14 @@ def test_workers_that_die_while_they_embed_and_write_are_made_up_for(world: Worl
     with world.run("dying") as run:
         with world.held("openai", after=4) as gate:
             gate.reached(4)  # so both are in the midst of it: each has three under way at most
-            readers = descendants(first.pid)
-            end(first)
+            readers = find_descendants(first.pid)
+            kill(first)
             joined = world.cluster.worker()
         before = world.azure.openai.texts.total()
         with world.held("search", "docs/search.index", after=20) as gate:
             gate.reached(2)
-            readers += descendants(second.pid)
-            end(second)
+            readers += find_descendants(second.pid)
+            kill(second)
             unwritten = world.azure.openai.texts.total() - before
         finished = run.wait()
     world.assert_recovered(finished, "dying", twice=2 * UNDER_WAY + unwritten)
@@ -146,7 +148,7 @@ def test_a_whole_node_dies_while_it_reads_and_another_one_joins(world: World) ->
     world.cluster.wait_for(1)
     with world.run("reading") as run, world.held("blob", "docs/") as gate:
         gate.reached()  # nothing is read yet, so nothing can have been paid for
-        end(node)  # the last one there is
+        kill(node)  # the last one there is
         other = world.cluster.worker()
         world.cluster.wait_for(1)
         gate.opened.set()
@@ -167,7 +169,7 @@ def test_the_worker_that_keeps_the_pace_dies_and_no_limit_is_exceeded(world: Wor
     ):
         gate.reached(4)
         (keeper,) = world.cluster.holding_actors()
-        end(world.cluster.owner(keeper))
+        kill(world.cluster.owner(keeper))
         gate.opened.set()
         finished = run.wait()
     paid = sum(request.tokens for request in world.azure.openai.requests[before:])
@@ -208,7 +210,7 @@ def test_a_stopped_run_settles_what_is_under_way_and_the_next_one_goes_on(world:
     with world.run("stopped") as run:
         finished = run.wait()
     assert finished.code == 3, finished.err
-    assert contents(world.azure, "stopped") == world.wanted
+    assert read_contents(world.azure, "stopped") == world.wanted
     world.cluster.empty()
 
 
@@ -251,7 +253,7 @@ def test_a_killed_driver_leaves_nobody_at_work(world: World) -> None:
     with world.run("killed") as run:
         finished = run.wait()
     assert finished.code == 3, finished.err
-    assert contents(world.azure, "killed") == world.wanted
+    assert read_contents(world.azure, "killed") == world.wanted
 
 
 def test_a_document_that_ends_its_worker_is_given_up_and_no_other_is(world: World) -> None:
@@ -266,7 +268,7 @@ def test_a_document_that_ends_its_worker_is_given_up_and_no_other_is(world: Worl
 
     def act(request: Request, service: Service) -> Response:
         deaths.append(1)
-        end(workers[-1])
+        kill(workers[-1])
         workers.append(world.cluster.worker())
         return service(request)
 
@@ -287,7 +289,7 @@ sys.path[:] = [place for place in sys.path if not os.path.isdir(os.path.join(pla
 """
 
 
-def on_a_stranger(world: World, **environment: str) -> FinishedRun:
+def run_on_stranger(world: World, **environment: str) -> FinishedRun:
     """A run whose only worker has an environment of its own."""
     world.cluster.scale(0)
     world.cluster.worker(nanny=False, threads=1, **environment)
@@ -301,17 +303,17 @@ def on_a_stranger(world: World, **environment: str) -> FinishedRun:
 def test_a_worker_that_cannot_work_is_named(world: World) -> None:
     """One line says which and why: it lacks a role, an identity, or the program."""
     stranger = world.azure.identity.principal("stranger")
-    finished = on_a_stranger(world, AZURE_OPENAI_CLIENT_ID=stranger.client_id)
+    finished = run_on_stranger(world, AZURE_OPENAI_CLIENT_ID=stranger.client_id)
     assert finished.code == 2, finished.err
     assert re.search(r"\(worker w\d+ at \S+:\d+\)", finished.err)
     assert "Traceback" not in finished.err
 
-    finished = on_a_stranger(world, IDENTITY_ENDPOINT="http://127.0.0.1:9/token")
+    finished = run_on_stranger(world, IDENTITY_ENDPOINT="http://127.0.0.1:9/token")
     assert finished.code == 2, finished.err
     assert re.search(r"no token for .*\(worker w\d+ at \S+:\d+\)", finished.err)
 
     (world.folder / "sitecustomize.py").write_text(WITHOUT_INGEST)
-    finished = on_a_stranger(world, PYTHONPATH=str(world.folder))
+    finished = run_on_stranger(world, PYTHONPATH=str(world.folder))
     assert finished.code == 2, finished.err
     assert "has no ingest" in finished.err
     assert finished.err.count("\n") == 1
@@ -320,7 +322,9 @@ def test_a_worker_that_cannot_work_is_named(world: World) -> None:
 def test_a_run_without_a_scheduler_says_so(world: World) -> None:
     """What it waits for, and then what to do; as long as Dask's settings say."""
     soon = {"DASK_DISTRIBUTED__COMM__TIMEOUTS__CONNECT": "6s", "AZURE_SEARCH_INDEX": "none"}
-    with driver(world.azure, world.folder, world.root, engine="tcp://127.0.0.1:9", **soon) as run:
+    with start_driver(
+        world.azure, world.folder, world.root, engine="tcp://127.0.0.1:9", **soon
+    ) as run:
         finished = run.wait()
     assert finished.code == 1
     waiting, gone = finished.err.splitlines()
@@ -332,16 +336,16 @@ def test_a_run_whose_scheduler_is_killed_ends_with_one_line(world: World, tmp_pa
     """Neither a traceback nor a hang; and nobody may write until its workers must be gone."""
     world.cluster.scale(0)
     index = {"AZURE_SEARCH_INDEX": "scheduler"}
-    with cluster(tmp_path, {**world.azure.environment, **SMALL}) as other:
+    with run_cluster(tmp_path, {**world.azure.environment, **SMALL}) as other:
         other.scale(1)
         with (
-            driver(world.azure, tmp_path, world.root, engine=other.address, **index) as run,
+            start_driver(world.azure, tmp_path, world.root, engine=other.address, **index) as run,
             world.held("openai", after=2) as gate,
         ):
             gate.reached()
-            end(other.scheduler)
+            kill(other.scheduler)
             finished = run.wait()  # while what its workers asked for is not answered
-    with driver(world.azure, tmp_path, world.root, **index) as again:
+    with start_driver(world.azure, tmp_path, world.root, **index) as again:
         refused = again.wait()
     assert finished.code == 1, finished.err
     assert finished.err.count("\n") == 1, finished.err

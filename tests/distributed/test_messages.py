@@ -17,26 +17,26 @@ from ingest.pipeline.diff import INTERRUPTED_REASON, Stale
 ROOT = "/docs"
 
 
-def stale(number: int, size: int = 1000, *, suspect: bool = False) -> Stale:
+def make_stale(number: int, size: int = 1000, *, suspect: bool = False) -> Stale:
     name = f"{number:06}.pdf"
     record = Record(ROOT, name, error=INTERRUPTED_REASON) if suspect else None
     return Stale(Source(ROOT, name, name, size, "1"), record)
 
 
-def done(number: int) -> SourceResult:
+def make_unchanged(number: int) -> SourceResult:
     return SourceResult(ROOT, f"{number:06}.pdf", Outcome.UNCHANGED)
 
 
-def sizes(changes: list[Stale | SourceResult]) -> list[int]:
+def group_sizes(changes: list[Stale | SourceResult]) -> list[int]:
     """Number of sources of each group."""
     return [len(item) for item in group_sources(changes, []) if isinstance(item, list)]
 
 
 def test_a_small_run_is_cut_into_small_groups_and_a_large_one_into_large_ones() -> None:
     """Twenty documents keep five workers busy; of a million, each worker takes many at a time."""
-    assert sizes([stale(n) for n in range(20)]) == [MIN_GROUP_SOURCES] * 5
+    assert group_sizes([make_stale(n) for n in range(20)]) == [MIN_GROUP_SOURCES] * 5
 
-    many = sizes([stale(n) for n in range(5_000)])
+    many = group_sizes([make_stale(n) for n in range(5_000)])
     assert sum(many) == 5_000
     assert many[0] == MIN_GROUP_SOURCES
     assert many[-2] == max(many) == MAX_GROUP_SOURCES
@@ -45,14 +45,16 @@ def test_a_small_run_is_cut_into_small_groups_and_a_large_one_into_large_ones() 
 
 def test_huge_documents_are_not_put_together() -> None:
     """A group is full by its bytes, too: a worker that is lost has not much to do again."""
-    assert sizes([stale(n, MAX_GROUP_BYTES) for n in range(5)]) == [1] * 5
-    assert sizes([stale(n, MAX_GROUP_BYTES // 2) for n in range(6)]) == [2] * 3
+    assert group_sizes([make_stale(n, MAX_GROUP_BYTES) for n in range(5)]) == [1] * 5
+    assert group_sizes([make_stale(n, MAX_GROUP_BYTES // 2) for n in range(6)]) == [2] * 3
 
 
 def test_what_may_have_ended_a_process_is_in_no_group() -> None:
     """It is kept for the end, when it can take nothing with it."""
     suspects: list[Source] = []
-    items = list(group_sources([stale(1), stale(2, suspect=True), stale(3)], suspects))
+    items = list(
+        group_sources([make_stale(1), make_stale(2, suspect=True), make_stale(3)], suspects)
+    )
     assert [[s.name for s in g] for g in items if isinstance(g, list)] == [
         ["000001.pdf", "000003.pdf"]
     ]
@@ -61,9 +63,9 @@ def test_what_may_have_ended_a_process_is_in_no_group() -> None:
 
 def test_what_is_settled_passes_at_once() -> None:
     """A run that finds nothing to do says so document by document, waiting for no group."""
-    items = group_sources([stale(0), done(1), done(2), stale(3)], [])
-    assert next(items) == done(1)
-    assert next(items) == done(2)
+    items = group_sources([make_stale(0), make_unchanged(1), make_unchanged(2), make_stale(3)], [])
+    assert next(items) == make_unchanged(1)
+    assert next(items) == make_unchanged(2)
     assert len(list(items)) == 1
 
 
@@ -76,7 +78,7 @@ changes = st.tuples(
 def test_every_source_is_in_one_place_and_in_order(kinds: list[tuple[int, str]]) -> None:
     """Nothing is lost or doubled, whatever comes; and no group is larger than it may be."""
     wanted: list[Stale | SourceResult] = [
-        done(n) if kind == "settled" else stale(n, size, suspect=kind == "suspect")
+        make_unchanged(n) if kind == "settled" else make_stale(n, size, suspect=kind == "suspect")
         for n, (size, kind) in enumerate(kinds)
     ]
     suspects: list[Source] = []

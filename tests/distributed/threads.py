@@ -74,7 +74,7 @@ class Threads:
 
 
 @contextmanager
-def threads() -> Iterator[Threads]:
+def run_threads() -> Iterator[Threads]:
     """An engine, until the end of the context."""
     with ThreadPoolExecutor(len(WORKERS), "worker") as executor:
         yield Threads(executor)

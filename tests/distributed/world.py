@@ -22,8 +22,8 @@ from ingest.pipeline.run import RunRecorder
 from ingest.pipeline.stages import ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import parse_folder_roots
-from tests.conftest import DIMENSIONS, timeless
-from tests.emulator.emulator import Azure, emulator
+from tests.conftest import DIMENSIONS, drop_times
+from tests.emulator.emulator import Azure, run_emulator
 from tests.pdfs import aged, pdf, prose, write
 from tests.pipeline.reader.test_attachments import portfolio
 
@@ -117,7 +117,7 @@ class World:
     def contents(self, index: str) -> dict[str, Any]:
         """An index, but for what tells of runs: when, and by which, each record was written."""
         self.azure.search.settle()
-        return timeless(self.azure.search.dump(index))
+        return drop_times(self.azure.search.dump(index))
 
     def first(self) -> None:
         """Documents of every kind, and nothing else."""
@@ -142,9 +142,9 @@ class World:
 
 
 @contextmanager
-def world(folder: Path) -> Iterator[World]:
+def create_world(folder: Path) -> Iterator[World]:
     """All of it; this process is a client of that Azure, and so are those it starts."""
-    with emulator(dimensions=DIMENSIONS) as azure, pytest.MonkeyPatch.context() as patch:
+    with run_emulator(dimensions=DIMENSIONS) as azure, pytest.MonkeyPatch.context() as patch:
         for name, value in azure.environment.items():
             patch.setenv(name, value)
         (folder / "docs").mkdir()

@@ -42,7 +42,7 @@ def test_what_is_not_for_the_model_does_not_wait() -> None:
     assert made == ["event", [1, 2]]
 
 
-def arriving(gaps: Sequence[float]) -> tuple[Iterator[int], Callable[[], float]]:
+def arrive_after(gaps: Sequence[float]) -> tuple[Iterator[int], Callable[[], float]]:
     """Items of one token, each so many seconds after it was asked for, and the clock of that."""
     now = [0.0]
 
@@ -54,9 +54,9 @@ def arriving(gaps: Sequence[float]) -> tuple[Iterator[int], Callable[[], float]]
     return items(), lambda: now[0]
 
 
-def sizes(gaps: Sequence[float]) -> list[int]:
+def batch_sizes(gaps: Sequence[float]) -> list[int]:
     """Number of texts in each batch of items that arrive like that."""
-    items, clock = arriving(gaps)
+    items, clock = arrive_after(gaps)
     made: Iterator[list[int] | str] = fill_batches(
         items, is_size, lambda size: size, max_items=99, max_tokens=lambda: 99, clock=clock
     )
@@ -65,14 +65,14 @@ def sizes(gaps: Sequence[float]) -> list[int]:
 
 def test_a_list_is_not_waited_for_for_ever() -> None:
     """Documents come slowly: what is there is embedded after a second or so."""
-    assert sizes([0.4] * 9) == [4, 4, 1]
-    assert sizes([0.01] * 9) == [9]
-    assert sizes([MAX_WAIT_FOR_MORE_SECONDS * 2] * 3) == [2, 1]
+    assert batch_sizes([0.4] * 9) == [4, 4, 1]
+    assert batch_sizes([0.01] * 9) == [9]
+    assert batch_sizes([MAX_WAIT_FOR_MORE_SECONDS * 2] * 3) == [2, 1]
 
 
 def test_a_wait_before_a_list_is_begun_does_not_count() -> None:
     """A large document took long to read: its first chunk is not sent alone."""
-    assert sizes([9.0, *[0.01] * 8]) == [9]
+    assert batch_sizes([9.0, *[0.01] * 8]) == [9]
 
 
 def test_the_consumers_time_is_not_a_wait() -> None:

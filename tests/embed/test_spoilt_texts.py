@@ -31,11 +31,11 @@ TEXTS = [f"text {n}" for n in range(9)]
 @pytest.fixture
 def model(azure: Azure) -> Iterator[Embedder]:
     """A client of the emulator, for which time passes by sleeping."""
-    with closing(create(azure)) as made:
+    with closing(create_client(azure)) as made:
         yield made
 
 
-def create(azure: Azure, **more: str) -> Embedder:
+def create_client(azure: Azure, **more: str) -> Embedder:
     settings = build_settings(azure.environment | more, {})
     slept = Slept()
     return create_embedder(
@@ -47,7 +47,7 @@ def spoil(azure: Azure, kind: str, *texts: str) -> None:
     azure.openai.spoilt = lambda text: kind if text in texts else ""
 
 
-def refused(call: Callable[[Sequence[str]], Any], texts: Sequence[str]) -> dict[int, str]:
+def refused_texts(call: Callable[[Sequence[str]], Any], texts: Sequence[str]) -> dict[int, str]:
     """The reasons, by place; the other texts have vectors."""
     with pytest.raises(PartialEmbedding) as caught:
         call(texts)
@@ -73,7 +73,7 @@ def test_a_text_without_a_usable_vector_is_refused_and_the_others_are_not(
 ) -> None:
     """One odd page of one PDF must not end every run over the library."""
     spoil(azure, kind, TEXTS[3], TEXTS[8])
-    found = refused(model.embed, TEXTS)
+    found = refused_texts(model.embed, TEXTS)
     assert set(found) == {3, 8}
     for each in found.values():
         assert re.search(reason, each)
@@ -84,7 +84,7 @@ def test_a_good_vector_beside_a_bad_one_is_not_paid_for_again(
 ) -> None:
     """The answer had both: only the bad text is asked for again."""
     spoil(azure, "zeros", TEXTS[3])
-    refused(model.embed, TEXTS)
+    refused_texts(model.embed, TEXTS)
     assert set(azure.openai.repeated) <= {TEXTS[3], "probe"}
 
 
@@ -138,7 +138,7 @@ def test_dimensions_that_do_not_fit_the_model_are_a_setting(
 def test_the_services_own_words_for_what_does_not_exist_are_shown(azure: Azure) -> None:
     """Ollama says which model to pull; the message keeps it."""
     with (
-        closing(create(azure, AZURE_OPENAI_EMBEDDING_DEPLOYMENT="missing")) as model,
+        closing(create_client(azure, AZURE_OPENAI_EMBEDDING_DEPLOYMENT="missing")) as model,
         pytest.raises(ConfigError, match=r"does not exist.*The API deployment for this resource"),
     ):
         model.embed(TEXTS)
@@ -153,5 +153,5 @@ def test_a_function_of_mine_may_fail_on_a_text() -> None:
         )
 
     mine = validate_vectors(Embedder(embed, "mine", DIMENSIONS))
-    assert refused(mine.embed, TEXTS) == {3: "mine returned a vector of zeros"}
-    assert refused(mine.embed, [TEXTS[3]]) == {0: "mine returned a vector of zeros"}
+    assert refused_texts(mine.embed, TEXTS) == {3: "mine returned a vector of zeros"}
+    assert refused_texts(mine.embed, [TEXTS[3]]) == {0: "mine returned a vector of zeros"}

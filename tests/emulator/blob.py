@@ -84,7 +84,7 @@ class Storage:
         try:
             return self.answer(request)
         except Failure as failure:
-            return failed(failure, request)
+            return error_response(failure, request)
 
     def answer(self, request: Request) -> Response:
         """Answer one request. Raises Failure."""
@@ -139,7 +139,7 @@ class Storage:
         query = request.query
         if query.get("restype") != "container" or query.get("comp") != "list":
             raise Failure(HTTPStatus.BAD_REQUEST, "InvalidQueryParameterValue")
-        order = by_folders if self.hierarchical else by_utf_16
+        order = folder_order if self.hierarchical else utf_16_order
         with self.lock:
             blobs = self.containers[container]
             names = sorted((n for n in blobs if n.startswith(query.get("prefix", ""))), key=order)
@@ -149,7 +149,7 @@ class Storage:
         root = ET.Element("EnumerationResults", ContainerName=container)
         entries = ET.SubElement(root, "Blobs")
         for name in names[:most]:
-            entries.append(entry(name, blobs[name], query.get("include", "").split(",")))
+            entries.append(list_entry(name, blobs[name], query.get("include", "").split(",")))
         after = names[most : most + 1]
         ET.SubElement(root, "NextMarker").text = after[0].encode().hex() if after else None
         body = ET.tostring(root, encoding="utf-8", xml_declaration=True)
@@ -193,7 +193,7 @@ class Storage:
         return Response(HTTPStatus.PARTIAL_CONTENT, blob.data[start : end + 1], headers)
 
 
-def failed(failure: Failure, request: Request) -> Response:
+def error_response(failure: Failure, request: Request) -> Response:
     """The answer for a failure."""
     text = f"<?xml version='1.0'?><Error><Code>{failure.code}</Code><Message/></Error>"
     headers = {"x-ms-error-code": failure.code, "Content-Type": "application/xml"}
@@ -201,17 +201,17 @@ def failed(failure: Failure, request: Request) -> Response:
     return Response(failure.status, body, headers)
 
 
-def by_utf_16(name: str) -> tuple[bytes, ...]:
+def utf_16_order(name: str) -> tuple[bytes, ...]:
     """The order of a flat namespace, as others found by listing every character."""
     return (name.encode("utf-16-be"),)
 
 
-def by_folders(name: str) -> tuple[bytes, ...]:
+def folder_order(name: str) -> tuple[bytes, ...]:
     """The order of a hierarchical namespace: "/" comes before any other character."""
     return tuple(part.encode("utf-16-be") for part in name.split("/"))
 
 
-def entry(name: str, blob: Blob, include: Collection[str]) -> ET.Element:
+def list_entry(name: str, blob: Blob, include: Collection[str]) -> ET.Element:
     """A blob in a listing, with what of it is to be included."""
     made = ET.Element("Blob")
     label = ET.SubElement(made, "Name")

@@ -15,11 +15,11 @@ from PIL import Image
 
 from ingest.errors import ConfigError
 from ingest.extract.ocr.local import check_installed, recognise
-from tests.emulator.emulator import Azure, emulator
+from tests.emulator.emulator import Azure, run_emulator
 from tests.emulator.identity import COGNITIVE_USER
 from tests.emulator.live import apply_recording, read_recording
 from tests.emulator.openai import Deployment
-from tests.emulator.vectors import Embed, Vectors, hashed, units
+from tests.emulator.vectors import Embed, Vectors, hash_texts, normalize_rows
 from tests.scans import read
 
 
@@ -28,13 +28,13 @@ def serve(options: argparse.Namespace) -> int:
     stopped = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
-    embed, dimensions = model(options.vectors)
+    embed, dimensions = choose_model(options.vectors)
     kind = Deployment("text-embedding-3-small", dimensions)
-    with emulator(embed=embed, model=kind, dimensions=dimensions, index=options.index) as azure:
+    with run_emulator(embed=embed, model=kind, dimensions=dimensions, index=options.index) as azure:
         configure(azure, options)
         azure.environment["INGEST_OCR"] = azure.ocr_endpoint
         if options.blobs:
-            azure.environment["INGEST_ROOT"] = filled(azure, options.blobs)
+            azure.environment["INGEST_ROOT"] = fill_container(azure, options.blobs)
         lines = "".join(f"export {k}={shlex.quote(v)}\n" for k, v in azure.environment.items())
         if options.write:
             options.write.write_text(lines)
@@ -52,7 +52,7 @@ def configure(azure: Azure, options: argparse.Namespace) -> None:
     azure.identity.default.grant(COGNITIVE_USER)
     azure.openai.latency = azure.search.latency = azure.blob.latency = options.latency
     azure.ocr.latency = options.latency
-    azure.ocr.read = reader()
+    azure.ocr.read = choose_reader()
     azure.openai.tpm, azure.openai.rpm = options.tpm, options.rpm
     azure.openai.out_of_order = True
     azure.search.delays.search = azure.search.delays.lookup = options.visible
@@ -63,7 +63,7 @@ def configure(azure: Azure, options: argparse.Namespace) -> None:
     )
 
 
-def reader() -> Callable[[Image.Image], str]:
+def choose_reader() -> Callable[[Image.Image], str]:
     """Local OCR engine, if it is installed."""
     try:
         check_installed()
@@ -72,15 +72,15 @@ def reader() -> Callable[[Image.Image], str]:
             "# Scans have no text here: ./scripts/environment ocr installs a reader.\n"
         )
         return read
-    return seen
+    return read_image
 
 
-def seen(picture: Image.Image) -> str:
+def read_image(picture: Image.Image) -> str:
     """Text of an image, by the local OCR engine."""
     return read(picture) or recognise(np.asarray(picture.convert("L"))).text
 
 
-def filled(azure: Azure, folder: Path) -> str:
+def fill_container(azure: Azure, folder: Path) -> str:
     """The URL of a container that has the files of a folder."""
     for path in folder.rglob("*"):
         if path.is_file():
@@ -88,14 +88,14 @@ def filled(azure: Azure, folder: Path) -> str:
     return f"{azure.blob_endpoint}/docs"
 
 
-def model(name: str) -> tuple[Embed, int]:
+def choose_model(name: str) -> tuple[Embed, int]:
     """Embedding function and its dimensions."""
     if name == "hash":
-        return hashed, 1536
+        return hash_texts, 1536
     from ingest.embed.minilm import MINILM_DIMENSIONS, embed
 
     def shortened(texts: Sequence[str], dimensions: int) -> Vectors:
-        return units(embed(texts)[:, :dimensions])
+        return normalize_rows(embed(texts)[:, :dimensions])
 
     return shortened, MINILM_DIMENSIONS
 

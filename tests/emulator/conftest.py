@@ -11,7 +11,7 @@ from azure.identity import ManagedIdentityCredential, get_bearer_token_provider
 from azure.search.documents import SearchClient
 from azure.search.documents.indexes import SearchIndexClient
 
-from tests.emulator.emulator import Azure, emulator
+from tests.emulator.emulator import Azure, run_emulator
 from tests.emulator.helpers import DIMENSIONS, chunk, definition
 from tests.emulator.openai import Deployment
 
@@ -20,7 +20,7 @@ from tests.emulator.openai import Deployment
 def start_azure() -> Iterator[Azure]:
     """Start all services, without lags and short pages, and set this process's environment."""
     with (
-        emulator(model=Deployment(dimensions=64), dimensions=DIMENSIONS, lag=0) as made,
+        run_emulator(model=Deployment(dimensions=64), dimensions=DIMENSIONS, lag=0) as made,
         pytest.MonkeyPatch.context() as patch,
     ):
         made.search.short_pages = 0

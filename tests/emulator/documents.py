@@ -18,7 +18,7 @@ from tests.emulator.analysis import Analyze
 from tests.emulator.filters import Condition
 from tests.emulator.server import Json
 from tests.emulator.simple import AND, OR, Clause, Group, Not, parse
-from tests.emulator.vectors import Vectors, units
+from tests.emulator.vectors import Vectors, normalize_rows
 
 SATURATION, LENGTH = 1.2, 0.75  # k1 and b of BM25
 
@@ -104,12 +104,14 @@ class Documents:
         if field not in self.rows:
             have = [k for k in self.ordered() if self.by_key[k].get(field) is not None]
             stack = [self.by_key[k][field] for k in have]
-            self.rows[field] = (have, units(np.stack(stack))) if stack else (have, vector[None][:0])
+            self.rows[field] = (
+                (have, normalize_rows(np.stack(stack))) if stack else (have, vector[None][:0])
+            )
         keys, rows = self.rows[field]
         if among is not None:
             places = [i for i, k in enumerate(keys) if k in among]
             keys, rows = [keys[i] for i in places], rows[places]
-        cosines = rows @ units(vector[None])[0]
+        cosines = rows @ normalize_rows(vector[None])[0]
         best = np.argsort(-cosines, kind="stable")[:count]
         return [(keys[i], 1 / (2 - float(cosines[i]))) for i in best]
 
@@ -136,14 +138,14 @@ class Documents:
             return {key: 1.0 for key in self.by_key if key not in found}
         if isinstance(clause, Group):
             parts = [self.scores(part, analyzers, every=every) for part in clause.parts]
-            return added(parts, every=clause.operator == AND)
+            return add_scores(parts, every=clause.operator == AND)
         wanted = dict.fromkeys(w for analyze in analyzers.values() for w in analyze(clause.text))
         fields = [self.words[field] for field in analyzers]
         if clause.prefix:
             begun = clause.text.lower()
             wanted = dict.fromkeys(w for f in fields for w in f.places if w.startswith(begun))
-        words = [added([dict(f.scores(word)) for f in fields], every=False) for word in wanted]
-        found = added(words, every=clause.phrase or (every and not clause.prefix))
+        words = [add_scores([dict(f.scores(word)) for f in fields], every=False) for word in wanted]
+        found = add_scores(words, every=clause.phrase or (every and not clause.prefix))
         if not clause.phrase:
             return found
         return {
@@ -155,7 +157,7 @@ class Documents:
         }
 
 
-def added(parts: Sequence[dict[str, float]], *, every: bool) -> dict[str, float]:
+def add_scores(parts: Sequence[dict[str, float]], *, every: bool) -> dict[str, float]:
     """Add the scores of documents in any, or every, part."""
     sums: defaultdict[str, float] = defaultdict(float)
     for part in parts:

@@ -34,8 +34,8 @@ from tests.emulator.ocr import DocumentIntelligence
 from tests.emulator.openai import Deployment, OpenAI
 from tests.emulator.queue import Queues
 from tests.emulator.search import Search
-from tests.emulator.server import Request, Response, Service, serving
-from tests.emulator.vectors import Embed, hashed
+from tests.emulator.server import Request, Response, Service, serve
+from tests.emulator.vectors import Embed, hash_texts
 
 CLIENT_SPEED = 20  # the waits of a client in the tests are so many times shorter than real ones
 LAG_SECONDS = 1 / CLIENT_SPEED  # one second; tests that need more say so
@@ -110,9 +110,9 @@ class Azure:
 
 
 @contextmanager
-def emulator(  # noqa: PLR0913 - each has a default
+def run_emulator(  # noqa: PLR0913 - each has a default
     *,
-    embed: Embed = hashed,
+    embed: Embed = hash_texts,
     deployment: str = "embeddings",
     model: Deployment | None = None,
     dimensions: int = 1536,
@@ -146,12 +146,12 @@ def emulator(  # noqa: PLR0913 - each has a default
             apply_recording(azure, read_recording(Path(recording)), CLIENT_SPEED)
         if lag is not None:
             azure.search.delays.search = azure.search.delays.lookup = lag
-        tls = secured(azure.ca)
+        tls = create_certificate(azure.ca)
         azure.openai.deployments[deployment] = model or Deployment()
         azure.openai.deployments[FIGURES] = Deployment("gpt-4.1-mini", 0)
 
         def start(name: str, service: Service, tls: ssl.SSLContext | None) -> str:
-            return stack.enter_context(serving(azure.whole(name, service), tls, clock.now)).address
+            return stack.enter_context(serve(azure.whole(name, service), tls, clock.now)).address
 
         azure.openai_endpoint = start("openai", azure.openai.serve, tls)
         azure.search_endpoint = start("search", azure.search.serve, tls)
@@ -179,7 +179,7 @@ def emulator(  # noqa: PLR0913 - each has a default
         yield azure
 
 
-def secured(ca: Path) -> ssl.SSLContext:
+def create_certificate(ca: Path) -> ssl.SSLContext:
     """A certificate for this machine; who trusts the file `ca` trusts it."""
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(ca))

@@ -58,7 +58,7 @@ class Operand:
     value: Any = None
 
 
-def compiled(text: str, fields: Mapping[str, Json]) -> Condition:
+def compile_filter(text: str, fields: Mapping[str, Json]) -> Condition:
     """The filter as a test of documents. Raises Rejected, as the service does, where it cannot."""
     parser = Parser(text, fields)
     condition = parser.either()
@@ -67,7 +67,7 @@ def compiled(text: str, fields: Mapping[str, Json]) -> Condition:
     return condition
 
 
-def when(text: str) -> datetime:
+def parse_time(text: str) -> datetime:
     """The time that a literal or a stored value says."""
     return datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text))
 
@@ -169,13 +169,13 @@ class Parser:
         self.clauses += 1
         if self.clauses > CLAUSES:
             raise self.error(f"The filter has more than {CLAUSES} clauses.")
-        if not comparable(left.type, right.type):
+        if not are_comparable(left.type, right.type):
             kinds = f"'{left.type}' and '{right.type}'"
             said = f"A binary operator with incompatible types was detected. Found {kinds}."
             raise self.error(said)
         if left.field is None:
             left, right, sign = right, left, MIRRORED[sign]
-        test = compared(left, right, sign)
+        test = create_comparison(left, right, sign)
         constant = right.field is None and left.type in {"Edm.String", "Edm.Boolean"} | NUMBERS
         if left.field and constant and left.field not in self.variables:
             return Condition(test, ((left.field, sign, right.value),))
@@ -190,7 +190,7 @@ class Parser:
             whole = text.lstrip("-").isdigit()
             return literal(int(text), "Edm.Int64") if whole else literal(float(text), "Edm.Double")
         if kind == "date":
-            return literal(when(text), "Edm.DateTimeOffset")
+            return literal(parse_time(text), "Edm.DateTimeOffset")
         if text in {"true", "false"}:
             return literal(text == "true", "Edm.Boolean")
         if text == "null":
@@ -198,7 +198,7 @@ class Parser:
         if kind != "name":
             raise self.error(f"Syntax error at '{text}' in '{self.text}'.")
         if text in self.variables:
-            return Operand(read(text, self.variables[text]), self.variables[text], text)
+            return Operand(create_reader(text, self.variables[text]), self.variables[text], text)
         return self.field(text)
 
     def field(self, name: str) -> Operand:
@@ -209,7 +209,7 @@ class Parser:
         if not definition["filterable"]:
             said = f"'{name}' is not a filterable field. Only filterable fields can be used in "
             raise self.error(said + "filter expressions.")
-        return Operand(read(name, definition["type"]), definition["type"], name)
+        return Operand(create_reader(name, definition["type"]), definition["type"], name)
 
     def among(self) -> Condition:
         """search.in(field, 'a,b', ',')."""
@@ -257,19 +257,21 @@ def literal(value: Any, kind: str) -> Operand:
     return Operand(lambda _: value, kind, None, value)
 
 
-def read(name: str, kind: str) -> Get:
+def create_reader(name: str, kind: str) -> Get:
     """Function that reads a field's comparable value from a document."""
     if kind == "Edm.DateTimeOffset":
-        return lambda document: when(document[name]) if document.get(name) is not None else None
+        return lambda document: (
+            parse_time(document[name]) if document.get(name) is not None else None
+        )
     return lambda document: document.get(name)
 
 
-def comparable(one: str, other: str) -> bool:
+def are_comparable(one: str, other: str) -> bool:
     """Return whether two types can stand on either side of a comparison."""
     return one == other or "null" in {one, other} or {one, other} <= NUMBERS
 
 
-def compared(left: Operand, right: Operand, sign: str) -> Test:
+def create_comparison(left: Operand, right: Operand, sign: str) -> Test:
     """The comparison as a test; quick where a field meets a literal."""
     compare, get, other, value = COMPARISONS[sign], left.get, right.get, right.value
     if sign in {"eq", "ne"}:

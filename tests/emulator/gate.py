@@ -42,7 +42,7 @@ class Gate:
 
 
 @contextmanager
-def held(azure: Azure, service: str, path: str = "", after: int = 0) -> Iterator[Gate]:
+def hold_requests(azure: Azure, service: str, path: str = "", after: int = 0) -> Iterator[Gate]:
     """Hold requests to a service, except the first ones, until the context ends."""
     gate = Gate(after)
     planned = azure.faults.add(gate.fault(), service, path=path)

@@ -17,7 +17,7 @@ from azure.search.documents.indexes.models import (
     VectorSearchProfile,
 )
 
-from tests.emulator.vectors import hashed
+from tests.emulator.vectors import hash_texts
 
 SCOPE = "https://cognitiveservices.azure.com/.default"
 WRITE = "docs/search.index"
@@ -70,7 +70,7 @@ def chunk(number: int, content: str = "", **more: Any) -> dict[str, Any]:
         "content": content,
         "source": f"{'ab'[number % 2]}.pdf",
         "page": number,
-        "embedding": hashed([content], DIMENSIONS)[0].tolist(),
+        "embedding": hash_texts([content], DIMENSIONS)[0].tolist(),
         **more,
     }
 

@@ -120,7 +120,7 @@ class Identity:
                 "jti": str(number),
             }
             header = {"alg": "none", "typ": "JWT"}
-            text = ".".join([*(encoded(json.dumps(part)) for part in (header, claims)), "c2ln"])
+            text = ".".join([*(encode_part(json.dumps(part)) for part in (header, claims)), "c2ln"])
             self.issued[text] = Token(principal, audience.rstrip("/"), expires, number, self.tenant)
             self.audiences.append(audience)
         return text
@@ -227,6 +227,6 @@ class Identity:
         }
 
 
-def encoded(text: str) -> str:
+def encode_part(text: str) -> str:
     """The text as a part of a JWT."""
     return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()

@@ -98,10 +98,12 @@ class DocumentIntelligence:
         self.authorize(request)
         route = ROUTE.fullmatch(request.path)
         if route is None or request.query.get("api-version") != VERSION:
-            raise Refused(failed(404, "NotFound", "Resource not found."))
+            raise Refused(error_response(404, "NotFound", "Resource not found."))
         if route[1] not in MODELS:
             said = "The requested model was not found."
-            raise Refused(failed(404, "NotFound", "Resource not found.", "ModelNotFound", said))
+            raise Refused(
+                error_response(404, "NotFound", "Resource not found.", "ModelNotFound", said)
+            )
         if request.method == "POST" and route[2] == ":analyze":
             self.admit(self.pages, self.tps)
             return self.analyze(route[1], request)
@@ -112,7 +114,9 @@ class DocumentIntelligence:
         if request.method == "GET" and route[3]:
             self.admit(self.questions, self.get_tps)
             return self.result(route[3])
-        raise Refused(failed(405, "MethodNotAllowed", "The requested HTTP method is not allowed."))
+        raise Refused(
+            error_response(405, "MethodNotAllowed", "The requested HTTP method is not allowed.")
+        )
 
     def authorize(self, request: Request) -> None:
         """The token and the role. Raises Refused."""
@@ -150,10 +154,10 @@ class DocumentIntelligence:
     def analyze(self, model: str, request: Request) -> Response:
         """Take a page. Raises Refused."""
         if request.query.get("outputContentFormat", "text") != "text":
-            raise Refused(failed(400, "InvalidArgument", "Only text is emulated."))
+            raise Refused(error_response(400, "InvalidArgument", "Only text is emulated."))
         if request.headers.get("content-type") not in TYPES:
             said = "The media type is not supported."
-            raise Refused(failed(415, "UnsupportedMediaType", said))
+            raise Refused(error_response(415, "UnsupportedMediaType", said))
         text, size = self.looked_at(request.body)
         now = self.clock.now()
         codes = self.failing.get(text, [])
@@ -162,7 +166,9 @@ class DocumentIntelligence:
             failing = codes.pop(0) if codes else ""
             if failing.startswith("400 "):
                 inner = failing.removeprefix("400 ")
-                raise Refused(failed(400, "InvalidRequest", "Invalid request.", inner, "Bad page."))
+                raise Refused(
+                    error_response(400, "InvalidRequest", "Invalid request.", inner, "Bad page.")
+                )
             id_ = str(uuid.uuid4())
             ready = now + self.seconds
             figures = self.figures.get(text, ())
@@ -191,7 +197,7 @@ class DocumentIntelligence:
                 if min(picture.size) < 50 or max(picture.size) > 10_000:
                     inner, said = "InvalidContentDimensions", "The input dimensions are wrong."
         if inner:
-            raise Refused(failed(400, "InvalidRequest", "Invalid request.", inner, said))
+            raise Refused(error_response(400, "InvalidRequest", "Invalid request.", inner, said))
         return self.read(picture), picture.size
 
     def result(self, id_: str) -> Response:
@@ -199,7 +205,9 @@ class DocumentIntelligence:
         operation, now = self.operations.get(id_), self.clock.now()
         if operation is None or now > operation.ready + KEPT:
             said = "The requested operation was not found."
-            raise Refused(failed(404, "NotFound", "Resource not found.", "OperationNotFound", said))
+            raise Refused(
+                error_response(404, "NotFound", "Resource not found.", "OperationNotFound", said)
+            )
         began = datetime.fromtimestamp(operation.began, UTC).isoformat()
         told: Json = {"createdDateTime": began, "lastUpdatedDateTime": began}
         if now < operation.ready:
@@ -214,7 +222,7 @@ class DocumentIntelligence:
                 error = {"code": "InvalidRequest", "message": "Invalid request."}
                 error["innererror"] = inner  # type: ignore[assignment]
             return answer(200, {"status": "failed", **told, "error": error})
-        made = analyzed(operation)
+        made = analyze(operation)
         return answer(200, {"status": "succeeded", **told, "analyzeResult": made})
 
     def when(self) -> dict[str, str]:
@@ -222,7 +230,9 @@ class DocumentIntelligence:
         return {} if self.poll is None else {"Retry-After": str(self.poll)}
 
 
-def failed(status: int, code: str, message: str, inner: str = "", said: str = "") -> Response:
+def error_response(
+    status: int, code: str, message: str, inner: str = "", said: str = ""
+) -> Response:
     """An error as this service words it."""
     error: Json = {"code": code, "message": message}
     if inner:
@@ -230,7 +240,7 @@ def failed(status: int, code: str, message: str, inner: str = "", said: str = ""
     return answer(status, {"error": error})
 
 
-def analyzed(operation: Operation) -> Json:
+def analyze(operation: Operation) -> Json:
     """The result: words with their places and confidences; for layout, tables of tabbed lines."""
 
     def units(text: str) -> int:
@@ -263,16 +273,18 @@ def analyzed(operation: Operation) -> Json:
             }
         ],
         **(
-            {"figures": [figure(n, operation) for n in range(len(operation.figures))]}
+            {"figures": [find_figure(n, operation) for n in range(len(operation.figures))]}
             if layout
             else {}
         ),
-        "tables": [table(found, text, units) for found in TABLE.finditer(text)] if layout else [],
+        "tables": [build_table(found, text, units) for found in TABLE.finditer(text)]
+        if layout
+        else [],
         "styles": [],
     }
 
 
-def figure(number: int, operation: Operation) -> Json:
+def find_figure(number: int, operation: Operation) -> Json:
     """A figure of the page, with its caption if it has one."""
     (left, top, right, bottom), caption = operation.figures[number]
     width, height = operation.size
@@ -286,7 +298,7 @@ def figure(number: int, operation: Operation) -> Json:
 TABLE = re.compile(r"(?:^[^\n]*\t[^\n]*(?:\n|\Z))+", re.MULTILINE)
 
 
-def table(found: re.Match[str], text: str, units: Callable[[str], int]) -> Json:
+def build_table(found: re.Match[str], text: str, units: Callable[[str], int]) -> Json:
     """Consecutive lines with tabs."""
     block = found[0].rstrip("\n")
     rows = [line.split("\t") for line in block.split("\n")]

@@ -25,9 +25,9 @@ import toktok
 from tests.emulator.chat import Chat
 from tests.emulator.clock import Clock
 from tests.emulator.identity import OPENAI_USER, TENANT, Identity, Principal
-from tests.emulator.quotas import Quotas, Refused, invalid, parsed
+from tests.emulator.quotas import Quotas, Refused, invalid, parse_body
 from tests.emulator.server import Json, Request, Response, answer, failure
-from tests.emulator.vectors import Embed, Vectors, hashed
+from tests.emulator.vectors import Embed, Vectors, hash_texts
 
 AUDIENCES = ("https://cognitiveservices.azure.com", "https://ai.azure.com")
 ROLES = (OPENAI_USER, "Cognitive Services OpenAI Contributor", "Cognitive Services User")
@@ -71,7 +71,7 @@ class OpenAI(Quotas):
 
     operation = "Embeddings_Create"
 
-    def __init__(self, identity: Identity, clock: Clock, embed: Embed = hashed) -> None:
+    def __init__(self, identity: Identity, clock: Clock, embed: Embed = hash_texts) -> None:
         super().__init__(clock)
         self.identity = identity
         self.embed = embed
@@ -143,10 +143,10 @@ class OpenAI(Quotas):
         self.authorize(request, v1=route is not None and route[1] is not None)
         if (request.method, request.path) == ("GET", MODELS) and "api-version" in request.query:
             return answer(200, {"object": "list", "data": self.listed()})
-        if route is None or request.method != "POST" or not versioned(request, route):
+        if route is None or request.method != "POST" or not has_version(request, route):
             raise Refused(failure(404, "404", "Resource not found"))
 
-        body = parsed(request.body)
+        body = parse_body(request.body)
         name = route[2] or str(body.get("model"))
         deployment = self.deployments.get(name)
         if deployment is None:
@@ -156,17 +156,17 @@ class OpenAI(Quotas):
             raise Refused(failure(400, "OperationNotSupported", WRONG_MODEL.format(route[3])))
         if is_chat_model:
             return self.chat.complete(body, deployment.model, request)
-        inputs = read(body.get("input"))
+        inputs = parse_inputs(body.get("input"))
         estimated = estimate(inputs)
         limits = self.admit(estimated, request)
         dimensions = self.validated(body, inputs, deployment)
         counts = self.counted(inputs)
 
-        spoilt = {n: kind for n, i in enumerate(inputs) if (kind := self.spoilt(plain(i)))}
+        spoilt = {n: kind for n, i in enumerate(inputs) if (kind := self.spoilt(plain_text(i)))}
         if status := next(filter(str.isdigit, spoilt.values()), ""):
             error = {"message": UNSUPPORTED_VALUE, "type": "api_error"}
             raise Refused(answer(int(status), {"error": error}))
-        vectors = self.embed([plain(i) for i in inputs], dimensions)
+        vectors = self.embed([plain_text(i) for i in inputs], dimensions)
         tokens = sum(counts)
         accepted = Embedded(
             tuple(inputs),
@@ -294,12 +294,12 @@ class OpenAI(Quotas):
         return Response(200, text.encode(), {"Content-Type": "application/json", **headers})
 
 
-def versioned(request: Request, route: re.Match[str]) -> bool:
+def has_version(request: Request, route: re.Match[str]) -> bool:
     """Return whether the URL has the api-version that it needs; v1 needs none."""
     return bool(route[1]) or "api-version" in request.query
 
 
-def read(value: Any) -> list[Input]:
+def parse_inputs(value: Any) -> list[Input]:
     """The inputs of a request in any of its four forms; none of a value that has another."""
     if isinstance(value, str):
         return [value]
@@ -320,7 +320,7 @@ def estimate(inputs: Sequence[Input]) -> int:
     )
 
 
-def plain(item: Input) -> str:
+def plain_text(item: Input) -> str:
     """Something to embed; tokens are not turned back into their text."""
     return item if isinstance(item, str) else " ".join(map(str, item))
 

@@ -18,7 +18,7 @@ import numpy as np
 from tests.emulator.analysis import analyzer
 from tests.emulator.documents import Documents
 from tests.emulator.errors import Rejected, expression, invalid, no_property
-from tests.emulator.filters import Condition, compiled
+from tests.emulator.filters import Condition, compile_filter
 from tests.emulator.schema import VECTORS
 from tests.emulator.server import Json
 from tests.emulator.store import Index
@@ -52,7 +52,7 @@ class Query:
     vectors: list[Json]
 
 
-def understood(body: Json, index: Index, fields: dict[str, Json]) -> Query:
+def parse_query(body: Json, index: Index, fields: dict[str, Json]) -> Query:
     """The request, checked against the fields. Raises Rejected."""
     skip, top = body.get("skip") or 0, body.get("top")
     if not 0 <= skip <= SKIP:
@@ -65,28 +65,28 @@ def understood(body: Json, index: Index, fields: dict[str, Json]) -> Query:
     if len(text) > TEXT:
         raise invalid(f"The search text has more than {TEXT} characters.")
     vectors = body.get("vectorQueries") or []
-    semantic(body, index)
+    check_semantic(body, index)
     filtered = (body.get("filter") or "").strip()
     return Query(
-        condition=compiled(filtered, fields) if filtered else None,
-        order=ordering(names(body.get("orderby")), fields),
-        select=selected(names(body.get("select")), fields),
+        condition=compile_filter(filtered, fields) if filtered else None,
+        order=parse_order(split_names(body.get("orderby")), fields),
+        select=parse_select(split_names(body.get("select")), fields),
         skip=skip,
         top=top,
         text="" if text == "*" else text,
         every=body.get("searchMode") == "all",
-        fields=searchable(names(body.get("searchFields")), fields),
+        fields=parse_search_fields(split_names(body.get("searchFields")), fields),
         vectors=vectors,
     )
 
 
-def names(value: str | list[str] | None) -> list[str]:
+def split_names(value: str | list[str] | None) -> list[str]:
     """A list that may come as text with commas."""
     parts = value.split(",") if isinstance(value, str) else value or []
     return [part.strip() for part in parts if part.strip()]
 
 
-def ordering(parts: Sequence[str], fields: dict[str, Json]) -> Order:
+def parse_order(parts: Sequence[str], fields: dict[str, Json]) -> Order:
     """Parse the sort order. Raises Rejected."""
     if len(parts) > ORDERS:
         raise expression(f"There are more than {ORDERS} $orderby clauses.", "orderby")
@@ -105,7 +105,7 @@ def ordering(parts: Sequence[str], fields: dict[str, Json]) -> Order:
     return made
 
 
-def selected(parts: Sequence[str], fields: dict[str, Json]) -> list[str] | None:
+def parse_select(parts: Sequence[str], fields: dict[str, Json]) -> list[str] | None:
     """Parse the fields to return, None for all. Raises Rejected."""
     if not parts or parts == ["*"]:
         return None
@@ -117,7 +117,7 @@ def selected(parts: Sequence[str], fields: dict[str, Json]) -> list[str] | None:
     return list(parts)
 
 
-def searchable(parts: Sequence[str], fields: dict[str, Json]) -> list[str]:
+def parse_search_fields(parts: Sequence[str], fields: dict[str, Json]) -> list[str]:
     """The text fields to search. Raises Rejected."""
     able = [n for n, f in fields.items() if f["searchable"] and f["type"] not in VECTORS]
     for name in parts:
@@ -128,7 +128,7 @@ def searchable(parts: Sequence[str], fields: dict[str, Json]) -> list[str]:
     return list(parts) or able
 
 
-def semantic(body: Json, index: Index) -> None:
+def check_semantic(body: Json, index: Index) -> None:
     """Raises Rejected for a semantic query that the index has no configuration for."""
     if body.get("queryType") != "semantic":
         return
@@ -172,12 +172,12 @@ class Reader:
         analyzers = {name: analyzer(self.index.definition, name) for name in query.fields}
         scores = self.documents.mentioning(query.text, analyzers, every=query.every)
         kept = [(k, s) for k, s in scores.items() if among is None or k in among]
-        return sorted(kept, key=lambda hit: (-hit[1], shuffled(hit[0])))
+        return sorted(kept, key=lambda hit: (-hit[1], shuffle_key(hit[0])))
 
     def neighbours(self, asked: Json, among: set[str] | None) -> list[tuple[Hits, float]]:
         """The rankings of one vector query, one for each of its fields. Raises Rejected."""
         rankings = []
-        for name in names(asked.get("fields")):
+        for name in split_names(asked.get("fields")):
             definition = self.index.fields.get(name)
             if definition is None or definition["type"] not in VECTORS:
                 raise invalid(f"Unknown vector field '{name}'.", "InvalidVectorQuery")
@@ -213,25 +213,25 @@ def fuse(rankings: Iterable[tuple[Hits, float]]) -> Hits:
     for hits, weight in rankings:
         for rank, (key, _) in enumerate(hits):
             scores[key] += weight / (CONSTANT + rank)
-    return sorted(scores.items(), key=lambda hit: (-hit[1], shuffled(hit[0])))
+    return sorted(scores.items(), key=lambda hit: (-hit[1], shuffle_key(hit[0])))
 
 
 def sort(hits: list[tuple[Json, float]], order: Order, key: str) -> list[tuple[Json, float]]:
     """The hits by the order asked for, else by score."""
-    hits.sort(key=lambda hit: (-hit[1], shuffled(hit[0][key])))
+    hits.sort(key=lambda hit: (-hit[1], shuffle_key(hit[0][key])))
     for name, descending in reversed(order):
         if name == "search.score()":
             hits.sort(key=lambda hit: hit[1], reverse=descending)
         else:
-            hits.sort(key=lambda hit: comparable(hit[0].get(name)), reverse=descending)
+            hits.sort(key=lambda hit: sort_key(hit[0].get(name)), reverse=descending)
     return hits
 
 
-def comparable(value: Any) -> tuple[bool, Any]:
+def sort_key(value: Any) -> tuple[bool, Any]:
     """A value to sort by: null comes before all others."""
     return (value is not None, value if value is not None else 0)
 
 
-def shuffled(key: str) -> int:
+def shuffle_key(key: str) -> int:
     """A place that has nothing to do with the order of keys, but is always the same."""
     return zlib.crc32(key.encode())

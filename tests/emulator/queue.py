@@ -13,7 +13,7 @@ from http import HTTPStatus
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
-from tests.emulator.blob import ACCOUNT, AUDIENCES, Failure, failed
+from tests.emulator.blob import ACCOUNT, AUDIENCES, Failure, error_response
 from tests.emulator.clock import Clock
 from tests.emulator.identity import QUEUE_PROCESSOR, Identity
 from tests.emulator.server import Request, Response
@@ -58,7 +58,7 @@ class Queues:
         try:
             return self.answer(request)
         except Failure as failure:
-            return failed(failure, request)
+            return error_response(failure, request)
 
     def answer(self, request: Request) -> Response:
         """Answer one request. Raises Failure."""

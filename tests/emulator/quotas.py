@@ -76,7 +76,7 @@ class Quotas:
         return Response(429, response.body, {**response.headers, **headers})
 
 
-def parsed(body: bytes) -> Json:
+def parse_body(body: bytes) -> Json:
     """The object in a body. Raises Refused."""
     try:
         value: Any = json.loads(body)

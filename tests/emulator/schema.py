@@ -67,7 +67,7 @@ COMPRESSIONS = ("scalarQuantization", "binaryQuantization")
 HNSW = {"metric": "cosine", "m": 4, "efConstruction": 400, "efSearch": 500}
 
 
-def normalized(sent: Json, name: str) -> Json:
+def normalize(sent: Json, name: str) -> Json:
     """The definition as the service keeps and shows it. Raises Rejected."""
     definition = {key: value for key, value in copy.deepcopy(sent).items() if key[0] != "@"}
     if not NAME.fullmatch(name) or definition.get("name", name) != name:
@@ -75,9 +75,9 @@ def normalized(sent: Json, name: str) -> Json:
         raise Rejected(400, "InvalidName", said)
     vectors = definition.get("vectorSearch") or {}
     profiles = {profile["name"] for profile in vectors.get("profiles") or []}
-    fields = [field(f, profiles) for f in definition.get("fields") or []]
-    check(fields)
-    complete(vectors)
+    fields = [normalize_field(f, profiles) for f in definition.get("fields") or []]
+    check_fields(fields)
+    complete_vectors(vectors)
     key = definition.get("encryptionKey")
     if key is not None and not (key.get("keyVaultKeyName") and key.get("keyVaultUri")):
         raise invalid("index : 'encryptionKey' needs 'keyVaultKeyName' and 'keyVaultUri'.")
@@ -95,7 +95,7 @@ def normalized(sent: Json, name: str) -> Json:
     }
 
 
-def field(sent: Json, profiles: set[str]) -> Json:
+def normalize_field(sent: Json, profiles: set[str]) -> Json:
     """A field with all its attributes. Raises Rejected."""
     name, kind = str(sent.get("name")), str(sent.get("type"))
     if not FIELD.fullmatch(name):
@@ -103,7 +103,7 @@ def field(sent: Json, profiles: set[str]) -> Json:
     if kind not in TYPES:
         raise invalid(f"index : The type '{kind}' of field '{name}' is not known.")
     if kind in COMPLEX:
-        inner = [field(f, profiles) for f in sent.get("fields") or []]
+        inner = [normalize_field(f, profiles) for f in sent.get("fields") or []]
         if not inner:
             raise invalid(f"index : The complex field '{name}' has no fields.")
         return {"name": name, "type": kind, **COMPLEX_ATTRIBUTES, "fields": inner}
@@ -134,12 +134,12 @@ def field(sent: Json, profiles: set[str]) -> Json:
         **defaults,
         **{k: v for k, v in sent.items() if v is not None},
     }
-    for problem in problems(made, profiles):
+    for problem in find_problems(made, profiles):
         raise Rejected(400, "InvalidField", f"The request is invalid. Details: index : {problem}")
     return made
 
 
-def problems(made: Json, profiles: set[str]) -> Iterator[str]:
+def find_problems(made: Json, profiles: set[str]) -> Iterator[str]:
     """Errors of a field."""
     name, kind = made["name"], made["type"]
     vector = kind in VECTORS
@@ -160,7 +160,7 @@ def problems(made: Json, profiles: set[str]) -> Iterator[str]:
         yield f"The key '{name}' must be a retrievable Edm.String."
 
 
-def check(fields: list[Json]) -> None:
+def check_fields(fields: list[Json]) -> None:
     """Raises Rejected for fields that do not go together."""
     names = [f["name"] for f in fields]
     if len(fields) > FIELDS:
@@ -171,7 +171,7 @@ def check(fields: list[Json]) -> None:
         raise invalid("index : Exactly one field must be the key of the index.")
 
 
-def complete(vectors: Json) -> None:
+def complete_vectors(vectors: Json) -> None:
     """Fill in what the service fills in, and see that what is named is there."""
     for algorithm in vectors.get("algorithms") or []:
         if algorithm.get("kind") == "hnsw":
@@ -212,7 +212,7 @@ def callable_by_service(vectorizer: Json) -> None:
         raise invalid(f"index : 'resourceUri' must be the address of a resource, not '{uri}'.")
 
 
-def permit(old: Json, new: Json, *, downtime: bool) -> None:
+def check_change(old: Json, new: Json, *, downtime: bool) -> None:
     """Raises Rejected if the old definition cannot become the new one without a rebuild."""
     fields = {f["name"]: f for f in new["fields"]}
     for existing in old["fields"]:
@@ -230,12 +230,12 @@ def permit(old: Json, new: Json, *, downtime: bool) -> None:
     for part in ("algorithms", "profiles", "compressions"):
         kept = {item["name"]: item for item in (new["vectorSearch"] or {}).get(part) or []}
         for item in (old["vectorSearch"] or {}).get(part) or []:
-            if not same(item, kept.get(item["name"])):
+            if not is_unchanged(item, kept.get(item["name"])):
                 said = f"Existing vector search {part} '{item['name']}' cannot be changed."
                 raise Rejected(400, "OperationNotAllowed", said, "CannotChangeExistingField")
 
 
-def same(one: Any, other: Any) -> bool:
+def is_unchanged(one: Any, other: Any) -> bool:
     """Return whether a configuration is unchanged, but for vectorizers added or exchanged."""
     if not isinstance(one, dict) or not isinstance(other, dict):
         return bool(one == other)

@@ -22,11 +22,11 @@ import orjson
 from tests.emulator.clock import Clock, Window
 from tests.emulator.errors import Rejected, Silent, invalid, no_index, of_kind
 from tests.emulator.identity import DATA_CONTRIBUTOR, DATA_READER, SERVICE_CONTRIBUTOR, Identity
-from tests.emulator.query import MOST, PAGE, Reader, names, selected, understood
-from tests.emulator.schema import VECTORS, normalized, permit
+from tests.emulator.query import MOST, PAGE, Reader, parse_query, parse_select, split_names
+from tests.emulator.schema import VECTORS, check_change, normalize
 from tests.emulator.server import Json, Request, Response, answer
-from tests.emulator.store import FAST, SLOW, VERSION, Delays, Index, Replica, apply, checked
-from tests.emulator.vectors import Embed, hashed
+from tests.emulator.store import FAST, SLOW, VERSION, Delays, Index, Replica, apply, parse_batch
+from tests.emulator.vectors import Embed, hash_texts
 
 AUDIENCES = ("https://search.azure.com",)
 ROUTES = {
@@ -101,7 +101,7 @@ class Call:
 class Search:
     """One search service. Its attributes may be set at any time."""
 
-    def __init__(self, identity: Identity, clock: Clock, vectorize: Embed = hashed) -> None:
+    def __init__(self, identity: Identity, clock: Clock, vectorize: Embed = hash_texts) -> None:
         self.identity = identity
         self.clock = clock
         self.vectorize = vectorize  # what the index's vectorizer does
@@ -160,7 +160,9 @@ class Search:
         """All documents with all their fields, seen or not yet; vectors as lists."""
         index = self.indexes[name]
         with index.lock:
-            return {key: plain(document, index) for key, document in sorted(index.latest.items())}
+            return {
+                key: list_fields(document, index) for key, document in sorted(index.latest.items())
+            }
 
     def settle(self) -> None:
         """Let everything written be seen at once."""
@@ -255,14 +257,14 @@ class Search:
 
     def list_indexes(self, call: Call) -> Response:
         """GET /indexes."""
-        only = names(call.request.query.get("$select"))
+        only = split_names(call.request.query.get("$select"))
         with self.lock:
-            shown = [description(self.indexes[name]) for name in sorted(self.indexes)]
+            shown = [describe_index(self.indexes[name]) for name in sorted(self.indexes)]
         return answer(200, {"value": [pick(item, only) for item in shown]})
 
     def create(self, call: Call) -> Response:
         """POST /indexes."""
-        body = parsed(call.request.body)
+        body = parse_body(call.request.body)
         with self.lock:
             name = str(body.get("name"))
             if name in self.indexes or name in self.aliases:
@@ -272,42 +274,42 @@ class Search:
 
     def added(self, name: str, body: Json) -> Response:
         """A new index. Raises Rejected."""
-        definition = normalized(body, name)
+        definition = normalize(body, name)
         if len(self.indexes) >= self.max_indexes:
             raise Rejected(429, "", INDEX_QUOTA.format(name, self.max_indexes))
         replicas = [Replica(share) for share in (SLOW, FAST)[: self.replicas]]
         self.indexes[name] = index = Index(definition, self.etag(), replicas)
-        return answer(201, description(index), {"ETag": index.etag})
+        return answer(201, describe_index(index), {"ETag": index.etag})
 
     def define(self, call: Call) -> Response:
         """PUT /indexes('n')."""
-        body = parsed(call.request.body)
+        body = parse_body(call.request.body)
         with self.lock:
             name = call.name
             if name in self.aliases:
                 name = self.random.choice(self.targets(name))
             existing = self.indexes.get(name)
-            precondition(call.request, existing.etag if existing else None)
+            check_precondition(call.request, existing.etag if existing else None)
             if existing is None:
                 return self.added(name, body)
-            definition = normalized({**body, "name": name}, name)
+            definition = normalize({**body, "name": name}, name)
             downtime = call.request.query.get("allowIndexDowntime", "").lower() == "true"
-            permit(existing.definition, definition, downtime=downtime)
+            check_change(existing.definition, definition, downtime=downtime)
             if definition != existing.definition:
                 until = self.clock.now() + self.delays.schema
                 existing.redefine(definition, self.etag(), until)
-            return answer(200, description(existing), {"ETag": existing.etag})
+            return answer(200, describe_index(existing), {"ETag": existing.etag})
 
     def describe(self, call: Call) -> Response:
         """GET /indexes('n')."""
         index = self.index(call.name)
-        return answer(200, description(index), {"ETag": index.etag})
+        return answer(200, describe_index(index), {"ETag": index.etag})
 
     def drop(self, call: Call) -> Response:
         """DELETE /indexes('n')."""
         with self.lock:
             index = self.index(call.name, aliased=False)
-            precondition(call.request, index.etag)
+            check_precondition(call.request, index.etag)
             if any(call.name in self.targets(alias) for alias in self.aliases):
                 raise Rejected(400, "", f"Index '{call.name}' is mapped by an alias.")
             del self.indexes[call.name]
@@ -360,7 +362,7 @@ class Search:
         index = self.index(call.name)
         if len(request.body) > self.bytes:
             raise Rejected(413, "", "The request is too large.")
-        sent = parsed(request.body).get("value")
+        sent = parse_body(request.body).get("value")
         if not isinstance(sent, list) or not sent:
             code = "MissingRequiredParameter"
             raise invalid(NO_ACTIONS, code, "MissingIndexDocumentsActions")
@@ -368,7 +370,7 @@ class Search:
             raise Rejected(413, "", f"The request has more than {self.actions} actions.")
         if self.is_full and any(action.get("@search.action") != "delete" for action in sent):
             raise Rejected(403, "", STORAGE_QUOTA)
-        actions = checked(sent, index, index.fields_at(self.clock.now()))
+        actions = parse_batch(sent, index, index.fields_at(self.clock.now()))
         with index.lock:
             now, results = self.clock.now(), []
             for action in actions:
@@ -394,7 +396,7 @@ class Search:
     def put_knowledge(self, call: Call) -> Response:
         """PUT /knowledgesources('n') or /knowledgebases('n')."""
         kind, name = call.names
-        body = parsed(call.request.body)
+        body = parse_body(call.request.body)
         if kind == "knowledgebases":
             for each in body["knowledgeSources"]:
                 if ("knowledgesources", each["name"]) not in self.knowledge:
@@ -424,7 +426,7 @@ class Search:
         """GET /indexes('n')/docs('key')."""
         name, key = call.names
         index = self.index(name)
-        only = selected(names(call.request.query.get("$select")), index.fields)
+        only = parse_select(split_names(call.request.query.get("$select")), index.fields)
         with index.lock:
             replica = self.random.choice(index.replicas)
             document = replica.looked_up.at(self.clock.now()).by_key.get(key)
@@ -434,9 +436,9 @@ class Search:
 
     def query(self, call: Call) -> Response:
         """POST /indexes('n')/docs/search.post.search."""
-        body = parsed(call.request.body)
+        body = parse_body(call.request.body)
         index = self.index(call.name)
-        query = understood(body, index, index.fields_at(self.clock.now()))
+        query = parse_query(body, index, index.fields_at(self.clock.now()))
         page = min(PAGE if query.top is None else query.top, MOST)
         with index.lock:
             replica = self.random.choice(index.replicas)
@@ -445,7 +447,7 @@ class Search:
             enough = None if body.get("count") else query.skip + page + 1
             hits = Reader(index, documents, self.vectorize).found(query, enough)
             if index.definition.get("permissionFilterOption") == "enabled":
-                hits = permitted(hits, call.request)
+                hits = filter_permitted(hits, call.request)
             if self.random.random() < self.short_pages:
                 page = max(1, min(page, len(hits) - query.skip) // 2)
             told: Json = {}
@@ -454,7 +456,7 @@ class Search:
                 told["@odata.count"] = len(hits) + self.random.choice((-off, off))
             shown = hits[query.skip : query.skip + page]
             told["value"] = [
-                {"@search.score": score, **reranked(body, place), **index.shown(d, query.select)}
+                {"@search.score": score, **rerank(body, place), **index.shown(d, query.select)}
                 for place, (d, score) in enumerate(shown)
             ]
         with self.lock:
@@ -471,7 +473,7 @@ class Search:
 
     def put_alias(self, call: Call) -> Response:
         """PUT /aliases('a') or POST /aliases."""
-        body = parsed(call.request.body)
+        body = parse_body(call.request.body)
         name = str(body.get("name"))
         with self.lock:
             targets = body.get("indexes") or []
@@ -480,7 +482,7 @@ class Search:
             existing = self.aliases.get(name)
             if existing and call.operation == "aliases":
                 raise Rejected(400, "ResourceNameAlreadyInUse", f"Alias '{name}' already exists.")
-            precondition(call.request, existing["@odata.etag"] if existing else None)
+            check_precondition(call.request, existing["@odata.etag"] if existing else None)
             alias: Json = {"name": name, "indexes": targets, "@odata.etag": self.etag()}
             # Before it is known everywhere, a new one is not found now and then.
             before = existing["indexes"][0] if existing else "nothing yet"
@@ -534,7 +536,7 @@ OPERATIONS: dict[tuple[str, str], Callable[[Search, Call], Response]] = {
 }
 
 
-def parsed(body: bytes) -> Json:
+def parse_body(body: bytes) -> Json:
     """The object in a body; NaN and Infinity are not JSON. Raises Rejected."""
     try:
         value: Any = orjson.loads(body)
@@ -545,7 +547,7 @@ def parsed(body: bytes) -> Json:
     return value
 
 
-def precondition(request: Request, etag: str | None) -> None:
+def check_precondition(request: Request, etag: str | None) -> None:
     """Raises Rejected unless If-Match and If-None-Match hold."""
     match, none = request.headers.get("if-match"), request.headers.get("if-none-match")
     if none == "*" and etag is not None:
@@ -554,7 +556,7 @@ def precondition(request: Request, etag: str | None) -> None:
         raise Rejected(412, "", "The precondition given in one of the request headers was not met.")
 
 
-def description(index: Index) -> Json:
+def describe_index(index: Index) -> Json:
     """The definition as it is answered."""
     return {"@odata.etag": index.etag, **index.definition}
 
@@ -564,21 +566,21 @@ def pick(item: Json, only: Sequence[str]) -> Json:
     return {key: item.get(key) for key in only} if only else item
 
 
-def permitted(hits: list[tuple[Json, float]], request: Request) -> list[tuple[Json, float]]:
+def filter_permitted(hits: list[tuple[Json, float]], request: Request) -> list[tuple[Json, float]]:
     """Documents that a query without a user's token finds in an index with permission filters."""
     if request.headers.get("x-ms-enable-elevated-read") == "true":
         return hits
     return [hit for hit in hits if "all" in (*hit[0].get("oids", ()), *hit[0].get("groups", ()))]
 
 
-def reranked(body: Json, place: int) -> Json:
+def rerank(body: Json, place: int) -> Json:
     """Fields that a semantic query adds to a hit; the order stays."""
     if body.get("queryType") != "semantic":
         return {}
     return {"@search.rerankerScore": round(4 / (1 + place / 10), 6)}
 
 
-def plain(document: Json, index: Index) -> Json:
+def list_fields(document: Json, index: Index) -> Json:
     """A document with all fields of its index, its vectors as lists."""
     values = {name: document.get(name) for name in index.fields}
     return {n: v.tolist() if isinstance(v, np.ndarray) else v for n, v in values.items()}

@@ -219,7 +219,7 @@ class Server(ThreadingHTTPServer):
 
 
 @contextmanager
-def serving(
+def serve(
     service: Service, tls: ssl.SSLContext | None = None, now: Callable[[], float] = time.time
 ) -> Iterator[Server]:
     """The service on a free port of 127.0.0.1. Raises at the end what the service raised."""

@@ -84,7 +84,7 @@ class Parser:
                     top = part
                 else:
                     wanted = pending or self.default
-                    top = joined(top, part, wanted, same=wanted == operator)
+                    top = join_clauses(top, part, wanted, same=wanted == operator)
                     operator = wanted
                 pending = ""
             negated = 0  # a minus counts only right before its term
@@ -131,7 +131,7 @@ class Parser:
         return Term(read[:-1] if prefix else read, prefix=prefix) if read else None
 
 
-def joined(top: Clause, part: Clause, operator: str, *, same: bool) -> Clause:
+def join_clauses(top: Clause, part: Clause, operator: str, *, same: bool) -> Clause:
     """Two clauses by an operator; one more of those joined by it already."""
     before: Iterable[Clause] = top.parts if same and isinstance(top, Group) else (top,)
     return Group(operator, (*before, part))

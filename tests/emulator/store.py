@@ -13,7 +13,7 @@ import numpy as np
 
 from tests.emulator.documents import View
 from tests.emulator.errors import Rejected, invalid
-from tests.emulator.filters import when
+from tests.emulator.filters import parse_time
 from tests.emulator.schema import VECTORS
 from tests.emulator.server import Json
 from tests.emulator.vectors import Vectors
@@ -131,11 +131,11 @@ class Action:
     refusal: str | None = None  # why this document alone is refused
 
 
-def checked(actions: Sequence[Any], index: Index, fields: dict[str, Json]) -> list[Action]:
+def parse_batch(actions: Sequence[Any], index: Index, fields: dict[str, Json]) -> list[Action]:
     """The batch, if all of it can be understood. Raises Rejected: then nothing is done."""
-    checks: dict[str, Callable[[Any], Any]] = {n: check(f) for n, f in fields.items()}
+    checks: dict[str, Callable[[Any], Any]] = {n: create_converter(f) for n, f in fields.items()}
     terms = {n for n, f in fields.items() if is_term(f)}
-    return [one(a, n, index.key, checks, terms) for n, a in enumerate(actions)]
+    return [parse_action(a, n, index.key, checks, terms) for n, a in enumerate(actions)]
 
 
 def is_term(definition: Json) -> bool:
@@ -146,7 +146,7 @@ def is_term(definition: Json) -> bool:
     return whole or (definition["searchable"] and definition["analyzer"] == "keyword")
 
 
-def one(
+def parse_action(
     action: Any,
     number: int,
     key_field: str,
@@ -206,7 +206,7 @@ class Mismatch(ValueError):
     """A vector has another length than its field."""
 
 
-def check(definition: Json) -> Callable[[Any], Any]:
+def create_converter(definition: Json) -> Callable[[Any], Any]:
     """Function that converts a value as sent to one as stored; raises ValueError or TypeError."""
     kind, name = definition["type"], definition["name"]
     if kind in VECTORS:
@@ -236,7 +236,7 @@ def sequence(value: Any) -> list[Any]:
     return value
 
 
-def of(kind: type | tuple[type, ...]) -> Callable[[Any], Any]:
+def accept_type(kind: type | tuple[type, ...]) -> Callable[[Any], Any]:
     """A check that lets values of a type pass; a truth value is no number."""
 
     def same(value: Any) -> Any:
@@ -247,9 +247,9 @@ def of(kind: type | tuple[type, ...]) -> Callable[[Any], Any]:
     return same
 
 
-def moment(value: Any) -> str:
+def parse_moment(value: Any) -> str:
     """A time with its zone, in UTC."""
-    made = when(of(str)(value))
+    made = parse_time(accept_type(str)(value))
     if made.tzinfo is None:
         raise ValueError(value)
     text = made.astimezone(UTC).isoformat(
@@ -259,14 +259,14 @@ def moment(value: Any) -> str:
 
 
 SCALARS: dict[str, Callable[[Any], Any]] = {
-    "Edm.String": of(str),
-    "Edm.Int32": of(int),
-    "Edm.Int64": of(int),
-    "Edm.Double": of((int, float)),
-    "Edm.Boolean": of(bool),
-    "Edm.DateTimeOffset": moment,
-    "Edm.GeographyPoint": of(dict),
-    "Edm.ComplexType": of(dict),
+    "Edm.String": accept_type(str),
+    "Edm.Int32": accept_type(int),
+    "Edm.Int64": accept_type(int),
+    "Edm.Double": accept_type((int, float)),
+    "Edm.Boolean": accept_type(bool),
+    "Edm.DateTimeOffset": parse_moment,
+    "Edm.GeographyPoint": accept_type(dict),
+    "Edm.ComplexType": accept_type(dict),
 }
 
 

@@ -11,13 +11,13 @@ from contextlib import closing
 import pytest
 
 from tests.conftest import ROOT, environment
-from tests.emulator.emulator import emulator
+from tests.emulator.emulator import run_emulator
 from tests.processes import running
 
 
 def test_it_leaves_nothing_behind() -> None:
     """Once it has stopped, nobody listens at its ports."""
-    with emulator() as azure:
+    with run_emulator() as azure:
         port = int(azure.search_endpoint.rpartition(":")[2])
     with closing(socket.socket()) as probe, pytest.raises(ConnectionRefusedError):
         probe.connect(("127.0.0.1", port))

@@ -13,7 +13,7 @@ from azure.identity import ManagedIdentityCredential, get_bearer_token_provider
 from tests.emulator.emulator import Azure
 from tests.emulator.helpers import SCOPE, embed
 from tests.emulator.identity import OPENAI_USER
-from tests.emulator.vectors import hashed
+from tests.emulator.vectors import hash_texts
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_base64_and_floats_are_the_same_numbers(client: openai.OpenAI) -> None:
     """The wire format does not change a vector."""
     packed = np.array(embed(client, "a").data[0].embedding, np.float32)
     plain = np.array(embed(client, "a", encoding_format="float").data[0].embedding, np.float32)
-    assert packed.tolist() == plain.tolist() == hashed(["a"], 8)[0].tolist()
+    assert packed.tolist() == plain.tolist() == hash_texts(["a"], 8)[0].tolist()
     assert np.isclose(np.linalg.norm(packed), 1)
 
 
@@ -60,7 +60,7 @@ def test_embeddings_can_come_in_any_order(azure: Azure, client: openai.OpenAI) -
     data = embed(client, texts).data
     assert [d.index for d in data] != list(range(50))
     assert sorted(d.index for d in data) == list(range(50))
-    assert all(np.allclose(d.embedding, hashed([texts[d.index]], 8)[0]) for d in data)
+    assert all(np.allclose(d.embedding, hash_texts([texts[d.index]], 8)[0]) for d in data)
 
 
 def test_what_was_embedded_twice_is_known(azure: Azure, client: openai.OpenAI) -> None:

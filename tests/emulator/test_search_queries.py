@@ -10,7 +10,7 @@ from azure.search.documents.models import VectorizableTextQuery, VectorizedQuery
 
 from tests.emulator.emulator import Azure
 from tests.emulator.helpers import DIMENSIONS, chunk, keys
-from tests.emulator.vectors import hashed
+from tests.emulator.vectors import hash_texts
 
 FILTERS = [
     ("page eq 1", {1}),
@@ -168,7 +168,7 @@ def test_signs_in_a_query_are_operators(six_documents: SearchClient) -> None:
 
 def test_neighbours_are_found(six_documents: SearchClient) -> None:
     """By exact cosine, which the score shows; filters apply before."""
-    vector = hashed(["a slow brown dog"], DIMENSIONS)[0].tolist()
+    vector = hash_texts(["a slow brown dog"], DIMENSIONS)[0].tolist()
     query = VectorizedQuery(vector=vector, k_nearest_neighbors=2, fields="embedding")
     first, second = six_documents.search(vector_queries=[query])
     assert first["id"] == "c00001"

@@ -13,13 +13,15 @@ Vectors: TypeAlias = NDArray[np.float32]
 Embed: TypeAlias = Callable[[Sequence[str], int], Vectors]
 
 
-def hashed(texts: Sequence[str], dimensions: int) -> Vectors:
+def hash_texts(texts: Sequence[str], dimensions: int) -> Vectors:
     """Unit vectors of the given length, shape (len(texts), dimensions), without any meaning."""
     noise = b"".join(hashlib.shake_128(t.encode()).digest(dimensions) for t in texts)
-    return units(np.frombuffer(noise, np.uint8).reshape(len(texts), dimensions) - np.float32(127.5))
+    return normalize_rows(
+        np.frombuffer(noise, np.uint8).reshape(len(texts), dimensions) - np.float32(127.5)
+    )
 
 
-def units(rows: Vectors) -> Vectors:
+def normalize_rows(rows: Vectors) -> Vectors:
     """Normalise rows to length one; a row of zeros stays."""
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     made: Vectors = (rows / np.where(lengths == 0, 1, lengths)).astype(np.float32)

@@ -12,7 +12,7 @@ from ingest.errors import ConfigError
 from tests.conftest import DIMENSIONS
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import SERVICE_CONTRIBUTOR
-from tests.emulator.schema import normalized
+from tests.emulator.schema import normalize
 from tests.emulator.store import Index
 from tests.index.foreign_indexes import Definition, demo
 
@@ -20,7 +20,7 @@ from tests.index.foreign_indexes import Definition, demo
 def prepare(azure: Azure, patch: pytest.MonkeyPatch, definition: Definition) -> None:
     """An application's index, and the settings to fill it."""
     name = "gptkbindex"
-    azure.search.indexes[name] = Index(normalized(definition, name), azure.search.etag())
+    azure.search.indexes[name] = Index(normalize(definition, name), azure.search.etag())
     settings = {"AZURE_SEARCH_INDEX": name, "INGEST_PROFILE": "azure-search-openai-demo"}
     for key, value in (azure.environment | settings).items():
         patch.setenv(key, value)

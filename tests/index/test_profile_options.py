@@ -15,7 +15,7 @@ from ingest.config.settings import Settings
 from ingest.errors import ConfigError, RoleError
 from ingest.index import Flaw
 from ingest.models import ChunkFigure, FigureKind, IndexEntry
-from tests.commands.doctor.test_profile import made
+from tests.commands.doctor.test_profile import create_index
 from tests.conftest import DIMENSIONS
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import SERVICE_CONTRIBUTOR
@@ -99,7 +99,9 @@ def test_an_update_leaves_what_an_application_added_alone(azure: Azure) -> None:
             found["synonymMaps"] = ["terms"]
     suggester = {"name": "sg", "searchMode": "analyzingInfixMatching", "sourceFields": ["title"]}
     scoring = {"name": "fresh", "text": {"weights": {"title": 2.0}}}
-    index = made(azure, definition | {"scoringProfiles": [scoring], "suggesters": [suggester]})
+    index = create_index(
+        azure, definition | {"scoringProfiles": [scoring], "suggesters": [suggester]}
+    )
     before = index.definition
 
     chosen = client(azure, INGEST_PROFILE="gpt-rag", AZURE_SEARCH_INDEX="ragindex")
@@ -117,7 +119,7 @@ def test_an_update_leaves_what_an_application_added_alone(azure: Azure) -> None:
 
 def test_the_default_profile_leaves_an_application_s_index_alone(azure: Azure) -> None:
     """It names the profile instead of the attributes that are lacking, or a raw 400."""
-    index = made(azure, gpt_rag(DIMENSIONS))
+    index = create_index(azure, gpt_rag(DIMENSIONS))
     before = index.definition
     with pytest.raises(ConfigError, match="INGEST_PROFILE=gpt-rag, which fits"):
         opened(client(azure, AZURE_SEARCH_INDEX="ragindex"))
@@ -128,7 +130,7 @@ def test_the_default_profile_leaves_an_application_s_index_alone(azure: Azure) -
 def test_who_may_only_write_documents_fills_what_others_prepared(azure: Azure) -> None:
     """By the fields that an earlier run has recorded; before one, the missing role is named."""
     azure.search.delays.search = azure.search.delays.lookup = 0
-    index = made(azure, gpt_rag(DIMENSIONS))
+    index = create_index(azure, gpt_rag(DIMENSIONS))
     chosen = client(azure, INGEST_PROFILE="gpt-rag", AZURE_SEARCH_INDEX="ragindex")
     azure.identity.default.withdraw(SERVICE_CONTRIBUTOR)
     with pytest.raises(RoleError, match="Search Service Contributor"):

@@ -21,7 +21,7 @@ from ingest.pipeline.context import Run
 from ingest.pipeline.stages import ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import parse_folder_roots
-from tests.conftest import DIMENSIONS, outcomes
+from tests.conftest import DIMENSIONS, outcomes_by_source
 from tests.emulator.emulator import Azure
 from tests.emulator.openai import Deployment
 from tests.pdfs import prose, write
@@ -41,7 +41,7 @@ def run(azure: Azure, folder: Path, **more: str) -> dict[str, str]:
         events = list(ingest_root(root, services, Run("r", max_deletes=9, stop=stop)))
         question = services.embedder.embed(["lathes"])[0]
         assert services.index.search("", question, Mode.VECTOR, 1) is not None
-    return outcomes(events)
+    return outcomes_by_source(events)
 
 
 def vectorizers(azure: Azure) -> list[Any]:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ingest.azure import roles
-from tests.conftest import ROOT, called
+from tests.conftest import ROOT, run_process
 from tests.infra.shells import SHELLS, install, script
 
 PERSON, IDENTITY, GROUP = "oid-person", "oid-identity", "oid-group"
@@ -93,7 +93,7 @@ class Cloud:
 
     def assign(self, *flags: str, **more: str) -> subprocess.CompletedProcess[str]:
         """The script, with this `az` and no other."""
-        return called(
+        return run_process(
             *script(self.shell, "assign-roles"),
             *flags,
             cwd=self.folder,
@@ -230,7 +230,7 @@ def test_a_dry_run_prints_the_commands_and_changes_nothing(cloud: Cloud, option:
 def test_an_unknown_word_ends_the_script_before_azure_is_asked(cloud: Cloud, name: str) -> None:
     """A misspelt option is named, and nothing is done without it."""
     for words in (["--bogus"], ["-Bogus"], ["stray"], ["--dry-run", "stray"]):
-        done = called(
+        done = run_process(
             *script(cloud.shell, name),
             *words,
             cwd=cloud.folder,
@@ -247,7 +247,7 @@ def test_an_unknown_word_ends_the_script_before_azure_is_asked(cloud: Cloud, nam
 def test_help_is_the_header(cloud: Cloud, name: str) -> None:
     """I am told what it does and what it reads, and nothing is done."""
     for option in ("--help", "-?"):
-        done = called(*script(cloud.shell, name), option, cwd=cloud.folder)
+        done = run_process(*script(cloud.shell, name), option, cwd=cloud.folder)
         assert (done.returncode, done.stderr) == (0, "")
         said = " ".join(done.stdout.split())  # PowerShell wraps it
         assert "Safe to run again" in said
@@ -386,7 +386,7 @@ def test_the_shell_scripts_have_no_traps() -> None:
     """Unquoted words and bashisms would fail on somebody else's machine first."""
     scripts = [p for p in (ROOT / "scripts").iterdir() if p.is_file() and shebang(p) == "#!/bin/sh"]
     assert len(scripts) > 5
-    done = called(Path(sys.executable).parent / "shellcheck", *scripts, cwd=ROOT)
+    done = run_process(Path(sys.executable).parent / "shellcheck", *scripts, cwd=ROOT)
     assert done.returncode == 0, done.stdout
 
 

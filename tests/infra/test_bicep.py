@@ -21,7 +21,7 @@ from ingest.config.settings import build_settings, environment_settings
 from ingest.extract.ocr.local import MIN_MEGABYTES
 from ingest.pipeline.exit_codes import KNOWN_AFTER
 from ingest.runtime.telemetry.exporters import ExporterChoice, choose_exporters, requires_token
-from tests.conftest import ROOT, called
+from tests.conftest import ROOT, run_process
 from tests.infra.bicep import (
     FILES,
     INFRA,
@@ -254,7 +254,9 @@ def test_the_checks_compile_the_templates_where_a_compiler_is(tmp_path: Path) ->
     said.write_text("")
 
     def check() -> tuple[int, str]:
-        done = called(script, cwd=tmp_path, PATH=f"{tmp_path}:/usr/bin:/bin", HOME=str(tmp_path))
+        done = run_process(
+            script, cwd=tmp_path, PATH=f"{tmp_path}:/usr/bin:/bin", HOME=str(tmp_path)
+        )
         return done.returncode, done.stdout + done.stderr
 
     code, output = check()

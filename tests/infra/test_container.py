@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from ingest import __version__
-from tests.conftest import ROOT, called, environment, shared
+from tests.conftest import ROOT, environment, fill_once, run_process
 from tests.emulator.emulator import Azure
 from tests.pdfs import prose, write
 from tests.processes import Process, running, wait_until
@@ -85,7 +85,7 @@ def build(folder: Path, **arguments: str) -> subprocess.CompletedProcess[str]:
                 r"(compileall .*/opt/ingest)$", r"\1/lib/python*/site-packages/ingest", step
             )
             step = step.replace("python -m venv", f"'{sys.executable}' -m venv")
-            done = called(
+            done = run_process(
                 "sh", "-c", step, cwd=work, **({"EXTRAS": "", "PYTHONPATH": ""} | arguments)
             )
             if done.returncode:
@@ -96,7 +96,7 @@ def build(folder: Path, **arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture(scope="session")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Paths that the last stage copies out of the first."""
-    return shared(tmp_path_factory, "image", fill) / "opt/ingest"
+    return fill_once(tmp_path_factory, "image", fill) / "opt/ingest"
 
 
 def fill(folder: Path) -> None:
@@ -143,9 +143,9 @@ def test_it_does_the_job_as_its_command_does(
     more = azure.environment
 
     assert "ingest run" in read_help(installed, tmp_path)
-    no_root = called(program, *arguments, cwd=tmp_path, PYTHONPATH="")
+    no_root = run_process(program, *arguments, cwd=tmp_path, PYTHONPATH="")
     assert no_root.returncode == 2
-    done = called(
+    done = run_process(
         program,
         *arguments,
         cwd=tmp_path,
@@ -161,7 +161,7 @@ def test_it_does_the_job_as_its_command_does(
 
 
 def read_help(installed: Path, cwd: Path) -> str:
-    return called(installed / "bin/ingest", "run", "--help", cwd=cwd, PYTHONPATH="").stdout
+    return run_process(installed / "bin/ingest", "run", "--help", cwd=cwd, PYTHONPATH="").stdout
 
 
 def test_a_stop_is_heard_by_the_process_itself(
@@ -217,7 +217,7 @@ def test_it_is_a_scheduler_and_a_worker_too(
             call = (*dask, *command, "--dashboard-address", "127.0.0.1:0")
             started = nodes.enter_context(running(*call, cwd=home, env=node))
             nodes.callback(end, started)
-        done = called(
+        done = run_process(
             installed / "bin/ingest",
             *("run", folder, "--engine", address),
             cwd=home,
@@ -314,7 +314,7 @@ def test_nothing_secret_is_in_reach_of_a_build(tmp_path: Path) -> None:
 def test_the_dockerfile_has_no_traps() -> None:
     """hadolint, with all of its rules."""
     both = (ROOT / "Dockerfile", ROOT / "tests/emulator/Dockerfile")
-    done = called(Path(sys.executable).parent / "hadolint", *both, cwd=ROOT)
+    done = run_process(Path(sys.executable).parent / "hadolint", *both, cwd=ROOT)
     assert done.returncode == 0, done.stdout
 
 

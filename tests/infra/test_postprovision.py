@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT, called
+from tests.conftest import ROOT, run_process
 from tests.emulator import faults
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import OPENAI_USER
@@ -25,7 +25,9 @@ def hook(
     azure: Azure, *words: str, shell: str = "sh", **more: str
 ) -> subprocess.CompletedProcess[str]:
     """The hook, as azd starts it: in the project's folder, with the outputs of the deployment."""
-    return called(*script(shell, "postprovision"), *words, cwd=ROOT, **(azure.environment | more))
+    return run_process(
+        *script(shell, "postprovision"), *words, cwd=ROOT, **(azure.environment | more)
+    )
 
 
 def indexed_sources(azure: Azure) -> set[str]:

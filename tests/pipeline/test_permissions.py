@@ -45,7 +45,7 @@ from ingest.sources.permissions import (
     parse_permissions,
 )
 from tests.conftest import DIMENSIONS, MODEL
-from tests.emulator.filters import compiled
+from tests.emulator.filters import compile_filter
 from tests.pipeline.worlds import Crash, Process, Words, World, digest, read
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ def test_the_filter_of_a_service_is_the_rule() -> None:
         permissions = Permissions(lists[0], lists[1])
         person = Permissions(*(tuple(i for i in ids if i not in IDS[3:]) for ids in lists[2:]))
         expression = filter_expression(person, "users", "teams")
-        test = compiled(expression, {"users": kind, "teams": kind}).test
+        test = compile_filter(expression, {"users": kind, "teams": kind}).test
         document = {"users": list(permissions.oids), "teams": list(permissions.groups)}
         assert test(document) is permissions.admits(person)
 

@@ -34,7 +34,7 @@ from ingest.pipeline.transaction import Transaction
 from ingest.pipeline.writes import EmbeddedBatch, NewChunk
 from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import parse_folder_roots
-from tests.conftest import DIMENSIONS, MODEL, Bench, outcomes, settled, vector
+from tests.conftest import DIMENSIONS, MODEL, Bench, outcomes_by_source, results_by_source, vector
 from tests.pdfs import prose, write
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def test_what_only_has_another_name_costs_nothing(
     bench.embeds.texts.clear()
 
     bench.folder = change(bench.folder)
-    done = settled(bench.run())
+    done = results_by_source(bench.run())
 
     assert bench.embeds.texts == []
     assert sum(event.reused for event in done.values()) > 0
@@ -97,7 +97,7 @@ def test_files_that_move_up_one_place_cost_only_the_new_one(bench: Bench) -> Non
     for n in reversed(range(12)):
         files[n].rename(files[n + 1])
     write(files[0], prose("this month", 4), age=50)
-    done = settled(bench.run())
+    done = results_by_source(bench.run())
     assert sum(event.embedded for event in done.values()) == done[files[0].name].embedded > 0
     assert all("this month" in text for text in bench.embeds.texts)
 
@@ -120,7 +120,7 @@ def test_a_file_that_moves_to_a_later_root_costs_nothing(bench: Bench) -> None:
     run()
     bench.embeds.texts.clear()
     (first / "a.pdf").rename(second / "d.pdf")
-    assert outcomes(run()) == {
+    assert outcomes_by_source(run()) == {
         "a.pdf": "removed",
         "b.pdf": "unchanged",
         "c.pdf": "unchanged",
@@ -134,13 +134,13 @@ def test_two_versions_of_one_handbook_cost_one_and_what_differs(bench: Bench) ->
     pages = [prose(f"chapter {n}", 12) for n in range(5)]
     write(bench.folder / "v1.pdf", *pages)
     write(bench.folder / "v2.pdf", *pages, prose("an appendix", 6))
-    both = settled(bench.run())
+    both = results_by_source(bench.run())
     assert len(bench.embeds.texts) == len(set(bench.embeds.texts))
     assert 0 < sum(event.reused for event in both.values()) >= both["v1.pdf"].chunks - 2
 
     bench.embeds.texts.clear()
     write(bench.folder / "v3.pdf", *pages, prose("another appendix", 6))
-    third = settled(bench.run())["v3.pdf"]
+    third = results_by_source(bench.run())["v3.pdf"]
     assert 0 < third.embedded == len(bench.embeds.texts) < 6
     assert third.reused == third.chunks - third.embedded
 
@@ -177,10 +177,10 @@ def test_a_first_run_looks_up_only_what_it_embedded_and_dropped(bench: Bench) ->
     index.asked = []
     used = replace(bench.services(index), recent_vectors=RecentVectors(DIMENSIONS * 4))
     (root,) = parse_folder_roots([str(bench.folder)])
-    done = settled(list(ingest_root(root, used, Run("first"))))
+    done = results_by_source(list(ingest_root(root, used, Run("first"))))
     assert index.asked == []
     shutil.copy(bench.folder / "a.pdf", bench.folder / "c.pdf")
-    again = settled(list(ingest_root(root, used, Run("first"))))
+    again = results_by_source(list(ingest_root(root, used, Run("first"))))
     used.reader.threads.shutdown()
     used.embed_threads.shutdown()
     assert done["a.pdf"].embedded == again["c.pdf"].reused == len(index.asked) > 0
@@ -196,7 +196,7 @@ def test_a_damaged_vector_is_not_handed_on(bench: Bench) -> None:
     bench.index.db.execute("UPDATE vectors SET embedding = ?", (zeros,))
     bench.embeds.texts.clear()
     copy(bench.folder)
-    done = settled(bench.run())["x/copy.pdf"]
+    done = results_by_source(bench.run())["x/copy.pdf"]
     assert done.embedded == len(bench.embeds.texts) == done.chunks
 
 
@@ -207,7 +207,7 @@ def test_texts_are_told_apart_by_the_model(bench: Bench) -> None:
     bench.embeds.texts.clear()
     bench.recipe = replace(bench.recipe, model="another")
     copy(bench.folder)
-    assert settled(bench.run())["x/copy.pdf"].chunks == len(set(bench.embeds.texts)) > 0
+    assert results_by_source(bench.run())["x/copy.pdf"].chunks == len(set(bench.embeds.texts)) > 0
 
 
 def piece(text: str, number: int) -> NewChunk:

@@ -32,11 +32,19 @@ from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.retry import RetryPolicy
 from ingest.runtime.timing import CHARGED_TOKENS, THROTTLED_REQUESTS
 from ingest.sources.folder import parse_folder_roots
-from tests.conftest import ROOT, Command, environment, ingested, outcomes, settled, timeless
+from tests.conftest import (
+    ROOT,
+    Command,
+    drop_times,
+    environment,
+    outcomes_by_source,
+    results_by_source,
+    run_ingest,
+)
 from tests.embed.rate_limit.simulation import Hurried
 from tests.emulator import faults
-from tests.emulator.emulator import Azure, emulator
-from tests.emulator.gate import held
+from tests.emulator.emulator import Azure, run_emulator
+from tests.emulator.gate import hold_requests
 from tests.emulator.identity import DATA_CONTRIBUTOR, DATA_READER, OPENAI_USER, SERVICE_CONTRIBUTOR
 from tests.emulator.server import Request, Response, Service
 from tests.emulator.store import Delays
@@ -81,7 +89,7 @@ def run(folder: Path, chosen: Settings, stop: Cancellation | None = None) -> lis
 def contents(azure: Azure) -> dict[str, Any]:
     """The index, but for what tells of runs: when, and by which one, each record was written."""
     azure.search.settle()
-    return timeless(azure.search.dump(INDEX))
+    return drop_times(azure.search.dump(INDEX))
 
 
 def first(folder: Path) -> None:
@@ -102,7 +110,7 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[str
     """Two states of a folder, and the index of an undisturbed run over one after the other."""
     base = tmp_path_factory.mktemp("calm")
     folder = base / "docs"
-    with emulator(dimensions=64) as azure, pytest.MonkeyPatch.context() as patch:
+    with run_emulator(dimensions=64) as azure, pytest.MonkeyPatch.context() as patch:
         for name, value in azure.environment.items():
             patch.setenv(name, value)
         first(folder)
@@ -132,8 +140,14 @@ def test_a_tenth_of_all_requests_may_fail(
     second(folder)
     two = run(folder, chosen)
 
-    assert {*outcomes(one).values()} == {"new"}
-    assert {*outcomes(two).values()} == {"new", "changed", "empty", "removed", "unchanged"}
+    assert {*outcomes_by_source(one).values()} == {"new"}
+    assert {*outcomes_by_source(two).values()} == {
+        "new",
+        "changed",
+        "empty",
+        "removed",
+        "unchanged",
+    }
     assert azure.faults.happened
     times = {"modified"}  # of the files, which were written again for this test
     found = contents(azure)
@@ -151,7 +165,7 @@ def test_documents_refused_inside_a_success_are_sent_again_alone(
     first(folder)
     azure.faults.add(faults.refused(503, every=2), "search", "POST", "docs/search.index", nth=9)
 
-    assert set(outcomes(run(folder, client(azure))).values()) == {"new"}
+    assert set(outcomes_by_source(run(folder, client(azure))).values()) == {"new"}
 
     uploads = azure.search.uploads
     chunks = {key: n for key, n in uploads.items() if not key.startswith(("source-", "lease"))}
@@ -165,7 +179,7 @@ def test_a_document_the_index_will_never_take_fails_alone(azure: Azure, folder: 
     azure.search.indexes.clear()
     azure.faults.add(faults.refused(400, keys=[bad]), "search", "POST", "docs/search.index")
 
-    found = settled(run(folder, client(azure)))
+    found = results_by_source(run(folder, client(azure)))
 
     failed = [event for event in found.values() if event.outcome == "failed"]
     assert len(failed) == 1
@@ -201,13 +215,13 @@ def test_a_token_revoked_midway_is_replaced(azure: Azure, folder: Path) -> None:
         events, revoked = [], False
         for event in ingest_root(root, all_, Run("r")):
             events.append(event)
-            if len(outcomes(events)) >= 2 and not revoked:
+            if len(outcomes_by_source(events)) >= 2 and not revoked:
                 azure.identity.revoke_all()
                 revoked = True
-        assert len(outcomes(events)) == 10
+        assert len(outcomes_by_source(events)) == 10
         second(folder)
         azure.identity.revoke_all()
-        again = outcomes(list(ingest_root(root, all_, Run("r", max_deletes=9))))
+        again = outcomes_by_source(list(ingest_root(root, all_, Run("r", max_deletes=9))))
     assert "changed" in again.values()
 
 
@@ -220,7 +234,7 @@ def test_tokens_expire_all_night_and_the_run_goes_on(azure: Azure, folder: Path)
     with connected(client(azure)) as all_:
         done = 0
         for event in ingest_root(root, all_, Run("r")):
-            if outcomes([event]):
+            if outcomes_by_source([event]):
                 done += 1
                 azure.clock.advance(60)
     assert done == 60
@@ -244,7 +258,9 @@ def test_throttling_is_waited_out(
         logging.getLogger("ingest").propagate = True
         (root,) = parse_folder_roots([str(folder)])
         with connected(client(azure)) as all_:
-            assert set(outcomes(list(ingest_root(root, all_, Run("r")))).values()) == {"new"}
+            assert set(outcomes_by_source(list(ingest_root(root, all_, Run("r")))).values()) == {
+                "new"
+            }
 
     assert (azure.openai.requests[0].at - refused[-1]) * SPEED >= 30
     assert all_.times.counts[THROTTLED_REQUESTS] == 2
@@ -261,7 +277,7 @@ def test_a_request_larger_than_the_quota_is_made_smaller(azure: Azure, folder: P
 
     events = run(folder, client(azure, INGEST_EMBED_INPUTS="40"))
 
-    assert set(outcomes(events).values()) == {"new"}
+    assert set(outcomes_by_source(events).values()) == {"new"}
     assert max(len(request.inputs) for request in azure.openai.requests) < 20
 
 
@@ -270,7 +286,7 @@ def test_one_text_the_service_refuses_costs_only_its_document(azure: Azure, fold
     first(folder)
     write(folder / "long.pdf", "x" * 60 + "\n" + prose("a much longer text", 2))
     azure.openai.tokens = 40
-    found = settled(run(folder, client(azure, INGEST_CHUNK_TOKENS="64")))
+    found = results_by_source(run(folder, client(azure, INGEST_CHUNK_TOKENS="64")))
 
     assert {event.outcome for event in found.values()} <= {"failed", "new"}
     failed = [event for event in found.values() if event.outcome == "failed"]
@@ -311,7 +327,7 @@ def test_new_roles_are_waited_for(azure: Azure, folder: Path) -> None:
     azure.identity.default.grant(OPENAI_USER, at=azure.clock.now() + 3)
 
     events = run(folder, client(azure, INGEST_WAIT_FOR_ROLES="10m"))
-    assert set(outcomes(events).values()) == {"new"}
+    assert set(outcomes_by_source(events).values()) == {"new"}
 
 
 def test_an_identity_that_may_only_write_documents_can_fill_an_index(
@@ -322,7 +338,7 @@ def test_an_identity_that_may_only_write_documents_can_fill_an_index(
     run(folder, client(azure))
     azure.identity.default.withdraw(SERVICE_CONTRIBUTOR)
     second(folder)
-    assert "changed" in outcomes(run(folder, client(azure))).values()
+    assert "changed" in outcomes_by_source(run(folder, client(azure))).values()
 
 
 def test_a_schema_that_differs_is_said_exactly(azure: Azure, folder: Path) -> None:
@@ -360,7 +376,7 @@ def test_two_runs_do_not_meet(azure: Azure, folder: Path) -> None:
         connected(client(azure)),
     ):
         pass
-    assert set(outcomes(run(folder, client(azure))).values()) == {"new"}
+    assert set(outcomes_by_source(run(folder, client(azure))).values()) == {"new"}
 
 
 def test_two_copies_of_a_job_damage_nothing(azure: Azure, folder: Path) -> None:
@@ -371,7 +387,7 @@ def test_two_copies_of_a_job_damage_nothing(azure: Azure, folder: Path) -> None:
         command(azure, folder, "run", "docs") as one,
         command(azure, folder, "run", "docs") as two,
     ):
-        with held(azure, "openai"):  # until one has seen that the other is there
+        with hold_requests(azure, "openai"):  # until one has seen that the other is there
             wait_until(lambda: not (one.running() and two.running()))
         codes = {one.wait(): one.stderr.text, two.wait(): two.stderr.text}
 
@@ -420,10 +436,10 @@ def test_an_index_deleted_midway_is_an_error_and_the_next_run_fills_it(
     (root,) = parse_folder_roots([str(folder)])
     with pytest.raises((ConfigError, ServiceError)), connected(client(azure)) as all_:
         for event in ingest_root(root, all_, Run("r")):
-            if outcomes([event]):
+            if outcomes_by_source([event]):
                 azure.search.indexes.clear()
 
-    assert set(outcomes(run(folder, client(azure))).values()) == {"new"}
+    assert set(outcomes_by_source(run(folder, client(azure))).values()) == {"new"}
     assert contents(azure) == wanted
 
 
@@ -488,7 +504,7 @@ def test_a_new_deployment_is_waited_for(azure: Azure, folder: Path) -> None:
 
     events = run(folder, client(azure, INGEST_WAIT_FOR_ROLES="10m"))
 
-    assert set(outcomes(events).values()) == {"new"}
+    assert set(outcomes_by_source(events).values()) == {"new"}
     assert azure.openai.statuses[404] == 1
 
 
@@ -545,7 +561,7 @@ def command(azure: Azure, folder: Path, *arguments: str) -> AbstractContextManag
 
 def called(azure: Azure, folder: Path, *arguments: str) -> tuple[int, str, str]:
     """The real command's exit code, its output and its errors, once it has ended."""
-    done = ingested(folder.parent, *arguments, **COMMANDS | azure.environment)
+    done = run_ingest(folder.parent, *arguments, **COMMANDS | azure.environment)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -629,7 +645,7 @@ def test_a_deadline_is_kept(azure: Azure, folder: Path) -> None:
     azure.environment["INGEST_GRACE_SECONDS"] = "1"
     with (
         command(azure, folder, "run", "docs", "--deadline", "5s") as process,
-        held(azure, "openai", after=2),  # until it has ended
+        hold_requests(azure, "openai", after=2),  # until it has ended
     ):
         assert process.wait() == 1, process.stderr.text
     assert "stopped early: run again to continue" in process.stdout.text
@@ -648,7 +664,7 @@ def test_what_is_written_may_be_seen_late(
     chosen = client(azure, AZURE_OPENAI_EMBEDDING_DIMENSIONS="64")
     first(folder)
     run(folder, chosen)
-    assert set(outcomes(run(folder, chosen)).values()) == {"unchanged"}
+    assert set(outcomes_by_source(run(folder, chosen)).values()) == {"unchanged"}
     assert azure.openai.repeated == {}
 
     second(folder)
@@ -661,7 +677,7 @@ def test_a_first_run_says_what_it_wrote(azure: Azure, folder: Path) -> None:
     write(folder / "a.pdf", prose("lathes"))
     write(folder / "b.pdf", prose("mills"))
     azure.search.delays.search = 3600
-    done = ingested(folder.parent, "run", "docs", "-v", **azure.environment | COMMANDS)
+    done = run_ingest(folder.parent, "run", "docs", "-v", **azure.environment | COMMANDS)
     assert "holds about 2 files, 40 chunks" in done.stdout, done.stdout + done.stderr
     assert done.stderr.count("the service counts 0 files, 0 chunks so far") == 1
 
@@ -701,7 +717,7 @@ def test_any_service_with_the_protocol_embeds(azure: Azure, folder: Path, tmp_pa
         "AZURE_OPENAI_KEY": azure.openai.key,
         "INGEST_INDEX": str(tmp_path / "local"),
     }
-    assert set(outcomes(run(folder, client(azure, **own))).values()) == {"new"}
+    assert set(outcomes_by_source(run(folder, client(azure, **own))).values()) == {"new"}
     assert (tmp_path / "local" / "index.db").exists()
     assert azure.search.indexes == {}
 
@@ -749,12 +765,12 @@ def test_a_record_that_the_index_never_shows_costs_its_source(azure: Azure, fold
     (folder / "c.pdf").unlink()
     for name in ("b.pdf", "c.pdf"):
         azure.faults.add(faults.broken(500), "search", "GET", keys[name])
-    events = settled(run(folder, client(azure, INGEST_RETRY_SECONDS="60")))
-    found = outcomes([*events.values()])
+    events = results_by_source(run(folder, client(azure, INGEST_RETRY_SECONDS="60")))
+    found = outcomes_by_source([*events.values()])
     assert found == {"a.pdf": "changed", "b.pdf": "failed", "c.pdf": "failed"}
     assert "cannot be asked for it" in events["b.pdf"].reason
     azure.faults.planned.clear()
-    found = outcomes(run(folder, client(azure)))
+    found = outcomes_by_source(run(folder, client(azure)))
     assert found == {"a.pdf": "unchanged", "b.pdf": "changed", "c.pdf": "removed"}
 
 
@@ -768,9 +784,12 @@ def test_a_record_that_the_index_never_takes_costs_its_source(azure: Azure, fold
     for name in ("a.pdf", "b.pdf"):
         write(folder / name, prose(f"another {name}", 8), age=50)
     azure.faults.add(faults.refused(409, keys=keys), "search", "POST", "search.index")
-    events = settled(run(folder, client(azure, INGEST_RETRY_SECONDS="5")))
-    assert outcomes([*events.values()]) == {"a.pdf": "changed", "b.pdf": "failed"}
+    events = results_by_source(run(folder, client(azure, INGEST_RETRY_SECONDS="5")))
+    assert outcomes_by_source([*events.values()]) == {"a.pdf": "changed", "b.pdf": "failed"}
     assert events["b.pdf"].code == "refused"
     azure.faults.planned.clear()
     azure.search.settle()
-    assert outcomes(run(folder, client(azure))) == {"a.pdf": "unchanged", "b.pdf": "changed"}
+    assert outcomes_by_source(run(folder, client(azure))) == {
+        "a.pdf": "unchanged",
+        "b.pdf": "changed",
+    }

@@ -39,7 +39,7 @@ from ingest.pipeline.dry_run import dry_run
 from ingest.pipeline.stages import ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import Folder, parse_folder_roots
-from tests.conftest import ROOT, Bench, dump, outcomes, settled
+from tests.conftest import ROOT, Bench, dump, outcomes_by_source, results_by_source
 from tests.pdfs import aged, prose, write
 from tests.processes import PATIENCE
 
@@ -85,10 +85,10 @@ def test_a_touched_file_is_read_but_not_embedded(bench: Bench) -> None:
 
     aged(path, 10)
     events = bench.run()
-    assert outcomes(events) == {"a.pdf": "unchanged"}
+    assert outcomes_by_source(events) == {"a.pdf": "unchanged"}
     assert bench.read == ["a.pdf", "a.pdf"]
 
-    assert outcomes(bench.run()) == {"a.pdf": "unchanged"}
+    assert outcomes_by_source(bench.run()) == {"a.pdf": "unchanged"}
     assert bench.read == ["a.pdf", "a.pdf"]
     assert bench.embeds.texts == []
 
@@ -113,7 +113,7 @@ def test_an_edited_document_embeds_only_what_is_new(bench: Bench) -> None:
     bench.embeds.texts.clear()
 
     write(bench.folder / "a.pdf", prose("cranes", 6), *pages, age=50)
-    done = settled(bench.run())["a.pdf"]
+    done = results_by_source(bench.run())["a.pdf"]
 
     assert done.embedded == len(bench.embeds.texts) < paid / 3
     assert done.chunks > done.embedded
@@ -139,7 +139,7 @@ def test_what_is_billed_is_what_is_embedded(bench: Bench) -> None:
     """Tables go to the model without their marks, and stand in the index with them."""
     shutil.copy(ROOT / "data/benefits/rota.pdf", bench.folder)
     bench.recipe = replace(bench.recipe, chunk_tokens=512)
-    (rota,) = settled(bench.run()).values()
+    (rota,) = results_by_source(bench.run()).values()
 
     assert rota.tokens == sum(count_tokens(bench.embeds.texts)) > 0
     assert not any("|" in text for text in bench.embeds.texts)
@@ -178,7 +178,7 @@ def test_a_bad_document_hides_no_other(bench: Bench) -> None:
     write(bench.folder / "d.pdf", "")
     write(bench.folder / "z.pdf", prose("mills"))
 
-    found = settled(bench.run())
+    found = results_by_source(bench.run())
 
     assert {name: str(event.outcome) for name, event in found.items()} == {
         "a.pdf": "new",
@@ -214,11 +214,11 @@ def test_failures_are_counted_and_given_up(bench: Bench) -> None:
     path = bench.folder / "a.pdf"
     path.write_bytes(b"%PDF-1.7 broken")
     aged(path)
-    tries = [settled(bench.run())["a.pdf"] for _ in range(4)]
+    tries = [results_by_source(bench.run())["a.pdf"] for _ in range(4)]
     assert ["tried" in event.reason for event in tries] == [False, False, False, True]
     assert all(not event.harmless for event in tries)
 
-    again = settled(bench.run(Run("r", retry_failed=True)))["a.pdf"]
+    again = results_by_source(bench.run(Run("r", retry_failed=True)))["a.pdf"]
     assert "tried" not in again.reason
 
     write(path, prose("lathes"), age=50)
@@ -230,14 +230,14 @@ def test_a_trouble_is_known_since_the_run_that_first_reported_it(bench: Bench) -
     path = bench.folder / "a.pdf"
     path.write_bytes(b"%PDF-1.7 broken")
     aged(path)
-    said = [settled(bench.run(Run(f"run {n}")))["a.pdf"].details.since for n in range(5)]
+    said = [results_by_source(bench.run(Run(f"run {n}")))["a.pdf"].details.since for n in range(5)]
     assert said == ["run 0"] * 5  # tried three times, then only reported
 
     aged(path, 50).write_bytes(b"%PDF-1.7 broken in another way")
     aged(path, 40)
-    assert settled(bench.run(Run("run 5")))["a.pdf"].details.since == "run 5"
+    assert results_by_source(bench.run(Run("run 5")))["a.pdf"].details.since == "run 5"
     write(path, prose("lathes"), age=30)
-    assert settled(bench.run(Run("run 6")))["a.pdf"].details.since == ""
+    assert results_by_source(bench.run(Run("run 6")))["a.pdf"].details.since == ""
     (record,) = bench.index.records()
     assert record.details.since == ""
 
@@ -306,7 +306,7 @@ def test_a_root_that_goes_once_it_is_listed_is_one_problem(bench: Bench) -> None
     root = Unmounted(bench.folder)
     with pytest.raises(RootError, match="vanished during the run; nothing was removed"):
         events.extend(ingest_root(root, bench.services(), Run("r")))
-    assert outcomes(events) == {}
+    assert outcomes_by_source(events) == {}
     assert dump(bench.index) == before
 
 
@@ -320,9 +320,13 @@ def test_a_root_that_is_a_pattern_removes_only_what_it_covers(bench: Bench) -> N
 
     (root,) = parse_folder_roots([f"{bench.folder}/x/*.pdf"])
     # The pattern's folder is a root of its own; what counts is that y is not looked at.
-    assert outcomes(list(ingest_root(root, bench.services(), Run("r")))) == {"b.pdf": "new"}
+    assert outcomes_by_source(list(ingest_root(root, bench.services(), Run("r")))) == {
+        "b.pdf": "new"
+    }
     (one,) = parse_folder_roots([str(bench.folder / "x/b.pdf")])
-    assert outcomes(list(ingest_root(one, bench.services(), Run("r")))) == {"b.pdf": "unchanged"}
+    assert outcomes_by_source(list(ingest_root(one, bench.services(), Run("r")))) == {
+        "b.pdf": "unchanged"
+    }
 
 
 class Wrapped(SqliteIndex):
@@ -351,7 +355,7 @@ def test_a_refused_chunk_fails_its_document_and_no_other(bench: Bench) -> None:
     write(bench.folder / "a.pdf", prose("lathes"))
     write(bench.folder / "b.pdf", prose("saws"), prose("mills"))
 
-    found = settled(bench.run(index=Refusing(bench.index)))
+    found = results_by_source(bench.run(index=Refusing(bench.index)))
 
     assert {n: str(e.outcome) for n, e in found.items()} == {"a.pdf": "new", "b.pdf": "failed"}
     assert "a chunk was refused: field 'content' is too large" in found["b.pdf"].reason
@@ -384,10 +388,10 @@ def test_intent_comes_first_and_commit_last(bench: Bench) -> None:
     """Invariants 1 and 2: at every moment the record names every chunk that may exist."""
     write(bench.folder / "a.pdf", prose("lathes"), prose("mills"))
     write(bench.folder / "b.pdf", prose("saws"))
-    assert set(outcomes(bench.run(index=Spying(bench.index))).values()) == {"new"}
+    assert set(outcomes_by_source(bench.run(index=Spying(bench.index))).values()) == {"new"}
 
     write(bench.folder / "a.pdf", prose("mills"), prose("drills"), age=50)
-    assert outcomes(bench.run(index=Spying(bench.index)))["a.pdf"] == "changed"
+    assert outcomes_by_source(bench.run(index=Spying(bench.index)))["a.pdf"] == "changed"
 
 
 @pytest.mark.parametrize("fault", ["one too few", "not a number", "other dimensions"])
@@ -486,11 +490,11 @@ def test_a_plan_says_what_a_run_then_does(bench: Bench) -> None:
     before = dump(bench.index)
 
     (root,) = parse_folder_roots([str(bench.folder)])
-    planned = settled(list(dry_run(root, bench.services(), Run("r"))))
+    planned = results_by_source(list(dry_run(root, bench.services(), Run("r"))))
     assert dump(bench.index) == before
     assert bench.embeds.texts == []
 
-    done = settled(bench.run())
+    done = results_by_source(bench.run())
     # Only a run reports: since when something is wrong is nothing a plan can know.
     assert done["d.pdf"].details == Details(since="test")
     assert planned == done | {"d.pdf": replace(done["d.pdf"], details=Details())}

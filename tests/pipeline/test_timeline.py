@@ -19,7 +19,7 @@ from ingest.runtime.timing import (
     TOKEN_QUOTA,
     Stopwatch,
 )
-from tests.commands.report.reports import run
+from tests.commands.report.reports import make_run
 
 
 @dataclass
@@ -91,11 +91,11 @@ def test_looking_changes_nothing() -> None:
 
 def test_runs_of_other_versions_are_understood() -> None:
     """An index remembers runs of an earlier ingest, and perhaps of a later one."""
-    whole = json.loads(summary_to_json(run()))
-    assert summary_from_json(json.dumps(whole)) == run()
+    whole = json.loads(summary_to_json(make_run()))
+    assert summary_from_json(json.dumps(whole)) == make_run()
 
     later = {**whole, "weather": "fine", "timeline": {**whole["timeline"], "moods": [1, 2]}}
-    assert summary_from_json(json.dumps(later)) == run()
+    assert summary_from_json(json.dumps(later)) == make_run()
 
     del whole["timeline"], whole["index"]
     earlier = summary_from_json(json.dumps(whole))

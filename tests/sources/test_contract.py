@@ -16,7 +16,7 @@ from ingest.sources import check_size, source_url
 from ingest.sources.azure_blob.client import BLOB_API_VERSION
 from ingest.sources.exclude import exclude_globs
 from tests.azurite import Azurite
-from tests.conftest import Bench, outcomes
+from tests.conftest import Bench, outcomes_by_source
 from tests.emulator.emulator import Azure
 from tests.pdfs import pdf, prose
 from tests.sources.shelves import NUMBERS, Emulated, InAzurite, OnDisk, Shelf, storage, token
@@ -136,13 +136,13 @@ def test_a_run_brings_the_index_in_step(shelf: Shelf, bench: Bench) -> None:
     """New, unchanged without a look inside, changed, removed: the same for every kind of root."""
     for name in ("a.pdf", "b/c.pdf", "d.pdf"):
         shelf.put(name, pdf(prose(name)))
-    first = outcomes(bench.run(root=shelf.root))
+    first = outcomes_by_source(bench.run(root=shelf.root))
     bench.read.clear()
-    second = outcomes(bench.run(root=shelf.root))
+    second = outcomes_by_source(bench.run(root=shelf.root))
     assert not bench.read
     shelf.put("a.pdf", pdf(prose("planes")))
     shelf.remove("b/c.pdf")
-    third = outcomes(bench.run(root=shelf.root))
+    third = outcomes_by_source(bench.run(root=shelf.root))
 
     assert first == {"a.pdf": "new", "b/c.pdf": "new", "d.pdf": "new"}
     assert second == dict.fromkeys(first, "unchanged")
@@ -207,12 +207,12 @@ def test_what_the_index_has_of_an_excluded_source_stays(shelf: Shelf, bench: Ben
 
     events = bench.run(root=root)
 
-    assert outcomes(events) == {"x/c.pdf": "removed"}
+    assert outcomes_by_source(events) == {"x/c.pdf": "removed"}
     (left,) = [event for event in events if isinstance(event, LeftOut)]
     assert (left.kinds, left.excluded, left.kept) == ({".docx": 1}, 2, 2)
     assert left.kept_names == ("a.pdf", "b.pdf")
     assert [record.source for record in bench.index.records()] == ["a.pdf", "b.pdf"]
-    assert outcomes(bench.run(root=shelf.root)) == {
+    assert outcomes_by_source(bench.run(root=shelf.root)) == {
         "a.pdf": "changed",
         "b.pdf": "removed",
         "e.pdf": "new",

@@ -68,7 +68,7 @@ class Shelf:
             self.run,
             RetryPolicy(sleep=self.time.sleep, clock=lambda: self.time.now),
             parse_folder_roots(map(str, names)),
-            opened,
+            open_root,
             alone,
             **more,
         )
@@ -98,14 +98,14 @@ class Shelf:
         return sorted(found, key=lambda chunk: chunk.ordinal)
 
 
-def opened(name: str) -> Root:
+def open_root(name: str) -> Root:
     (root,) = parse_folder_roots([name])
     if root.name != name:
         raise ConfigError(f"{name} is {root.name} now")
     return root
 
 
-def kinds(findings: list[CheckFinding]) -> list[str]:
+def sorted_kinds(findings: list[CheckFinding]) -> list[str]:
     return sorted(str(finding.kind) for finding in findings)
 
 
@@ -117,7 +117,7 @@ def shelf(request: pytest.FixtureRequest, local: Shelf) -> Shelf:
 
 @pytest.fixture
 def local(bench: Bench) -> Shelf:
-    return filled(Shelf(bench, Time()))
+    return fill_shelf(Shelf(bench, Time()))
 
 
 @pytest.fixture
@@ -131,11 +131,11 @@ def remote(azure: Azure, bench: Bench) -> Iterator[Shelf]:
     documents = DocumentClient(azure.search_endpoint, "check", token, policy, may_be_absent=False)
     index = AzureIndex(documents)
     ensure_index(index, build_definition("check", DIMENSIONS, "standard.lucene", None))
-    yield filled(Shelf(replace(bench, index=index), time))
+    yield fill_shelf(Shelf(replace(bench, index=index), time))
     index.close()
 
 
-def filled(shelf: Shelf) -> Shelf:
+def fill_shelf(shelf: Shelf) -> Shelf:
     for name in ("a", "b", "c"):
         write(shelf.bench.folder / f"{name}.pdf", prose(name, 12))
     shelf.bench.run()

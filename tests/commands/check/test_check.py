@@ -32,7 +32,7 @@ from ingest.models import (
     StoredChunk,
 )
 from ingest.pipeline.context import Run
-from tests.commands.check.conftest import Shelf, Time, filled, kinds
+from tests.commands.check.conftest import Shelf, Time, fill_shelf, sorted_kinds
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds, dump, vector
 from tests.emulator.emulator import Azure
 from tests.pdfs import aged, pdf, prose, write
@@ -41,7 +41,7 @@ from tests.pipeline.test_crash import Crash, Mortal
 from tests.sources.shelves import Emulated, storage
 
 
-def entry(chunk: StoredChunk, *, embedded: bool = True, **changes: Any) -> IndexEntry:
+def build_entry(chunk: StoredChunk, *, embedded: bool = True, **changes: Any) -> IndexEntry:
     """A chunk as something else might have written it."""
     chunk = replace(chunk, **changes)
     made = Chunk(
@@ -52,46 +52,51 @@ def entry(chunk: StoredChunk, *, embedded: bool = True, **changes: Any) -> Index
     return IndexEntry(source, "file:///x", chunk.fingerprint, "", made, vector_)
 
 
-def lose(shelf: Shelf) -> None:
+def lose_chunks(shelf: Shelf) -> None:
     shelf.index.delete([chunk.id for chunk in shelf.chunks("a.pdf")[:2]])
 
 
-def add(shelf: Shelf) -> None:
+def add_chunks(shelf: Shelf) -> None:
     stranger = shelf.chunks("a.pdf")[0]
-    shelf.index.upload([entry(stranger, id="f" * 40), entry(stranger, id="e" * 40, ordinal=99)])
+    shelf.index.upload(
+        [build_entry(stranger, id="f" * 40), build_entry(stranger, id="e" * 40, ordinal=99)]
+    )
 
 
-def swap(shelf: Shelf) -> None:
+def swap_chunk(shelf: Shelf) -> None:
     """As many as there should be, where they should be, and yet not the same ones."""
     lost = shelf.chunks("a.pdf")[1]
     shelf.index.delete([lost.id])
-    shelf.index.upload([entry(lost, id="f" * 40, ordinal=99)])
+    shelf.index.upload([build_entry(lost, id="f" * 40, ordinal=99)])
 
 
-def tear(shelf: Shelf) -> None:
+def leave_intent(shelf: Shelf) -> None:
     record = shelf.record("a.pdf")
     shelf.index.save(replace(record, pending=("f" * 40,), fingerprint="", modified="")).result()
-    shelf.index.upload([entry(shelf.chunks("a.pdf")[0], id="f" * 40)])
+    shelf.index.upload([build_entry(shelf.chunks("a.pdf")[0], id="f" * 40)])
 
 
-def refuse(shelf: Shelf) -> None:
+def refuse_chunk(shelf: Shelf) -> None:
     """Leave a record as a run whose chunk was refused does: failed, with ids that may exist."""
     record = shelf.record("a.pdf")
     refused: dict[str, Any] = {"outcome": "failed", "code": "refused", "pending": ("f" * 40,)}
     shelf.index.save(replace(record, **refused)).result()
 
 
-def restamp(shelf: Shelf) -> None:
-    shelf.index.upload([entry(shelf.chunks("a.pdf")[1], embedded=False, fingerprint="other")])
+def restamp_chunk(shelf: Shelf) -> None:
+    shelf.index.upload([build_entry(shelf.chunks("a.pdf")[1], embedded=False, fingerprint="other")])
 
 
-def shuffle(shelf: Shelf) -> None:
+def shuffle_chunks(shelf: Shelf) -> None:
     one, two, *_ = shelf.chunks("a.pdf")
-    swapped = [entry(one, embedded=False, ordinal=1), entry(two, embedded=False, ordinal=0)]
-    shelf.index.upload([*swapped, entry(shelf.chunks("a.pdf")[2], embedded=False, ordinal=1)])
+    swapped = [
+        build_entry(one, embedded=False, ordinal=1),
+        build_entry(two, embedded=False, ordinal=0),
+    ]
+    shelf.index.upload([*swapped, build_entry(shelf.chunks("a.pdf")[2], embedded=False, ordinal=1)])
 
 
-def orphan(shelf: Shelf) -> None:
+def forget_records(shelf: Shelf) -> None:
     """The records were lost, the chunks were not."""
     for name in ("a.pdf", "b.pdf"):
         shelf.index.forget(shelf.record(name))
@@ -107,14 +112,14 @@ class Break:
 
 
 BREAKS = [
-    Break(lose, ["missing"], 2),
-    Break(add, ["extra"], 0),
-    Break(swap, ["extra", "missing"], 1),
-    Break(tear, ["torn"], 0),
-    Break(refuse, ["torn"], 0),
-    Break(restamp, ["stale"], 0),
-    Break(shuffle, ["order"], 0),
-    Break(orphan, ["extra", "extra"], 0),
+    Break(lose_chunks, ["missing"], 2),
+    Break(add_chunks, ["extra"], 0),
+    Break(swap_chunk, ["extra", "missing"], 1),
+    Break(leave_intent, ["torn"], 0),
+    Break(refuse_chunk, ["torn"], 0),
+    Break(restamp_chunk, ["stale"], 0),
+    Break(shuffle_chunks, ["order"], 0),
+    Break(forget_records, ["extra", "extra"], 0),
 ]
 
 
@@ -125,7 +130,7 @@ def test_what_is_broken_is_found_and_mended(shelf: Shelf, how: Break) -> None:
     texts = {c.id: c.text for name in "abc" for c in shelf.chunks(f"{name}.pdf")}
     how.do(shelf)
 
-    assert kinds(shelf.check()) == how.found
+    assert sorted_kinds(shelf.check()) == how.found
     assert shelf.bench.read == []  # so far nothing was read but the index
     before = {chunk.id for chunk in shelf.index.chunks()}
     events = shelf.repair()
@@ -139,7 +144,7 @@ def test_what_is_broken_is_found_and_mended(shelf: Shelf, how: Break) -> None:
     assert shelf.index.totals().chunks == len(texts)
 
 
-def useless(shelf: Shelf, id_: str, vector: bytes) -> None:
+def store_vector(shelf: Shelf, id_: str, vector: bytes) -> None:
     assert isinstance(shelf.index, SqliteIndex)
     number = "(SELECT number FROM chunks WHERE id = ?)"
     shelf.index.db.execute(
@@ -162,9 +167,9 @@ def test_a_vector_that_cannot_be_compared_is_embedded_again(
     local: Shelf, bytes_: bytes, reason: str
 ) -> None:
     """A flipped bit on my disk costs one embedding, and no search misses the chunk meanwhile."""
-    before = chunks_of(local.index)
+    before = dump_chunks(local.index)
     broken = local.chunks("a.pdf")[1]
-    useless(local, broken.id, bytes_)
+    store_vector(local, broken.id, bytes_)
 
     (found,) = local.check()
     assert (found.kind, found.ids) == (FindingKind.VECTOR, (broken.id,))
@@ -173,7 +178,7 @@ def test_a_vector_that_cannot_be_compared_is_embedded_again(
 
     assert local.bench.embeds.texts == [broken.text]
     assert local.check() == []
-    assert chunks_of(local.index) == before
+    assert dump_chunks(local.index) == before
 
 
 def test_a_chunk_without_a_vector_is_found_on_a_service(remote: Shelf, azure: Azure) -> None:
@@ -201,13 +206,13 @@ def test_words_that_are_lost_are_put_back_without_a_model(local: Shelf) -> None:
     db.execute("DELETE FROM words WHERE rowid = ?", (numbers[0],))
     db.execute("INSERT INTO words (rowid, content) VALUES (9999, 'nobody')")
     db.execute("INSERT INTO vectors VALUES (9998, ?)", (vector("x").tobytes(),))
-    assert kinds(local.check()) == ["extra", "extra", "words"]
+    assert sorted_kinds(local.check()) == ["extra", "extra", "words"]
     local.repair()
     assert local.check() == []
     assert dump(local.index) == before
 
     db.execute("UPDATE words_content SET c0 = 'other words' WHERE id = ?", (numbers[1],))
-    assert kinds(local.check()) == ["words"]
+    assert sorted_kinds(local.check()) == ["words"]
     local.repair()
     assert local.check() == []
     assert local.bench.embeds.texts == []
@@ -239,15 +244,18 @@ def test_sources_are_held_against_their_records(shelf: Shelf) -> None:
     (folder / "b.pdf").unlink()
     write(folder / "d.pdf", prose("d", 12))
 
-    assert kinds(shelf.check()) == ["changed", "vanished"]  # nobody said that d should be in it
-    assert kinds(shelf.check(folder)) == ["changed", "new", "vanished"]
-    assert kinds(shelf.check(folder / "a.pdf", alone=True)) == ["changed"]
+    assert sorted_kinds(shelf.check()) == [
+        "changed",
+        "vanished",
+    ]  # nobody said that d should be in it
+    assert sorted_kinds(shelf.check(folder)) == ["changed", "new", "vanished"]
+    assert sorted_kinds(shelf.check(folder / "a.pdf", alone=True)) == ["changed"]
     assert shelf.bench.read == []
 
     shelf.repair()
     assert {record.source for record in shelf.index.records()} == {"a.pdf", "c.pdf"}
     assert shelf.check() == []
-    assert kinds(shelf.check(folder)) == ["new"]
+    assert sorted_kinds(shelf.check(folder)) == ["new"]
     shelf.repair(folder)
     assert shelf.check(folder) == []
 
@@ -261,7 +269,7 @@ def test_other_bytes_of_the_same_size_and_time_are_found_by_reading(local: Shelf
     assert local.check() == []
     assert set(local.bench.outcomes().values()) == {"unchanged"}
 
-    assert kinds(local.check(thorough=True)) == ["changed"]
+    assert sorted_kinds(local.check(thorough=True)) == ["changed"]
     local.repair(thorough=True)
     assert local.check(thorough=True) == []
     assert all("francs" in chunk.text for chunk in local.chunks("a.pdf"))
@@ -272,7 +280,7 @@ def test_deleting_needs_proof_here_too(local: Shelf, tmp_path: Path) -> None:
     for path in local.bench.folder.glob("*.pdf"):
         path.rename(tmp_path / path.name)
     found = local.check()
-    assert kinds(found) == ["vanished"] * 3
+    assert sorted_kinds(found) == ["vanished"] * 3
     root = local.bench.folder  # what is recommended is not refused
     assert found[0].remedy() == f"ingest run {root} --allow-empty"
     assert [type(event) for event in local.repair()] == [DeletionsWithheld]
@@ -293,7 +301,7 @@ def test_a_root_that_is_gone_is_found_and_forgotten_on_request(shelf: Shelf) -> 
     """I moved a folder: a check says so, a repair leaves it, and naming it lets it go."""
     folder, elsewhere = shelf.bench.folder, shelf.bench.folder.with_name("moved")
     shelf.index.forget(shelf.record("c.pdf"))  # chunks that no record names go too
-    lose(shelf)
+    lose_chunks(shelf)
     folder.rename(elsewhere)
 
     found = {finding.kind: finding for finding in shelf.check()}
@@ -334,12 +342,12 @@ def test_pages_paid_for_in_no_source_are_found_and_dropped(shelf: Shelf) -> None
 
 def test_what_a_run_has_under_way_is_no_finding(local: Shelf, tmp_path: Path) -> None:
     """A check beside a run says what it did not judge; what is broken for sure it still finds."""
-    tear(local)
+    leave_intent(local)
     local.index.delete([local.chunks("b.pdf")[0].id])
     running = SqliteIndex(tmp_path / "index", MODEL, DIMENSIONS, create=False)
     running.hold()
 
-    assert kinds(local.check()) == ["missing"]
+    assert sorted_kinds(local.check()) == ["missing"]
     assert {item.source for item in local.passed()} == {"a.pdf", ""}
 
     record = local.record("b.pdf")
@@ -348,20 +356,20 @@ def test_what_a_run_has_under_way_is_no_finding(local: Shelf, tmp_path: Path) ->
     local.time.meanwhile = lambda: None
 
     running.close()
-    assert kinds(local.check()) == ["missing", "torn"]
+    assert sorted_kinds(local.check()) == ["missing", "torn"]
     assert local.passed() == []
 
 
 def test_what_a_run_on_a_service_has_under_way_is_no_finding(remote: Shelf) -> None:
     """The same where the lease of another host says that it is at work."""
-    tear(remote)
+    leave_intent(remote)
     assert isinstance(remote.index, AzureIndex)
     other = AzureIndex(remote.index.documents)
     other.hold()
     assert remote.check() == []
     assert {item.source for item in remote.passed()} == {"a.pdf", ""}
     other.lease.release()
-    assert kinds(remote.check()) == ["torn"]
+    assert sorted_kinds(remote.check()) == ["torn"]
 
 
 class Slow(AzureIndex):
@@ -398,8 +406,8 @@ def test_what_was_written_just_now_is_no_finding(remote: Shelf, azure: Azure) ->
     assert remote.time.now >= 10  # it looked again
     azure.search.delays.search = 0
     azure.search.settle()
-    lose(remote)
-    assert kinds(remote.check()) == ["missing"]
+    lose_chunks(remote)
+    assert sorted_kinds(remote.check()) == ["missing"]
 
 
 def test_a_check_right_after_a_run_is_right(remote: Shelf, azure: Azure) -> None:
@@ -411,7 +419,7 @@ def test_a_check_right_after_a_run_is_right(remote: Shelf, azure: Azure) -> None
     azure.clock.advance(400)
     remote.bench.embeds.texts.clear()
     lost = remote.chunks("a.pdf")[:2]
-    lose(remote)
+    lose_chunks(remote)
     azure.clock.advance(30)
     remote.repair(folder)  # it sees its own marks only after a while
     assert remote.bench.embeds.texts == [chunk.text for chunk in lost]
@@ -424,15 +432,15 @@ def test_a_repair_that_dies_is_made_good_by_the_next(tmp_path: Path, folder: Pat
 
     def world(name: str) -> tuple[Shelf, Mortal]:
         index = Mortal(tmp_path / name, MODEL, DIMENSIONS, create=True)
-        made = filled(Shelf(Bench(folder, index, Embeds(), recipe), Time()))
+        made = fill_shelf(Shelf(Bench(folder, index, Embeds(), recipe), Time()))
         return made, index
 
     calm, index = world("calm")
-    wanted = chunks_of(index)
+    wanted = dump_chunks(index)
     for crash in itertools.count(1):
         again = ("repair", "run")[crash % 2]
         shelf, index = world(f"{crash}")
-        lose(shelf)
+        lose_chunks(shelf)
         lost = shelf.chunks("b.pdf")
         index.forget(shelf.record("b.pdf"))
         restamp_of(shelf, "c.pdf")
@@ -448,7 +456,7 @@ def test_a_repair_that_dies_is_made_good_by_the_next(tmp_path: Path, folder: Pat
             shelf.bench.run()
         shelf.repair()
         assert shelf.check() == []
-        assert chunks_of(index) == wanted, f"died at write {crash}"
+        assert dump_chunks(index) == wanted, f"died at write {crash}"
         # A run knows of chunks without a record as little as of any that are not there.
         assert len(shelf.bench.embeds.texts) <= 4 + (len(lost) if again == "run" else 0)
         index.close()
@@ -458,22 +466,22 @@ def test_a_repair_that_dies_is_made_good_by_the_next(tmp_path: Path, folder: Pat
     calm.index.close()
 
 
-def chunks_of(index: Index) -> tuple[object, object]:
+def dump_chunks(index: Index) -> tuple[object, object]:
     """All but the records: those say what happened, too."""
     return dump(index)["chunks"], dump(index)["strays"]
 
 
 def restamp_of(shelf: Shelf, name: str) -> None:
-    shelf.index.upload([entry(shelf.chunks(name)[1], embedded=False, fingerprint="other")])
+    shelf.index.upload([build_entry(shelf.chunks(name)[1], embedded=False, fingerprint="other")])
 
 
 def test_what_was_read_with_other_settings_is_left_to_a_run(local: Shelf) -> None:
     """A repair without my --chunk-tokens must not embed the document anew in other pieces."""
-    lose(local)
+    lose_chunks(local)
     local.bench.recipe = replace(local.bench.recipe, chunk_tokens=32)
     local.repair()
     assert local.bench.embeds.texts == []
-    assert kinds(local.check()) == ["missing"]
+    assert sorted_kinds(local.check()) == ["missing"]
 
 
 def test_what_is_inside_a_document_is_mended_through_it(local: Shelf) -> None:
@@ -500,15 +508,15 @@ def test_a_failed_document_keeps_what_it_had_and_is_in_order(local: Shelf) -> No
     assert local.bench.outcomes()["a.pdf"] == "failed"
     assert local.check(local.bench.folder) == []
     local.index.delete([local.chunks("a.pdf")[0].id])
-    assert kinds(local.check()) == ["missing"]
+    assert sorted_kinds(local.check()) == ["missing"]
 
 
 def test_a_glob_checks_what_it_means(local: Shelf) -> None:
     """Named with a pattern, only those sources are judged."""
-    lose(local)
+    lose_chunks(local)
     folder = local.bench.folder
     assert local.check(f"{folder}/[bc].pdf", alone=True) == []
-    assert kinds(local.check(f"{folder}/[ab].pdf", alone=True)) == ["missing"]
+    assert sorted_kinds(local.check(f"{folder}/[ab].pdf", alone=True)) == ["missing"]
 
 
 def test_a_container_is_checked_as_a_folder_is(bench: Bench, azure: Azure) -> None:
@@ -522,7 +530,9 @@ def test_a_container_is_checked_as_a_folder_is(bench: Bench, azure: Azure) -> No
         scope = replace(Shelf(bench, Time()).scope(), named_roots=[there.root], thorough=True)
 
         def found() -> list[str]:
-            return kinds([item for item in check_index(scope) if isinstance(item, CheckFinding)])
+            return sorted_kinds(
+                [item for item in check_index(scope) if isinstance(item, CheckFinding)]
+            )
 
         assert found() == []
         (chunk, *_) = bench.index.chunks(url, "b.pdf")
@@ -536,7 +546,7 @@ def test_a_container_is_checked_as_a_folder_is(bench: Bench, azure: Azure) -> No
 
 def test_a_check_that_is_stopped_makes_nothing_up(local: Shelf) -> None:
     """^C while it counts: half a count is no finding, and nothing is mended by it."""
-    lose(local)
+    lose_chunks(local)
     before = dump(local.index)
     local.run.stop.request()
     assert local.check(local.bench.folder) == []

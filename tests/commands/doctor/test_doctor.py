@@ -17,7 +17,7 @@ from ingest.commands.doctor.network import unreachable_error
 from ingest.config.settings import environment_settings
 from ingest.embed.retirement import Retirement, describe_retirement
 from tests.azure.logins import EXPIRED, laptop
-from tests.conftest import DIMENSIONS, ROOT, Command, ingested
+from tests.conftest import DIMENSIONS, ROOT, Command, run_ingest
 from tests.emulator import faults
 from tests.emulator.emulator import FIGURES, Azure
 from tests.emulator.identity import (
@@ -38,39 +38,39 @@ RIGHT, WRONG, UNKNOWN = Verdict
 OTHER = "99999999-8888-7777-6666-555555555555"
 
 
-def examined(azure: Azure, root: str = str(ROOT / "data"), **more: str) -> list[DoctorFinding]:
+def run_doctor(azure: Azure, root: str = str(ROOT / "data"), **more: str) -> list[DoctorFinding]:
     """Findings of the doctor for a client of the emulator with these settings."""
     return list(diagnose(azure.environment | more, {}, {}, [root]))
 
 
-def wrong(found: list[DoctorFinding]) -> dict[str, str]:
+def find_problems(found: list[DoctorFinding]) -> dict[str, str]:
     """Problems by check."""
     return {finding.check: finding.text for finding in found if finding.verdict is WRONG}
 
 
-def verdicts(found: list[DoctorFinding], check: str) -> list[Verdict]:
+def find_verdicts(found: list[DoctorFinding], check: str) -> list[Verdict]:
     return [finding.verdict for finding in found if finding.check == check]
 
 
-def text(found: list[DoctorFinding], check: str) -> str:
+def find_text(found: list[DoctorFinding], check: str) -> str:
     (finding,) = (finding for finding in found if finding.check == check)
     return finding.text
 
 
-def filled(azure: Azure, folder: Path) -> None:
+def fill_index(azure: Azure, folder: Path) -> None:
     """Let a run make and fill the index, which shows at once what was written."""
     azure.search.delays = Delays()
     write(folder / "a.pdf", prose("lathes"))
-    done = ingested(folder, "run", ".", **azure.environment)
+    done = run_ingest(folder, "run", ".", **azure.environment)
     assert done.returncode == 0, done.stderr
 
 
 def test_all_is_well(azure: Azure, folder: Path) -> None:
     """Who I am, what I may, what the deployment and the index are: a tick each, and its facts."""
-    filled(azure, folder)
+    fill_index(azure, folder)
     azure.openai.tpm, azure.openai.rpm = 350_000, 2_100
 
-    found = examined(azure)
+    found = run_doctor(azure)
 
     assert {finding.verdict for finding in found} == {RIGHT}
     assert [finding.check for finding in found] == [
@@ -78,24 +78,24 @@ def test_all_is_well(azure: Azure, folder: Path) -> None:
         *("role", "deployment", "retirement", "role", "role", "index", "sandbox", "source"),
         "clock",
     ]
-    assert azure.identity.default.oid in text(found, "identity")
-    assert f"tenant {TENANT}, by ManagedIdentityCredential" in text(found, "identity")
+    assert azure.identity.default.oid in find_text(found, "identity")
+    assert f"tenant {TENANT}, by ManagedIdentityCredential" in find_text(found, "identity")
     said = f"text-embedding-3-large, {DIMENSIONS} dimensions; 350,000 tokens a minute, 2,100 req"
-    assert said in text(found, "deployment")
-    assert text(found, "index") == "chunks: about 1 file, 3 chunks"
-    assert text(found, "source").endswith("data: 16 PDFs")
+    assert said in find_text(found, "deployment")
+    assert find_text(found, "index") == "chunks: about 1 file, 3 chunks"
+    assert find_text(found, "source").endswith("data: 16 PDFs")
 
 
 def test_the_end_of_a_model_is_told_months_ahead(azure: Azure) -> None:
     """I plan a rebuild before my deployment stops: by the service's own date, else a schedule."""
-    told = text(examined(azure), "retirement")
+    told = find_text(run_doctor(azure), "retirement")
     assert "text-embedding-3-large retires on 2027-04-15 by Microsoft's schedule of 2026" in told
     azure.openai.retirements = {
         "text-embedding-3-large": 1_830_297_600.0,
         "text-embedding-3-large-preview": 1_900_000_000.0,
         "gpt-9": 1_800_000_000.0,
     }
-    told = text(examined(azure), "retirement")
+    told = find_text(run_doctor(azure), "retirement")
     assert "text-embedding-3-large retires on 2028-01-01 by the service's own list" in told
 
     retirement = Retirement("m", date(2028, 1, 1), "a list")
@@ -107,7 +107,7 @@ def test_the_end_of_a_model_is_told_months_ahead(azure: Azure) -> None:
 
 def test_it_writes_nothing_and_pays_for_one_word(azure: Azure) -> None:
     """I may run it against production at any time."""
-    examined(azure)
+    run_doctor(azure)
 
     (paid,) = azure.openai.requests
     assert paid.inputs == ("probe",)
@@ -123,21 +123,21 @@ def test_each_missing_role_is_named_with_its_command(azure: Azure, missing: str)
     """401 PermissionDenied, an empty 403, "Authorization failed.": each is its role, no other."""
     azure.identity.default.withdraw(missing)
 
-    found = examined(azure)
+    found = run_doctor(azure)
 
-    assert list(wrong(found)) == ["role"]
-    said = wrong(found)["role"]
+    assert list(find_problems(found)) == ["role"]
+    said = find_problems(found)["role"]
     assert f"lacks the role {missing} on" in said
     assert f'az role assignment create --role "{missing}"' in said
     assert azure.identity.default.oid in said
-    assert verdicts(found, "role").count(RIGHT) == 2
+    assert find_verdicts(found, "role").count(RIGHT) == 2
 
 
 def test_a_reader_is_told_that_writing_needs_more(azure: Azure) -> None:
     """Data Reader lets a search work and a run fail: the doctor sees it without writing."""
     azure.identity.default.withdraw(DATA_CONTRIBUTOR)
     azure.identity.default.grant(DATA_READER)
-    assert DATA_CONTRIBUTOR in wrong(examined(azure))["role"]
+    assert DATA_CONTRIBUTOR in find_problems(run_doctor(azure))["role"]
 
 
 @pytest.mark.parametrize(
@@ -150,23 +150,23 @@ def test_a_reader_is_told_that_writing_needs_more(azure: Azure) -> None:
 def test_a_missing_role_may_be_a_403(azure: Azure, answer: Response) -> None:
     """The documentation of the service has 401 and 403, and both mean the same."""
     azure.faults.add(faults.instead("denied", answer), "openai", "POST")
-    assert OPENAI_USER in wrong(examined(azure))["role"]
+    assert OPENAI_USER in find_problems(run_doctor(azure))["role"]
 
 
 def test_a_role_that_is_not_needed_is_not_missed(azure: Azure, folder: Path) -> None:
     """A job that only fills an index may do without the right to make one."""
-    filled(azure, folder)
+    fill_index(azure, folder)
     azure.identity.default.withdraw(SERVICE_CONTRIBUTOR)
-    found = examined(azure)
-    assert wrong(found) == {}
+    found = run_doctor(azure)
+    assert find_problems(found) == {}
     assert any("not held, and not needed" in finding.text for finding in found)
-    assert "1 file, 3 chunks" in text(found, "index")
+    assert "1 file, 3 chunks" in find_text(found, "index")
 
 
 def test_a_service_that_takes_keys_only_is_suspected(azure: Azure) -> None:
     """Everything forbidden though all roles are held: the service was never told to take tokens."""
     azure.search.token_auth = False
-    roles = [finding.text for finding in examined(azure) if finding.verdict is WRONG]
+    roles = [finding.text for finding in run_doctor(azure) if finding.verdict is WRONG]
     assert len(roles) == 2
     assert "az search service update --auth-options aadOrApiKey" in roles[1]
 
@@ -175,7 +175,7 @@ def test_a_firewall_is_no_missing_role(azure: Azure) -> None:
     """A 403 for where I am is not mistaken for one of who I am."""
     answer = failure(403, "403", "Public access is disabled. Please configure private endpoint.")
     azure.faults.add(faults.instead("blocked", answer), "openai", "POST")
-    found = wrong(examined(azure))
+    found = find_problems(run_doctor(azure))
     assert list(found) == ["deployment"]
     assert "rejects requests from this network (Public access is disabled" in found["deployment"]
 
@@ -183,7 +183,7 @@ def test_a_firewall_is_no_missing_role(azure: Azure) -> None:
 def test_tokens_that_are_refused_are_said_to_be(azure: Azure) -> None:
     """The flat 401, for expired tokens or another audience: not taken for a wrong key or role."""
     azure.identity.valid = -1
-    found = wrong(examined(azure))
+    found = find_problems(run_doctor(azure))
     for check in ("deployment", "role"):
         assert "does not accept the token of identity" in found[check]
         assert "clock is wrong" in found[check]
@@ -191,20 +191,20 @@ def test_tokens_that_are_refused_are_said_to_be(azure: Azure) -> None:
 
     azure.identity.valid = None
     azure.openai.audiences = ("https://elsewhere.example", "https://cognitiveservices.azure.us")
-    assert list(wrong(examined(azure))) == ["deployment"]
+    assert list(find_problems(run_doctor(azure))) == ["deployment"]
 
 
 def test_the_wrong_tenant_is_named(azure: Azure) -> None:
     """I read which tenant the token is from, and how to get one of the other."""
     azure.identity.tenant = OTHER
-    found = wrong(examined(azure, AZURE_TENANT_ID=TENANT))
+    found = find_problems(run_doctor(azure, AZURE_TENANT_ID=TENANT))
     assert f"is from tenant {OTHER}, and AZURE_TENANT_ID is {TENANT}" in found["identity"]
     assert f"az login --tenant {TENANT}" in found["identity"]
     for check in ("deployment", "role"):
         assert OTHER in found[check]
         assert "another tenant" in found[check]
 
-    unsaid = wrong(examined(azure))
+    unsaid = find_problems(run_doctor(azure))
     assert "identity" not in unsaid
     assert "another tenant" in unsaid["deployment"]
 
@@ -213,11 +213,11 @@ def test_no_identity_at_all(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> No
     """Nobody signed in is one cross, and what depends on it is not checked."""
     monkeypatch.setenv("IDENTITY_HEADER", "wrong")
     monkeypatch.setenv("PATH", "")
-    found = examined(azure)
-    assert list(wrong(found)) == ["identity"]
-    assert "az login" in wrong(found)["identity"]
-    assert verdicts(found, "role") == [UNKNOWN] * 3
-    assert verdicts(found, "deployment") == verdicts(found, "index") == [UNKNOWN]
+    found = run_doctor(azure)
+    assert list(find_problems(found)) == ["identity"]
+    assert "az login" in find_problems(found)["identity"]
+    assert find_verdicts(found, "role") == [UNKNOWN] * 3
+    assert find_verdicts(found, "deployment") == find_verdicts(found, "index") == [UNKNOWN]
 
 
 def test_the_login_of_a_laptop_and_its_end(azure: Azure, tmp_path: Path) -> None:
@@ -228,12 +228,12 @@ def test_the_login_of_a_laptop_and_its_end(azure: Azure, tmp_path: Path) -> None
     doctor = ("doctor", str(ROOT / "data"))
     more = client | {"PATH": str(machine.folder)}
 
-    well = ingested(tmp_path, *doctor, **more, IDENTITY_ENDPOINT="")
+    well = run_ingest(tmp_path, *doctor, **more, IDENTITY_ENDPOINT="")
     assert well.returncode == 0, well.stdout + well.stderr
     assert f"{azure.identity.default.oid} of tenant {TENANT}, by AzureCliCredential" in well.stdout
 
     machine.trouble(EXPIRED)
-    ill = ingested(tmp_path, *doctor, **more, IDENTITY_ENDPOINT="")
+    ill = run_ingest(tmp_path, *doctor, **more, IDENTITY_ENDPOINT="")
     assert ill.returncode == 2
     assert "AADSTS70043" in ill.stdout
     assert "sign in with az login" in ill.stdout
@@ -243,17 +243,17 @@ def test_keys(azure: Azure) -> None:
     """A key that is wrong, or that the resource does not take, is said to be; never shown."""
     azure.search.local_auth = True
     search = {"AZURE_SEARCH_KEY": azure.search.key}
-    off = wrong(examined(azure, **search, AZURE_OPENAI_KEY="sesame"))
+    off = find_problems(run_doctor(azure, **search, AZURE_OPENAI_KEY="sesame"))
     assert "accepts no API keys: unset AZURE_OPENAI_KEY" in off["deployment"]
 
     azure.openai.local_auth = True
-    found = wrong(examined(azure, AZURE_OPENAI_KEY="sesame", AZURE_SEARCH_KEY="sesame"))
+    found = find_problems(run_doctor(azure, AZURE_OPENAI_KEY="sesame", AZURE_SEARCH_KEY="sesame"))
     assert "does not accept the API key: check AZURE_OPENAI_KEY, or unset it" in found["deployment"]
     assert "does not accept the API key: check AZURE_SEARCH_KEY, or unset it" in found["key"]
     assert "sesame" not in repr(found)
 
-    well = examined(azure, **search, AZURE_OPENAI_KEY=azure.openai.key)
-    assert wrong(well) == {}
+    well = run_doctor(azure, **search, AZURE_OPENAI_KEY=azure.openai.key)
+    assert find_problems(well) == {}
     assert azure.identity.requests == 0
     assert not {"identity", "role"} & {finding.check for finding in well}
     assert azure.openai.key not in repr(well)
@@ -261,20 +261,20 @@ def test_keys(azure: Azure) -> None:
 
 def test_a_deployment_that_is_not_there(azure: Azure) -> None:
     """A name that is spelt wrong is not a missing role."""
-    found = examined(azure, AZURE_OPENAI_EMBEDDING_DEPLOYMENT="typo")
-    assert "(deployment typo) does not exist" in wrong(found)["deployment"]
-    assert list(wrong(found)) == ["deployment"]
+    found = run_doctor(azure, AZURE_OPENAI_EMBEDDING_DEPLOYMENT="typo")
+    assert "(deployment typo) does not exist" in find_problems(found)["deployment"]
+    assert list(find_problems(found)) == ["deployment"]
 
 
 def test_a_deployment_of_another_model(azure: Azure) -> None:
     """The model is what makes the vectors: the setting must say the same as the service."""
     azure.openai.deployments["embeddings"] = Deployment("text-embedding-3-small", 1536)
-    found = wrong(examined(azure))["deployment"]
+    found = find_problems(run_doctor(azure))["deployment"]
     assert "has text-embedding-3-small, not text-embedding-3-large" in found
     assert "set AZURE_OPENAI_EMBEDDING_MODEL=text-embedding-3-small" in found
 
     azure.openai.deployments["embeddings"] = Deployment("own", 24)
-    found = wrong(examined(azure, AZURE_OPENAI_EMBEDDING_MODEL="own"))["deployment"]
+    found = find_problems(run_doctor(azure, AZURE_OPENAI_EMBEDDING_MODEL="own"))["deployment"]
     assert "returns 24 dimensions, not 8: set AZURE_OPENAI_EMBEDDING_DIMENSIONS=24" in found
 
 
@@ -282,31 +282,31 @@ def test_a_deployment_with_a_name_of_its_own(azure: Azure) -> None:
     """I named no model: I read which one it is, and whether the search service can call it."""
     unnamed = {"AZURE_OPENAI_EMBEDDING_MODEL": "", "AZURE_OPENAI_EMBEDDING_DEPLOYMENT": "emb"}
     azure.openai.deployments["emb"] = Deployment()
-    found = examined(azure, **unnamed)
-    assert wrong(found) == {}
-    assert f"emb: text-embedding-3-large, {DIMENSIONS} dimensions" in text(found, "deployment")
-    assert "vectorizer" not in text(found, "deployment")
+    found = run_doctor(azure, **unnamed)
+    assert find_problems(found) == {}
+    assert f"emb: text-embedding-3-large, {DIMENSIONS} dimensions" in find_text(found, "deployment")
+    assert "vectorizer" not in find_text(found, "deployment")
 
     azure.openai.deployments["emb"] = Deployment("own", DIMENSIONS)
-    found = examined(azure, **unnamed)
-    assert wrong(found) == {}
-    assert "own, 8 dimensions" in text(found, "deployment")
-    assert "cannot call it, so an index gets no vectorizer" in text(found, "deployment")
+    found = run_doctor(azure, **unnamed)
+    assert find_problems(found) == {}
+    assert "own, 8 dimensions" in find_text(found, "deployment")
+    assert "cannot call it, so an index gets no vectorizer" in find_text(found, "deployment")
 
 
 def test_each_of_several_deployments_is_asked(azure: Azure) -> None:
     """Of two that work side by side I learn which one is wrong."""
     azure.openai.deployments["second"] = Deployment()
     both = {"AZURE_OPENAI_ENDPOINT": f"{azure.openai_endpoint}, {azure.openai_endpoint}"}
-    well = examined(azure, **both, AZURE_OPENAI_EMBEDDING_DEPLOYMENT="embeddings,second")
-    assert wrong(well) == {}
-    assert verdicts(well, "deployment") == [RIGHT, RIGHT]
+    well = run_doctor(azure, **both, AZURE_OPENAI_EMBEDDING_DEPLOYMENT="embeddings,second")
+    assert find_problems(well) == {}
+    assert find_verdicts(well, "deployment") == [RIGHT, RIGHT]
 
-    ill = examined(azure, **both, AZURE_OPENAI_EMBEDDING_DEPLOYMENT="embeddings,third")
-    assert verdicts(ill, "deployment") == [RIGHT, WRONG]
-    assert "(deployment third) does not exist" in wrong(ill)["deployment"]
-    uneven = examined(azure, AZURE_OPENAI_EMBEDDING_DEPLOYMENT="embeddings,second")
-    assert "has 2 values for 1 endpoints" in wrong(uneven)["deployment"]
+    ill = run_doctor(azure, **both, AZURE_OPENAI_EMBEDDING_DEPLOYMENT="embeddings,third")
+    assert find_verdicts(ill, "deployment") == [RIGHT, WRONG]
+    assert "(deployment third) does not exist" in find_problems(ill)["deployment"]
+    uneven = run_doctor(azure, AZURE_OPENAI_EMBEDDING_DEPLOYMENT="embeddings,second")
+    assert "has 2 values for 1 endpoints" in find_problems(uneven)["deployment"]
 
 
 def test_what_has_a_key_does_not_miss_an_identity(
@@ -316,15 +316,15 @@ def test_what_has_a_key_does_not_miss_an_identity(
     azure.openai.local_auth = True
     monkeypatch.setenv("IDENTITY_HEADER", "wrong")
     monkeypatch.setenv("PATH", "")
-    found = examined(azure, AZURE_OPENAI_KEY=azure.openai.key)
-    assert list(wrong(found)) == ["identity"]
-    assert verdicts(found, "deployment") == [RIGHT]
-    assert verdicts(found, "index") == [UNKNOWN]
+    found = run_doctor(azure, AZURE_OPENAI_KEY=azure.openai.key)
+    assert list(find_problems(found)) == ["identity"]
+    assert find_verdicts(found, "deployment") == [RIGHT]
+    assert find_verdicts(found, "index") == [UNKNOWN]
 
 
 def test_too_many_dimensions(azure: Azure) -> None:
     """What the model cannot give is said in the service's words."""
-    found = wrong(examined(azure, AZURE_OPENAI_EMBEDDING_DIMENSIONS="4000"))["deployment"]
+    found = find_problems(run_doctor(azure, AZURE_OPENAI_EMBEDDING_DIMENSIONS="4000"))["deployment"]
     assert "less than or equal to 3072" in found
     assert "check deployment, model and dimensions" in found
 
@@ -332,7 +332,7 @@ def test_too_many_dimensions(azure: Azure) -> None:
 def test_a_used_up_quota_is_said(azure: Azure) -> None:
     """At once, without a request before the time that the service names."""
     azure.faults.add(faults.too_many(seconds=60), "openai", "POST")
-    assert "the quota of" in wrong(examined(azure))["deployment"]
+    assert "the quota of" in find_problems(run_doctor(azure))["deployment"]
     assert [e.status for e in azure.exchanges if e.service == "openai" and e.method == "POST"] == [
         429
     ]
@@ -340,54 +340,56 @@ def test_a_used_up_quota_is_said(azure: Azure) -> None:
 
 def test_an_index_with_other_vectors(azure: Azure, folder: Path) -> None:
     """The very difference, and what to do."""
-    filled(azure, folder)
-    found = wrong(examined(azure, AZURE_OPENAI_EMBEDDING_DIMENSIONS="16"))
+    fill_index(azure, folder)
+    found = find_problems(run_doctor(azure, AZURE_OPENAI_EMBEDDING_DIMENSIONS="16"))
     assert "embedding has 8 dimensions, not 16; ingest rebuild makes a new one" in found["index"]
 
 
 def test_an_index_of_an_older_version(azure: Azure, folder: Path) -> None:
     """Fields that the next run adds are no trouble, and nothing is added now."""
-    filled(azure, folder)
+    fill_index(azure, folder)
     index = azure.search.indexes["chunks"]
     kept = [f for f in index.definition["fields"] if f["name"] != "page_label"]
     index.definition["fields"] = kept
-    found = examined(azure)
-    assert wrong(found) == {}
-    assert text(found, "index").endswith("the next run adds 1 fields")
+    found = run_doctor(azure)
+    assert find_problems(found) == {}
+    assert find_text(found, "index").endswith("the next run adds 1 fields")
     assert index.definition["fields"] == kept
 
 
 def test_what_cannot_be_reached(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
     """No name, no connection, no trust: each with its remedy, and nothing after it is tried."""
-    found = examined(
+    found = run_doctor(
         azure,
         AZURE_OPENAI_ENDPOINT="https://127.0.0.1:1",
         AZURE_SEARCH_ENDPOINT="https://no-such-host.invalid",
     )
-    assert "127.0.0.1 (127.0.0.1) cannot be reached (Connection refused)" in text(found, "embedder")
-    assert "no-such-host.invalid has no address (DNS" in text(found, "search")
-    assert "private DNS zone" in text(found, "search")
-    assert verdicts(found, "role") == [UNKNOWN] * 3
-    assert verdicts(found, "clock") == [UNKNOWN]
+    assert "127.0.0.1 (127.0.0.1) cannot be reached (Connection refused)" in find_text(
+        found, "embedder"
+    )
+    assert "no-such-host.invalid has no address (DNS" in find_text(found, "search")
+    assert "private DNS zone" in find_text(found, "search")
+    assert find_verdicts(found, "role") == [UNKNOWN] * 3
+    assert find_verdicts(found, "clock") == [UNKNOWN]
 
     monkeypatch.delenv("SSL_CERT_FILE")
     monkeypatch.delenv("REQUESTS_CA_BUNDLE")
-    found = examined(azure)
-    assert "is not trusted here: set SSL_CERT_FILE" in text(found, "embedder")
-    assert "is not trusted here: set REQUESTS_CA_BUNDLE" in text(found, "search")
+    found = run_doctor(azure)
+    assert "is not trusted here: set SSL_CERT_FILE" in find_text(found, "embedder")
+    assert "is not trusted here: set REQUESTS_CA_BUNDLE" in find_text(found, "search")
 
 
 def test_what_lies_behind_a_proxy(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where only the proxy knows the names, mine are not looked up, and the proxy is suspected."""
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-    found = examined(
+    found = run_doctor(
         azure,
         AZURE_OPENAI_ENDPOINT="https://openai.invalid",
         AZURE_SEARCH_ENDPOINT="https://search.invalid",
     )
     for check in ("embedder", "search"):
-        assert "at the other end of a proxy does not answer" in text(found, check)
-        assert "NO_PROXY" in text(found, check)
+        assert "at the other end of a proxy does not answer" in find_text(found, check)
+        assert "NO_PROXY" in find_text(found, check)
 
 
 @pytest.mark.parametrize(
@@ -404,11 +406,11 @@ def test_a_private_endpoint_is_recognised(address: str, private: bool) -> None:
 def test_a_wrong_clock(azure: Azure) -> None:
     """The reason that nobody thinks of: an hour between my clock and the service's."""
     azure.clock.advance(3600)
-    found = wrong(examined(azure))
+    found = find_problems(run_doctor(azure))
     assert list(found) == ["clock"]
     assert "s behind that of 127.0.0.1" in found["clock"]
     azure.clock.ahead = -3600
-    assert "s ahead of that of 127.0.0.1" in wrong(examined(azure))["clock"]
+    assert "s ahead of that of 127.0.0.1" in find_problems(run_doctor(azure))["clock"]
 
 
 def test_a_service_of_ones_own(azure: Azure, tmp_path: Path) -> None:
@@ -419,10 +421,10 @@ def test_a_service_of_ones_own(azure: Azure, tmp_path: Path) -> None:
         "AZURE_OPENAI_KEY": azure.openai.key,
         "INGEST_INDEX": str(tmp_path / "local"),
     }
-    found = examined(azure, **own)
-    assert wrong(found) == {}
-    assert "overrides AZURE_SEARCH_ENDPOINT" in text(found, "settings")
-    assert "empty or missing" in text(found, "index")
+    found = run_doctor(azure, **own)
+    assert find_problems(found) == {}
+    assert "overrides AZURE_SEARCH_ENDPOINT" in find_text(found, "settings")
+    assert "empty or missing" in find_text(found, "index")
     assert not (tmp_path / "local").exists()
     assert azure.identity.requests == 0
 
@@ -544,41 +546,41 @@ def test_a_container_is_looked_into(azure: Azure) -> None:
     azure.blob.put("docs", "a.pdf", b"%PDF-")
     url = f"{azure.blob_endpoint}/docs"
 
-    assert text(examined(azure, url), "source") == f"{url}: 1 PDF"
+    assert find_text(run_doctor(azure, url), "source") == f"{url}: 1 PDF"
     azure.identity.default.withdraw(BLOB_READER)
-    assert "lacks the role Storage Blob Data Reader" in text(examined(azure, url), "source")
+    assert "lacks the role Storage Blob Data Reader" in find_text(run_doctor(azure, url), "source")
 
 
-def with_scans(azure: Azure, **more: str) -> list[DoctorFinding]:
+def run_doctor_with_ocr(azure: Azure, **more: str) -> list[DoctorFinding]:
     """Findings where scanned pages go to Document Intelligence."""
-    return examined(azure, **{"INGEST_OCR": azure.ocr_endpoint} | more)
+    return run_doctor(azure, **{"INGEST_OCR": azure.ocr_endpoint} | more)
 
 
 def test_the_service_that_reads_scans_is_asked_and_nothing_is_sent(azure: Azure) -> None:
     """Its address, its role and its model, for no money."""
     azure.identity.default.grant(COGNITIVE_USER)
-    found = with_scans(azure, INGEST_OCR_MODEL="layout")
-    assert wrong(found) == {}
-    assert verdicts(found, "ocr") == [RIGHT]
-    assert "prebuilt-layout, API 2024-11-30, billed per page" in text(found, "model")
+    found = run_doctor_with_ocr(azure, INGEST_OCR_MODEL="layout")
+    assert find_problems(found) == {}
+    assert find_verdicts(found, "ocr") == [RIGHT]
+    assert "prebuilt-layout, API 2024-11-30, billed per page" in find_text(found, "model")
     assert any(f"{COGNITIVE_USER}: held" in finding.text for finding in found)
     assert azure.count("ocr", "POST") == 0
 
 
 def test_the_role_to_read_scans_is_named_with_its_command(azure: Azure) -> None:
     """The role to embed is another one, and not enough."""
-    found = with_scans(azure)
-    assert list(wrong(found)) == ["role"]
-    assert f'--role "{COGNITIVE_USER}"' in wrong(found)["role"]
-    assert azure.ocr_endpoint in wrong(found)["role"]
-    assert verdicts(found, "model") == [UNKNOWN]
+    found = run_doctor_with_ocr(azure)
+    assert list(find_problems(found)) == ["role"]
+    assert f'--role "{COGNITIVE_USER}"' in find_problems(found)["role"]
+    assert azure.ocr_endpoint in find_problems(found)["role"]
+    assert find_verdicts(found, "model") == [UNKNOWN]
 
 
 def test_an_endpoint_that_reads_no_scans_is_wrong(azure: Azure) -> None:
     """I gave the address of the search service."""
     azure.identity.default.grant(COGNITIVE_USER)
-    found = examined(azure, INGEST_OCR=azure.openai_endpoint)
-    assert "Document Intelligence resource" in wrong(found)["model"]
+    found = run_doctor(azure, INGEST_OCR=azure.openai_endpoint)
+    assert "Document Intelligence resource" in find_problems(found)["model"]
 
 
 def test_the_local_ocr_and_the_passwords_are_looked_at(tmp_path: Path, command: Command) -> None:
@@ -615,8 +617,8 @@ def test_a_model_without_a_service_is_a_contradiction() -> None:
 def test_the_model_that_describes_figures_is_shown_a_picture(azure: Azure) -> None:
     """Whether the deployment exists, sees pictures and answers in form, before a long run."""
     wanted = {"INGEST_FIGURES": "describe", "AZURE_OPENAI_FIGURES_DEPLOYMENT": FIGURES}
-    told = text(examined(azure, **wanted), "figures")
+    told = find_text(run_doctor(azure, **wanted), "figures")
     assert told.startswith("figures: gpt-4.1-mini-2025-04-14 described a picture as chart, by a")
     azure.openai.chat.sees = False
-    told = wrong(examined(azure, **wanted))["figures"]
+    told = find_problems(run_doctor(azure, **wanted))["figures"]
     assert "does not describe pictures (the service refused it (Invalid content type." in told

@@ -15,8 +15,8 @@ from ingest.commands.doctor.live.search_probes import is_left_behind, new_index_
 from ingest.commands.doctor.live.summary import summarize
 from ingest.config.settings import build_settings
 from tests.conftest import Command, environment
-from tests.emulator.emulator import Azure, emulator
-from tests.emulator.gate import held
+from tests.emulator.emulator import Azure, run_emulator
+from tests.emulator.gate import hold_requests
 from tests.emulator.live import RECORDING_VARIABLE, apply_recording
 from tests.fork_server import running_ingest
 
@@ -55,7 +55,7 @@ def test_what_the_services_do_is_kept_without_secrets_and_nothing_is_left(
 
 def test_stopping_it_deletes_the_index(azure: Azure, tmp_path: Path) -> None:
     """^C in the middle of the probes leaves nothing on the service."""
-    with held(azure, "search", "docs/search.post.search") as gate:
+    with hold_requests(azure, "search", "docs/search.post.search") as gate:
         arguments = ("doctor", "--live", "--out", str(tmp_path / "live.json"))
         env = environment() | azure.environment
         with running_ingest(*arguments, cwd=tmp_path, env=env) as process:
@@ -67,7 +67,7 @@ def test_stopping_it_deletes_the_index(azure: Azure, tmp_path: Path) -> None:
     assert azure.search.indexes == {}
 
 
-def recorded(azure: Azure) -> Any:
+def record_live(azure: Azure) -> Any:
     """Recording of the live probes, run in this process."""
     settings = build_settings(azure.environment, {})
     return run_live(plan_live(settings, 1), lambda _: None).to_json()
@@ -77,7 +77,7 @@ def test_an_identity_without_roles_records_how_it_is_refused(azure: Azure) -> No
     """The bodies of refusals are worth having: no probe ends the others, and no index is made."""
     azure.identity.default.roles.clear()
 
-    kept = recorded(azure)
+    kept = record_live(azure)
 
     assert {"index", "usage", "indexes left behind"} <= set(kept["errors"])
     assert "Authorization failed." in kept["search"]["refusals"]["create index"]["body"]
@@ -117,13 +117,13 @@ def test_the_emulator_behaves_as_the_recording_says(
 
     (tmp_path / "live.json").write_text(json.dumps(recording))
     monkeypatch.setenv(RECORDING_VARIABLE, str(tmp_path / "live.json"))
-    with emulator() as running:
+    with run_emulator() as running:
         assert running.search.delays.lookup == 8.0 / 20
         running.identity.default.roles.clear()
         running.openai.is_closed = True
         for name, value in running.environment.items():
             monkeypatch.setenv(name, value)
-        again = recorded(running)
+        again = record_live(running)
     assert again["search"]["refusals"]["list indexes"] == denied
     assert again["embeddings"]["refusals"]["embeddings"] == denied
 

@@ -19,7 +19,7 @@ from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds
 from tests.pdfs import write
 
 
-def model(embeds: Embeds) -> Embedder:
+def create_model(embeds: Embeds) -> Embedder:
     return Embedder(embeds, MODEL, DIMENSIONS, 4, lambda: 100_000, 2)
 
 
@@ -40,7 +40,7 @@ def test_an_answer_that_comes_first_scores_one(filled: Bench) -> None:
         Question("grain flour", (AnswerLocation("mill.pdf", (1,)),), "turns the grain into flour"),
         Question("bearing oiled", (AnswerLocation("lathe.pdf", (2,)),), "oiled every second March"),
     ]
-    found = evaluate(filled.index, model(filled.embeds), asked)
+    found = evaluate(filled.index, create_model(filled.embeds), asked)
 
     assert found.hit_rate[Mode.TEXT] == {1: 1, 3: 1, 5: 1, 10: 1}
     assert found.mrr[Mode.TEXT] == found.ndcg[Mode.TEXT] == found.recall[Mode.TEXT] == 1
@@ -59,7 +59,7 @@ def test_what_cannot_be_answered_says_why_and_counts_as_missed(filled: Bench) ->
         ),
         Question("flour", (AnswerLocation("mill.pdf"),)),
     ]
-    found = evaluate(filled.index, model(filled.embeds), asked)
+    found = evaluate(filled.index, create_model(filled.embeds), asked)
 
     assert [one.missing_reason for one in found.unanswerable] == [NO_SOURCE, NO_PAGE, NO_PASSAGE]
     assert found.hit_rate[Mode.TEXT][10] == 0.25
@@ -73,10 +73,10 @@ def test_the_page_is_not_enough_where_the_passage_is_known(bench: Bench) -> None
     passage = "The lock keeper counts the boats at dawn."
     places = (AnswerLocation("long.pdf", (1,)),)
     by_passage = evaluate(
-        bench.index, model(bench.embeds), [Question("Word3", places, passage)]
+        bench.index, create_model(bench.embeds), [Question("Word3", places, passage)]
     ).answers_by_mode[Mode.TEXT][0]
     by_page = evaluate(
-        bench.index, model(bench.embeds), [Question("Word3", places)]
+        bench.index, create_model(bench.embeds), [Question("Word3", places)]
     ).answers_by_mode[Mode.TEXT][0]
 
     assert (by_page.hit(1), by_passage.hit(1)) == (1, 0)
@@ -104,7 +104,7 @@ def test_questions_are_embedded_as_many_at_once_as_the_model_takes(filled: Bench
         Question(f"question {n}", (AnswerLocation("mill.pdf"),), "grain into flour")
         for n in range(6)
     ]
-    evaluate(filled.index, model(filled.embeds), asked)
+    evaluate(filled.index, create_model(filled.embeds), asked)
     assert filled.embeds.texts == [question.text for question in asked]
 
 
@@ -134,7 +134,7 @@ def test_a_recipe_that_cannot_be_meant_is_refused(wrong: str) -> None:
 def test_a_text_is_embedded_once_for_all_recipes() -> None:
     """What an earlier recipe has embedded costs nothing, and the vectors are the same."""
     embeds = Embeds()
-    asked = cache_embeddings(model(embeds), {}).embed
+    asked = cache_embeddings(create_model(embeds), {}).embed
     first = asked(["a", "b", "a"])
     again = asked(["b", "c"])
 

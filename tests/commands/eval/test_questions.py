@@ -13,7 +13,7 @@ from ingest.extract.document import ExtractOptions, extract
 from tests.conftest import ROOT
 
 
-def written(folder: Path, *lines: object) -> Path:
+def write_questions(folder: Path, *lines: object) -> Path:
     path = folder / "questions.jsonl"
     path.write_text(
         "\n".join(line if isinstance(line, str) else json.dumps(line) for line in lines), "utf-8"
@@ -24,7 +24,7 @@ def written(folder: Path, *lines: object) -> Path:
 def test_a_question_names_the_page_and_the_words_that_answer_it(tmp_path: Path) -> None:
     """One JSON object a line; blank lines do not matter, nor does a byte order mark."""
     line = {"question": " Who? ", "source": "a/b.pdf", "pages": [3, 4], "passage": "She did."}
-    path = written(tmp_path, line, "", {"question": "Where?", "source": "b.pdf"})
+    path = write_questions(tmp_path, line, "", {"question": "Where?", "source": "b.pdf"})
     path.write_text("\ufeff" + path.read_text("utf-8"), "utf-8")
 
     assert load_questions(path) == [
@@ -36,7 +36,7 @@ def test_a_question_names_the_page_and_the_words_that_answer_it(tmp_path: Path) 
 def test_the_ground_truth_of_the_chat_sample_is_read_as_it_is(tmp_path: Path) -> None:
     """Its answers cite files and pages, sometimes several, sometimes one twice."""
     truth = "Up to $200 [Benefit Options.pdf#page=3][plus.pdf#page=1], or [plus.pdf#page=7]. [x.md]"
-    path = written(tmp_path, {"question": "How much?", "truth": truth})
+    path = write_questions(tmp_path, {"question": "How much?", "truth": truth})
 
     (asked,) = load_questions(path)
     assert asked.places == (
@@ -59,7 +59,7 @@ def test_the_ground_truth_of_the_chat_sample_is_read_as_it_is(tmp_path: Path) ->
 )
 def test_a_line_that_cannot_be_meant_is_named(tmp_path: Path, line: object, said: str) -> None:
     """I am told which line it is; none is left out in silence."""
-    path = written(tmp_path, {"question": "Who?", "source": "a.pdf"}, line)
+    path = write_questions(tmp_path, {"question": "Who?", "source": "a.pdf"}, line)
     with pytest.raises(ConfigError, match=f"line 2.*{said}"):
         load_questions(path)
 
@@ -68,7 +68,7 @@ def test_a_file_without_questions_is_no_evaluation(tmp_path: Path) -> None:
     """An empty file, one that is not there, and one that is no text."""
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match="the file has none"):
-        load_questions(written(tmp_path, ""))
+        load_questions(write_questions(tmp_path, ""))
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         load_questions(tmp_path / "missing")
     with pytest.raises(ConfigError, match="not UTF-8"):

@@ -34,12 +34,12 @@ SAMPLES = ("handbook", "benefits/benefits-plan", "papers/two-column", "products/
 RECIPE = Recipe("auto", 64, 0.12, MODEL, DIMENSIONS)
 
 
-def source(data: bytes) -> Source:
+def make_source(data: bytes) -> Source:
     return Source("/docs", "a.pdf", "/docs/a.pdf", len(data), "1")
 
 
-def seen(data: bytes, pages: range = range(1, 1000)) -> DocumentView:
-    task = Task(source(data), "", RECIPE, "auto")
+def inspect_text(data: bytes, pages: range = range(1, 1000)) -> DocumentView:
+    task = Task(make_source(data), "", RECIPE, "auto")
     found = inspect(
         InspectText(task, pages.start, pages.stop - 1), io.BytesIO(data), ignore_progress
     )
@@ -47,31 +47,31 @@ def seen(data: bytes, pages: range = range(1, 1000)) -> DocumentView:
     return found
 
 
-def drawn(data: bytes, sheet: PageView, extractor: str = "auto") -> PageImage:
+def inspect_image(data: bytes, sheet: PageView, extractor: str = "auto") -> PageImage:
     texts = tuple(segment.text for segment in sheet.segments)
     found = inspect(InspectImage(sheet.number, texts, extractor), io.BytesIO(data), ignore_progress)
     assert isinstance(found, PageImage)
     return found
 
 
-def sample(name: str) -> bytes:
+def read_sample(name: str) -> bytes:
     return (ROOT / "data" / f"{name}.pdf").read_bytes()
 
 
-def kept(sheet: PageView) -> str:
+def join_kept(sheet: PageView) -> str:
     return "".join(segment.text for segment in sheet.segments if not segment.dropped)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_what_is_shown_joined_is_the_text_that_was_split(name: str) -> None:
     """Nothing is left out of the view and nothing twice: what I see is what was embedded."""
-    data = sample(name)
+    data = read_sample(name)
     document = extract(data, ExtractOptions())
-    found = seen(data)
-    assert tuple(map(kept, found.pages)) == document.pages
+    found = inspect_text(data)
+    assert tuple(map(join_kept, found.pages)) == document.pages
 
     for chunk, passage in zip(
-        make_chunks(document, source(data), RECIPE), found.chunks, strict=True
+        make_chunks(document, make_source(data), RECIPE), found.chunks, strict=True
     ):
         parts = (
             "".join(s.text for s in sheet.segments if passage.ordinal in s.chunks)
@@ -83,7 +83,7 @@ def test_what_is_shown_joined_is_the_text_that_was_split(name: str) -> None:
 
 def test_text_that_two_chunks_have_is_shown_as_such() -> None:
     """The overlap is there to be seen, and belongs to neighbours."""
-    found = seen(pdf(prose("overlap")))
+    found = inspect_text(pdf(prose("overlap")))
     shared = [s.chunks for sheet in found.pages for s in sheet.segments if len(s.chunks) > 1]
     assert shared
     assert all(second == first + 1 for first, second in shared)
@@ -91,10 +91,10 @@ def test_text_that_two_chunks_have_is_shown_as_such() -> None:
 
 def test_a_dropped_line_stood_on_its_page_and_is_in_no_chunk() -> None:
     """What is struck through is what the cleaning took away, and nothing else."""
-    data = sample("handbook")
+    data = read_sample("handbook")
     engine = Pdfium(data, ())
     count = 0
-    view = seen(data)
+    view = inspect_text(data)
     for sheet in view.pages:
         raw = clean(engine.text(sheet.number - 1)).split("\n")
         for segment in sheet.segments:
@@ -109,9 +109,9 @@ def test_a_dropped_line_stood_on_its_page_and_is_in_no_chunk() -> None:
 @pytest.mark.parametrize("name", SAMPLES)
 def test_boxes_are_inside_the_page_and_on_its_ink(name: str) -> None:
     """Each chunk is marked where its words are drawn, on the pages of any layout."""
-    data = sample(name)
-    for sheet in seen(data, range(2, 5)).pages:  # on the first one there may be a picture
-        view = drawn(data, sheet)
+    data = read_sample(name)
+    for sheet in inspect_text(data, range(2, 5)).pages:  # on the first one there may be a picture
+        view = inspect_image(data, sheet)
         ink = np.asarray(Image.open(io.BytesIO(view.png)).convert("L")) < 200
         assert ink.shape == (view.height, view.width) == (IMAGE_HEIGHT_PIXELS, view.width)
         inside = np.zeros_like(ink)
@@ -139,8 +139,8 @@ def test_boxes_follow_a_turned_and_cropped_page(turn: int) -> None:
     out = io.BytesIO()
     writer.write(out)
     data = out.getvalue()
-    (sheet,) = seen(data).pages
-    view = drawn(data, sheet)
+    (sheet,) = inspect_text(data).pages
+    view = inspect_image(data, sheet)
     (box,) = view.boxes
     ink = np.argwhere(np.asarray(Image.open(io.BytesIO(view.png)).convert("L")) < 128)
     (top, left), (bottom, right) = ink.min(axis=0), ink.max(axis=0)
@@ -166,10 +166,10 @@ def test_a_picture_is_light_whatever_is_on_it() -> None:
 def test_a_scan_is_shown_though_nothing_was_read() -> None:
     """The picture says why no search finds it."""
     data = scan("What nobody read.")
-    (sheet,) = seen(data).pages
+    (sheet,) = inspect_text(data).pages
     assert sheet.scanned
     assert not sheet.segments
-    assert drawn(data, sheet).boxes == ()
+    assert inspect_image(data, sheet).boxes == ()
 
 
 @pytest.mark.parametrize("size", [(1, 14_000), (14_000, 1), (3, 3)])
@@ -180,8 +180,8 @@ def test_pages_of_any_shape_are_drawn_small(size: tuple[int, int]) -> None:
     out = io.BytesIO()
     writer.write(out)
     data = out.getvalue()
-    (sheet,) = seen(data).pages
-    view = drawn(data, sheet)
+    (sheet,) = inspect_text(data).pages
+    view = inspect_image(data, sheet)
     assert view.height <= IMAGE_HEIGHT_PIXELS
     assert view.width <= 2 * IMAGE_HEIGHT_PIXELS
 
@@ -189,14 +189,14 @@ def test_pages_of_any_shape_are_drawn_small(size: tuple[int, int]) -> None:
 def test_without_native_code_there_is_no_picture_and_it_says_so() -> None:
     """Who reads with pypdf alone has the text all the same."""
     data = pdf("Plain.")
-    (sheet,) = seen(data).pages
+    (sheet,) = inspect_text(data).pages
     with pytest.raises(DocumentError, match="pypdf renders no images"):
-        drawn(data, sheet, "pypdf")
+        inspect_image(data, sheet, "pypdf")
 
 
 def test_a_long_page_is_cut_and_says_by_how_much(tmp_path: Path) -> None:
     """One page of a million characters must not fill the report."""
     data = pdf("\n".join(f"Line {n} of many, each with words of its own." for n in range(3000)))
-    (sheet,) = seen(data).pages
-    assert len(kept(sheet)) == 20_000
+    (sheet,) = inspect_text(data).pages
+    assert len(join_kept(sheet)) == 20_000
     assert sheet.hidden_chars == len(extract(data, ExtractOptions()).pages[0]) - 20_000

@@ -9,7 +9,7 @@ from ingest.commands.inspect.viewer import IndexAccess, inspect_sources
 from ingest.commands.report.page import render_report
 from ingest.config.connections import create_connections
 from ingest.runtime.cancellation import Cancellation
-from tests.commands.report.reports import report
+from tests.commands.report.reports import make_report
 from tests.emulator.emulator import Azure
 from tests.pipeline.reader.test_describing_figures import client, with_figures, write
 from tests.runs import connected, run
@@ -39,7 +39,7 @@ def test_each_figure_is_shown_with_its_outcome(azure: Azure, folder: Path, tmp_p
     assert red == FigureView(
         2, 1, red.box, "refused", "refused by the content filter of the service", "Figure 2"
     )
-    page = render_report(report(one.record), [one])
+    page = render_report(make_report(one.record), [one])
     assert page.count('<rect class="drawn"') == 2
     assert f"<strong>generated</strong>: described by <bdi>{blue.model}</bdi> as a chart" in page
     assert "Bar 5 &lt; 7 &amp; 9." in page

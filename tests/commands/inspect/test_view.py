@@ -20,49 +20,49 @@ from ingest.commands.inspect.view import (
 from ingest.models import Code, Details, Record, StoredChunk
 
 
-def record(name: str, pages: int = 1, outcome: str = "new", **more: object) -> Record:
+def make_record(name: str, pages: int = 1, outcome: str = "new", **more: object) -> Record:
     """A record of a source, by a recipe called "r"."""
     return Record("/docs", name, "r123", pages=pages, outcome=outcome, **more)  # type: ignore[arg-type]
 
 
-def names(records: list[Record], *wanted: str) -> list[str]:
+def choose_names(records: list[Record], *wanted: str) -> list[str]:
     return [choice.record.source for choice in choose_sources(records, wanted)]
 
 
 def test_what_is_in_trouble_comes_first_then_what_is_long() -> None:
     """Who opens a report without naming anything wants to see what went wrong."""
     records = [
-        record("a.pdf", 3),
-        record("long.pdf", 90),
-        record("failed.pdf", 0, "failed", code=Code.DAMAGED),
-        record("doubtful.pdf", 2, details=Details(doubtful=(2,), ocr="azure-read")),
+        make_record("a.pdf", 3),
+        make_record("long.pdf", 90),
+        make_record("failed.pdf", 0, "failed", code=Code.DAMAGED),
+        make_record("doubtful.pdf", 2, details=Details(doubtful=(2,), ocr="azure-read")),
     ]
-    assert names(records) == ["doubtful.pdf", "failed.pdf", "long.pdf", "a.pdf"]
+    assert choose_names(records) == ["doubtful.pdf", "failed.pdf", "long.pdf", "a.pdf"]
 
 
 def test_nobody_waits_for_what_was_not_named() -> None:
     """A book of a thousand pages, one that kills its reader, one to recognise: by name only."""
     records = [
-        record("book.pdf", 1000),
-        record("hangs.pdf", 0, "failed", code=Code.TOO_SLOW),
-        record("scanned.pdf", 3, details=Details(scanned=(1, 2, 3), ocr="local:x")),
-        *(record(f"{n:02}.pdf", 3) for n in range(40)),
+        make_record("book.pdf", 1000),
+        make_record("hangs.pdf", 0, "failed", code=Code.TOO_SLOW),
+        make_record("scanned.pdf", 3, details=Details(scanned=(1, 2, 3), ocr="local:x")),
+        *(make_record(f"{n:02}.pdf", 3) for n in range(40)),
     ]
     found = choose_sources(records, [])
     assert [choice.record.source for choice in found] == [
         f"{n:02}.pdf" for n in range(MAX_DEFAULT_SOURCES)
     ]
     assert (
-        max(len(choice.pages) for choice in choose_sources([record("a.pdf", 90)], []))
+        max(len(choice.pages) for choice in choose_sources([make_record("a.pdf", 90)], []))
         == MAX_DEFAULT_PAGES
     )
     for name in ("book.pdf", "hangs.pdf", "scanned.pdf"):
-        assert names(records, name) == [name]
+        assert choose_names(records, name) == [name]
 
 
 def test_what_is_named_is_shown_up_to_what_a_page_can_hold() -> None:
     """However many pages are asked for, the report stays one that opens."""
-    records = [record(f"{n:03}.pdf", 150) for n in range(200)]
+    records = [make_record(f"{n:03}.pdf", 150) for n in range(200)]
     found = choose_sources(records, ["*"])
     assert sum(len(choice.pages) for choice in found) == MAX_NAMED_PAGES
     assert len(found) == MAX_NAMED_SOURCES
@@ -74,11 +74,13 @@ def test_what_is_named_is_shown_up_to_what_a_page_can_hold() -> None:
 
 def test_a_name_with_brackets_is_itself_before_it_is_a_pattern() -> None:
     """A copy called "a[1].pdf" can be asked for."""
-    assert names([record("a[1].pdf"), record("a1.pdf")], "a[1].pdf") == ["a[1].pdf"]
-    assert names([record("a1.pdf")], "a[1].pdf") == ["a1.pdf"]
+    assert choose_names([make_record("a[1].pdf"), make_record("a1.pdf")], "a[1].pdf") == [
+        "a[1].pdf"
+    ]
+    assert choose_names([make_record("a1.pdf")], "a[1].pdf") == ["a1.pdf"]
 
 
-def seen(*ids: str, pages: int = 1) -> DocumentView:
+def make_view(*ids: str, pages: int = 1) -> DocumentView:
     passages = tuple(ChunkView(name, n, 10, 1, 1, ()) for n, name in enumerate(ids))
     return DocumentView("", pages, (PageView(1, "", ()),), passages)
 
@@ -90,30 +92,30 @@ def test_file_and_index_are_compared_chunk_by_chunk() -> None:
         yield StoredChunk("b", "/docs", "a.pdf", "r123", 1, 1, 1, (), "old words")
         yield StoredChunk("a", "/docs", "a.pdf", "r123", 0, 1, 1, (), "")
 
-    whole = record("a.pdf", committed=("a", "b"))
-    assert compare_with_index(whole, seen("a", "b"), "r", chunks) == InspectedSource(
-        whole, seen("a", "b")
+    whole = make_record("a.pdf", committed=("a", "b"))
+    assert compare_with_index(whole, make_view("a", "b"), "r", chunks) == InspectedSource(
+        whole, make_view("a", "b")
     )
 
-    one = compare_with_index(whole, seen("a", "c"), "r", chunks)
+    one = compare_with_index(whole, make_view("a", "c"), "r", chunks)
     assert (one.unindexed_count, one.index_only_count) == (1, 1)
     assert [chunk.text for chunk in one.index_only] == ["old words"]
     assert "changed" in one.difference
-    assert "other settings" in compare_with_index(whole, seen("c"), "s", chunks).difference
+    assert "other settings" in compare_with_index(whole, make_view("c"), "s", chunks).difference
     read = replace(whole, details=Details(scanned=(1,), ocr="local:x"))
     assert (
         "read by local:x, which is not available"
-        in compare_with_index(read, seen(), "r", chunks).difference
+        in compare_with_index(read, make_view(), "r", chunks).difference
     )
     assert (
         "a run is processing it"
-        in compare_with_index(replace(whole, fingerprint=""), seen(), "r", chunks).difference
+        in compare_with_index(replace(whole, fingerprint=""), make_view(), "r", chunks).difference
     )
 
 
 def test_the_command_for_the_rest_can_be_copied() -> None:
     """Even where the name is one that a shell would read otherwise."""
     name = "a b; rm -rf $HOME.pdf"
-    one = InspectedSource(record(name, 3), seen("a", pages=3))
+    one = InspectedSource(make_record(name, 3), make_view("a", pages=3))
     assert one.next_command == "ingest report --inspect 'a b; rm -rf $HOME.pdf#page=2'"
-    assert InspectedSource(record(name), seen("a")).next_command == ""
+    assert InspectedSource(make_record(name), make_view("a")).next_command == ""

@@ -26,7 +26,7 @@ from tests.runs import connected, run
 from tests.scans import write as write_scan
 
 
-def looked(
+def inspect_index(
     bench: Bench, names: Sequence[str] = (), recipe: Recipe | None = None, **more: str
 ) -> dict[str, InspectedSource]:
     """The inspected sources by name."""
@@ -36,7 +36,7 @@ def looked(
     return {one.record.source: one for one in found}
 
 
-def slow_to_draw(*pages: str) -> bytes:
+def make_slow_pdf(*pages: str) -> bytes:
     """A PDF whose second page says its text at once and takes half a minute to be drawn."""
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf(*pages)))
     content: Any = writer.pages[1]["/Contents"].get_object()
@@ -58,7 +58,7 @@ def test_a_file_is_shown_beside_what_the_index_has_of_it(bench: Bench) -> None:
     write(bench.folder / "edited.pdf", prose("after"), prose("between"), age=50)
     (bench.folder / "gone.pdf").unlink()
 
-    found = looked(bench)
+    found = inspect_index(bench)
 
     same, edited = found["same.pdf"], found["edited.pdf"]
     assert (same.error, same.difference, same.unindexed_count, same.index_only_count) == (
@@ -69,7 +69,7 @@ def test_a_file_is_shown_beside_what_the_index_has_of_it(bench: Bench) -> None:
     )
     assert same.view
     assert [sheet.number for sheet in same.view.pages if sheet.image] == [1, 2]
-    assert {p.id for p in same.view.chunks} == {c.id for c in stored(bench, "same.pdf")}
+    assert {p.id for p in same.view.chunks} == {c.id for c in list_chunks(bench, "same.pdf")}
 
     assert "has changed since it was indexed" in edited.difference
     assert edited.view
@@ -86,7 +86,7 @@ def test_a_file_is_shown_beside_what_the_index_has_of_it(bench: Bench) -> None:
     assert len({one.anchor for one in found.values()}) == len(found)
 
 
-def stored(bench: Bench, name: str) -> list[StoredChunk]:
+def list_chunks(bench: Bench, name: str) -> list[StoredChunk]:
     (record,) = (r for r in bench.index.records() if r.source == name)
     return list(bench.index.chunks(record.root, name))
 
@@ -94,10 +94,10 @@ def stored(bench: Bench, name: str) -> list[StoredChunk]:
 def test_a_page_that_cannot_be_drawn_keeps_its_text_and_the_others(bench: Bench) -> None:
     """One hostile page costs pictures and never the report."""
     path = write(bench.folder / "slow.pdf", "a")
-    path.write_bytes(slow_to_draw("First page.", "Second page.", "Third page."))
+    path.write_bytes(make_slow_pdf("First page.", "Second page.", "Third page."))
     bench.run()
 
-    one = looked(bench, ["slow.pdf"], INGEST_PAGE_SECONDS="2")["slow.pdf"]
+    one = inspect_index(bench, ["slow.pdf"], INGEST_PAGE_SECONDS="2")["slow.pdf"]
 
     assert one.view
     first, second, third = one.view.pages
@@ -116,7 +116,7 @@ def test_other_settings_than_those_of_the_index_are_named_as_the_cause(bench: Be
     write(bench.folder / "a.pdf", prose("size"))
     bench.run()
     other = Recipe("auto", 32, 0.12, bench.recipe.model, bench.recipe.dimensions)
-    assert "other settings" in looked(bench, ["a.pdf"], other)["a.pdf"].difference
+    assert "other settings" in inspect_index(bench, ["a.pdf"], other)["a.pdf"].difference
 
 
 def test_sources_are_named_by_globs_and_by_pages(bench: Bench) -> None:
@@ -125,14 +125,14 @@ def test_sources_are_named_by_globs_and_by_pages(bench: Bench) -> None:
     write(bench.folder / "b.pdf", "Alone.")
     bench.run()
 
-    found = looked(bench, ["in/*#page=4", "b.pdf"])
+    found = inspect_index(bench, ["in/*#page=4", "b.pdf"])
 
     assert list(found) == ["in/a.pdf", "b.pdf"]
     seen = found["in/a.pdf"].view
     assert seen
     assert [sheet.number for sheet in seen.pages] == [4, 5]
     with pytest.raises(ConfigError, match=r"c\.pdf: there is no such source"):
-        looked(bench, ["b.pdf", "c.pdf"])
+        inspect_index(bench, ["b.pdf", "c.pdf"])
 
 
 def test_a_root_that_is_gone_is_the_matter_of_its_sources_alone(
@@ -142,7 +142,7 @@ def test_a_root_that_is_gone_is_the_matter_of_its_sources_alone(
     write(bench.folder / "a.pdf", "Here.")
     bench.run()
     bench.folder.rename(tmp_path / "elsewhere")
-    (one,) = looked(bench).values()
+    (one,) = inspect_index(bench).values()
     assert "no such folder" in one.error
 
 

@@ -32,7 +32,7 @@ from ingest.models import SourceResult
 from ingest.pipeline.context import Run
 from ingest.pipeline.stages import ingest_root
 from tests import scans
-from tests.conftest import make_older, outcomes
+from tests.conftest import make_older, outcomes_by_source
 from tests.embed.rate_limit.simulation import Hurried
 from tests.emulator import faults
 from tests.emulator.emulator import Azure
@@ -44,18 +44,18 @@ from tests.pipeline.test_runs_on_azure import client as any_client
 INDEX, ALIAS = "chunks", "live"
 
 
-def client(azure: Azure, **more: str) -> Settings:
+def client_settings(azure: Azure, **more: str) -> Settings:
     return any_client(azure, INGEST_WORKERS="1", **more)
 
 
-def time_(chosen: Settings) -> Connections:
+def connect(chosen: Settings) -> Connections:
     hurried = Hurried(SPEED)
     return create_connections(chosen, clock=hurried.clock, sleep=hurried.sleep)
 
 
 @contextmanager
-def line(chosen: Settings) -> Iterator[AzureGenerations]:
-    with open_generations(chosen, time_(chosen)) as found:
+def open_alias(chosen: Settings) -> Iterator[AzureGenerations]:
+    with open_generations(chosen, connect(chosen)) as found:
         assert isinstance(found, AzureGenerations)
         yield found
 
@@ -65,7 +65,7 @@ def rebuild(
 ) -> SwitchResult:
     """One rebuild; what became of each source goes into `found`."""
     wish = Run("rebuild")
-    with open_rebuild(chosen, [str(folder)], wish, time_(chosen)) as work:
+    with open_rebuild(chosen, [str(folder)], wish, connect(chosen)) as work:
         taken = RebuildProgress(frozenset(root.name for root in work.roots))
         for root in work.roots:
             for event in ingest_root(root, work.services, wish):
@@ -75,12 +75,12 @@ def rebuild(
         return switch_index(work, taken, wish, (), keep)
 
 
-def aliased(azure: Azure) -> Settings:
+def create_alias(azure: Azure) -> Settings:
     """The settings of who knows the index by an alias, which is as slow to move as a real one."""
     azure.search.delays.alias = ALIAS_PROPAGATION_SECONDS / SPEED
-    with line(client(azure)) as found:
+    with open_alias(client_settings(azure)) as found:
         found.create_alias(ALIAS)
-    return client(azure, AZURE_SEARCH_INDEX=ALIAS)
+    return client_settings(azure, AZURE_SEARCH_INDEX=ALIAS)
 
 
 @pytest.fixture
@@ -88,56 +88,56 @@ def live(azure: Azure, folder: Path) -> Settings:
     """Three documents in an index with an alias."""
     for n in range(3):
         write(folder / f"{n}.pdf", prose(f"topic {n}", 12))
-    run(folder, client(azure))
-    return aliased(azure)
+    run(folder, client_settings(azure))
+    return create_alias(azure)
 
 
 @pytest.fixture
 def bare(azure: Azure) -> Settings:
     """An index with an alias and nothing in it yet."""
-    chosen = client(azure)
-    with closing(create_embedder(chosen, time_(chosen))) as model:
-        open_index(chosen, model, time_(chosen), create=True).close()
-    return aliased(azure)
+    chosen = client_settings(azure)
+    with closing(create_embedder(chosen, connect(chosen))) as model:
+        open_index(chosen, model, connect(chosen), create=True).close()
+    return create_alias(azure)
 
 
-def billed(azure: Azure) -> int:
+def count_texts(azure: Azure) -> int:
     return sum(len(request.inputs) for request in azure.openai.requests)
 
 
-def analyzers(azure: Azure, name: str) -> set[str]:
+def find_analyzers(azure: Azure, name: str) -> set[str]:
     fields = azure.search.indexes[name].definition["fields"]
     return {f["analyzer"] for f in fields if f["name"] == "content"}
 
 
-def vectors(azure: Azure, name: str) -> dict[str, Any]:
+def read_vectors(azure: Azure, name: str) -> dict[str, Any]:
     documents = azure.search.dump(name)
     return {key: d["embedding"] for key, d in documents.items() if d["kind"] == "chunk"}
 
 
 def test_another_analyzer_costs_no_token(azure: Azure, folder: Path, live: Settings) -> None:
     """What the service cannot change in place is a new index, with the vectors there are."""
-    before = billed(azure)
-    other = client(azure, AZURE_SEARCH_INDEX=ALIAS, INGEST_ANALYZER="en.microsoft")
-    with asking(live, 3) as wrong:
+    before = count_texts(azure)
+    other = client_settings(azure, AZURE_SEARCH_INDEX=ALIAS, INGEST_ANALYZER="en.microsoft")
+    with search_meanwhile(live, 3) as wrong:
         found: list[SourceResult] = []
         switched = rebuild(folder, other, found=found)
 
     assert wrong == []
-    assert billed(azure) == before
+    assert count_texts(azure) == before
     assert {(event.outcome, event.tokens) for event in found} == {("new", 0)}
     assert azure.search.aliases[ALIAS]["indexes"] == [switched.index] != [INDEX]
-    assert analyzers(azure, INDEX) == {"standard-compounds"}
-    assert analyzers(azure, switched.index) == {"en.microsoft"}
-    assert vectors(azure, switched.index) == vectors(azure, INDEX)
+    assert find_analyzers(azure, INDEX) == {"standard-compounds"}
+    assert find_analyzers(azure, switched.index) == {"en.microsoft"}
+    assert read_vectors(azure, switched.index) == read_vectors(azure, INDEX)
     # An ordinary run goes on with the new one, through the alias.
     write(folder / "new.pdf", prose("anvils", 8))
     run(folder, live)
-    assert len(vectors(azure, switched.index)) > len(vectors(azure, INDEX))
+    assert len(read_vectors(azure, switched.index)) > len(read_vectors(azure, INDEX))
 
 
 @contextmanager
-def asking(chosen: Settings, sources: int) -> Iterator[list[object]]:
+def search_meanwhile(chosen: Settings, sources: int) -> Iterator[list[object]]:
     """Somebody asks the alias all the time; whatever is not the right answer is in the list.
 
     While an alias is moved, some requests still go to the index before.
@@ -145,7 +145,7 @@ def asking(chosen: Settings, sources: int) -> Iterator[list[object]]:
     over, wrong = threading.Event(), list[object]()
 
     def ask() -> None:
-        with line(chosen) as found:
+        with open_alias(chosen) as found:
             while not over.is_set():
                 try:
                     if found.alias_index.totals().sources != sources:
@@ -164,13 +164,15 @@ def asking(chosen: Settings, sources: int) -> Iterator[list[object]]:
 
 def test_another_model_is_paid_for_once(azure: Azure, folder: Path, live: Settings) -> None:
     """Other dimensions need other vectors: all of them, and none twice, whatever fails midway."""
-    sixteen = client(azure, AZURE_SEARCH_INDEX=ALIAS, AZURE_OPENAI_EMBEDDING_DIMENSIONS="16")
+    sixteen = client_settings(
+        azure, AZURE_SEARCH_INDEX=ALIAS, AZURE_OPENAI_EMBEDDING_DIMENSIONS="16"
+    )
     with pytest.raises(ConfigError, match="8 dimensions, not 16; ingest rebuild makes a new one"):
         run(folder, sixteen)
-    before = billed(azure)
+    before = count_texts(azure)
     azure.search.delays.search = 0.5  # seconds in which counts do not close
     azure.faults.add(faults.broken(400), "search", "PUT", "/aliases", nth=1)
-    with asking(live, 3) as wrong:
+    with search_meanwhile(live, 3) as wrong:
         with pytest.raises(ConfigError):
             rebuild(folder, sixteen)
         assert azure.search.aliases[ALIAS]["indexes"] == [INDEX]
@@ -179,8 +181,8 @@ def test_another_model_is_paid_for_once(azure: Azure, folder: Path, live: Settin
 
     assert wrong == []
     assert switched.index == begun
-    found = vectors(azure, begun)
-    assert billed(azure) - before == len(found)
+    found = read_vectors(azure, begun)
+    assert count_texts(azure) - before == len(found)
     assert {len(vector) for vector in found.values()} == {16}
 
 
@@ -190,22 +192,24 @@ def test_pages_that_were_paid_for_are_not_sent_again(
     """A new index takes over what the old one was charged for, also when that is gone then."""
     azure.identity.default.grant(COGNITIVE_USER)
     scans.write(folder / "a.pdf", "The heron stands in the reeds.")
-    chosen = client(azure, INGEST_OCR=azure.ocr_endpoint, INGEST_INDEX=str(tmp_path / "index"))
+    chosen = client_settings(
+        azure, INGEST_OCR=azure.ocr_endpoint, INGEST_INDEX=str(tmp_path / "index")
+    )
     run(folder, chosen)
     for size in (32, 48):
         switched = rebuild(folder, with_(chosen, chunk_tokens=size), keep=0)
         assert len(switched.dropped) == 1
     assert azure.ocr.billed == {"The heron stands in the reeds.": 1}
-    assert billed(azure) == 1
+    assert count_texts(azure) == 1
 
 
 def test_going_back_is_one_step(azure: Azure, folder: Path, live: Settings) -> None:
     """The index before is still whole; the newer one stays, and a rebuild goes on with it."""
     switched = rebuild(folder, live)
-    back, holds = switch_back(live, time_(live))
+    back, holds = switch_back(live, connect(live))
     assert (back.index, back.before, holds.sources) == (INDEX, switched.index, 3)
     with pytest.raises(ConfigError, match="no index before"):
-        switch_back(live, time_(live))
+        switch_back(live, connect(live))
     assert rebuild(folder, live).index == switched.index
 
 
@@ -213,23 +217,23 @@ def test_the_first_index_may_be_a_rebuild(azure: Azure, folder: Path) -> None:
     """Who begins so has an alias from the start, and need not keep what was before."""
     azure.search.delays.alias = ALIAS_PROPAGATION_SECONDS / SPEED
     write(folder / "a.pdf", prose("anvils", 8))
-    chosen = client(azure, AZURE_SEARCH_INDEX="fresh")
+    chosen = client_settings(azure, AZURE_SEARCH_INDEX="fresh")
     azure.search.count_error = 1  # which does not keep a rebuild from being complete
     one = rebuild(folder, chosen)
     azure.search.count_error = 0
     assert one.before == ""
     assert azure.search.aliases["fresh"]["indexes"] == [one.index]
-    with asking(chosen, 1) as wrong:
+    with search_meanwhile(chosen, 1) as wrong:
         two = rebuild(folder, chosen, keep=0)
     assert wrong == []
     assert (two.before, two.dropped) == (one.index, [one.index])
     assert set(azure.search.indexes) == {two.index}
-    assert outcomes(list(ingest(str(folder), settings=chosen))) == {"a.pdf": "unchanged"}
+    assert outcomes_by_source(list(ingest(str(folder), settings=chosen))) == {"a.pdf": "unchanged"}
 
 
 def test_an_index_with_a_name_of_its_own_is_never_removed(azure: Azure, bare: Settings) -> None:
     """Somebody may still ask it by that."""
-    with line(bare) as found:
+    with open_alias(bare) as found:
         assert not found.drop(INDEX)
     assert INDEX in azure.search.indexes
 
@@ -238,39 +242,39 @@ def test_vectors_are_waited_for(azure: Azure, live: Settings) -> None:
     """A service shows a field some time after it was told to; before, all would be paid again."""
     make_older(azure, INDEX)
     azure.search.delays.schema = 0.5
-    with line(live) as found:
+    with open_alias(live) as found:
         found.resume_or_create()[1].close()
         with closing(found.open(INDEX)) as old:
             ids = [chunk.id for chunk in old.chunks()]
-            assert old.vectors(ids).keys() == set(ids) == vectors(azure, INDEX).keys()
+            assert old.vectors(ids).keys() == set(ids) == read_vectors(azure, INDEX).keys()
 
 
 def test_what_was_begun_and_is_not_wanted_any_more_goes(azure: Azure, bare: Settings) -> None:
     """I changed my mind about the analyzer after a rebuild failed."""
     names = []
     for analyzer in ("fr.lucene", "de.lucene", "de.lucene"):
-        with line(with_(bare, search_analyzer=analyzer)) as found:
+        with open_alias(with_(bare, search_analyzer=analyzer)) as found:
             name, made = found.resume_or_create()
             made.close()
             names.append(name)
     assert names[0] != names[1] == names[2]
     assert set(azure.search.indexes) == {INDEX, names[1]}
-    assert analyzers(azure, names[1]) == {"de.lucene"}
+    assert find_analyzers(azure, names[1]) == {"de.lucene"}
 
 
 def test_an_index_holds_vectors_of_one_model(azure: Azure, folder: Path, live: Settings) -> None:
     """Also where another has as many dimensions: neither a run nor a rebuild mixes the two."""
-    other = client(
+    other = client_settings(
         azure, AZURE_SEARCH_INDEX=ALIAS, AZURE_OPENAI_EMBEDDING_MODEL="text-embedding-3-small"
     )
-    before = billed(azure)
+    before = count_texts(azure)
     with pytest.raises(
         ConfigError, match=r"holds vectors of .*3-large, not .*3-small; ingest rebuild"
     ):
         run(folder, other)
-    assert billed(azure) == before
+    assert count_texts(azure) == before
 
-    with line(live) as found:
+    with open_alias(live) as found:
         found.resume_or_create()[1].close()  # begun for the first model, and left
         (begun,) = set(azure.search.indexes) - {INDEX}
     assert rebuild(folder, other).index != begun
@@ -280,7 +284,7 @@ def test_an_index_holds_vectors_of_one_model(azure: Azure, folder: Path, live: S
 def test_runs_are_held_off_meanwhile(bare: Settings, folder: Path) -> None:
     """What a run wrote into the old index would be lost at the switch."""
     with (
-        open_rebuild(bare, [str(folder)], Run("r"), time_(bare)),
+        open_rebuild(bare, [str(folder)], Run("r"), connect(bare)),
         pytest.raises(BusyError),
         connected(bare),
     ):
@@ -292,7 +296,7 @@ def test_a_rebuild_that_was_paused_does_not_hide_what_a_run_wrote_since(
 ) -> None:
     """A run took over the index that readers see: they would go back to before it."""
     before = azure.search.aliases.copy()
-    with open_rebuild(bare, [str(folder)], Run("r"), time_(bare)) as work:
+    with open_rebuild(bare, [str(folder)], Run("r"), connect(bare)) as work:
         earlier = work.services.previous_index
         assert isinstance(earlier, AzureIndex)
         for epoch in (earlier.lease.epoch + 1, earlier.lease.epoch + 2):
@@ -305,7 +309,7 @@ def test_a_rebuild_that_was_paused_does_not_hide_what_a_run_wrote_since(
 
 def test_an_index_with_a_name_of_its_own_needs_an_alias(azure: Azure, bare: Settings) -> None:
     """No alias can have an index's name, so I am told to give it one, once."""
-    with line(client(azure)) as found:
+    with open_alias(client_settings(azure)) as found:
         with pytest.raises(ConfigError, match=r"chunks .* is an index, .* --alias NAME"):
             found.current()
         found.create_alias(ALIAS)  # again
@@ -315,7 +319,7 @@ def test_an_index_with_a_name_of_its_own_needs_an_alias(azure: Azure, bare: Sett
         (ALIAS, "other", "is an alias already"),
     ):
         with (
-            line(client(azure, AZURE_SEARCH_INDEX=name)) as found,
+            open_alias(client_settings(azure, AZURE_SEARCH_INDEX=name)) as found,
             pytest.raises(ConfigError, match=words),
         ):
             found.create_alias(alias)

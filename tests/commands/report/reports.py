@@ -14,7 +14,7 @@ RUN = "20261124T020000Z-abcdef"
 DIGEST = "0123456789ab"
 
 
-def record(name: str, content: str = "", **more: object) -> Record:
+def make_record(name: str, content: str = "", **more: object) -> Record:
     """A source that is in the index, unless `more` says otherwise."""
     made = Record(
         root="/srv/documents",
@@ -31,14 +31,14 @@ def record(name: str, content: str = "", **more: object) -> Record:
     return replace(made, **more)  # type: ignore[arg-type]
 
 
-def damaged(name: str, error: str = "damaged; get a new copy from its origin") -> Record:
-    return record(
+def make_damaged(name: str, error: str = "damaged; get a new copy from its origin") -> Record:
+    return make_record(
         name, outcome=Outcome.FAILED, code=Code.DAMAGED, error=error, pages=0, chunks=0, tokens=0
     )
 
 
-def empty(name: str) -> Record:
-    return record(
+def make_empty(name: str) -> Record:
+    return make_record(
         name,
         outcome=Outcome.EMPTY,
         code=Code.NO_TEXT,
@@ -49,11 +49,11 @@ def empty(name: str) -> Record:
     )
 
 
-def stored(source: str, text: str, page: int = 1) -> StoredChunk:
+def make_chunk(source: str, text: str, page: int = 1) -> StoredChunk:
     return StoredChunk(f"{source}{page}", "/srv/documents", source, "", 0, page, page, (), text)
 
 
-def run(name: str = RUN, day: int = 24, chunks: int = 60) -> Summary:
+def make_run(name: str = RUN, day: int = 24, chunks: int = 60) -> Summary:
     """A run of a minute at a quota that was not enough."""
     return Summary(
         run=name,
@@ -80,15 +80,15 @@ def run(name: str = RUN, day: int = 24, chunks: int = 60) -> Summary:
     )
 
 
-def report(*records: Record, chunks: tuple[StoredChunk, ...] = (), **more: object) -> Report:
+def make_report(*records: Record, chunks: tuple[StoredChunk, ...] = (), **more: object) -> Report:
     """Report on these records."""
     made = Report(
         index=".ingest",
         chunks=sum(r.chunks for r in records),
         size=1_000_000,
         records=records,
-        runs=(run(), run("20261123T020000Z-fedcba", 23, 40)),
-        run=run(),
+        runs=(make_run(), make_run("20261123T020000Z-fedcba", 23, 40)),
+        run=make_run(),
         is_single_run=False,
         duplicates=find_duplicates(records, chunks),
         created="2026-11-24T09:00:00+00:00",
@@ -96,17 +96,17 @@ def report(*records: Record, chunks: tuple[StoredChunk, ...] = (), **more: objec
     return replace(made, **more)  # type: ignore[arg-type]
 
 
-def library(how_many: int) -> Report:
+def make_large_report(how_many: int) -> Report:
     """A report of so many sources: one in ten is damaged, one in twenty a scan."""
-    makers = {0: damaged, 5: empty, 15: empty}
+    makers = {0: make_damaged, 5: make_empty, 15: make_empty}
     names = [f"shelf {number % 7}/{number:05}.pdf" for number in range(how_many)]
-    records = [makers.get(number % 20, record)(name) for number, name in enumerate(names)]
+    records = [makers.get(number % 20, make_record)(name) for number, name in enumerate(names)]
     records = [replace(r, tokens=r.tokens and 900 + n) for n, r in enumerate(records)]
-    texts = [stored(r.source, "All prices are without tax.") for r in records[1:4]]
-    return report(*records, chunks=tuple(texts))
+    texts = [make_chunk(r.source, "All prices are without tax.") for r in records[1:4]]
+    return make_report(*records, chunks=tuple(texts))
 
 
-def written(made: Report, folder: Path) -> Path:
+def write_report(made: Report, folder: Path) -> Path:
     """The page of a report, in a file."""
     file = folder / "report.html"
     file.write_text(render_report(made), encoding="utf-8")

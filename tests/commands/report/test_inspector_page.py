@@ -24,8 +24,8 @@ from ingest.commands.report.page import render_report as rendered
 from ingest.extract.document import ignore_progress
 from ingest.models import Recipe, Source, StoredChunk
 from ingest.pipeline.reader.prepare import Task
-from tests.browser import Judges, opened
-from tests.commands.report.reports import record, report
+from tests.browser import Judges, open_file
+from tests.commands.report.reports import make_record, make_report
 from tests.conftest import ROOT
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ HOSTILE = (
 )
 
 
-def viewed(name: str, pages: range) -> InspectedSource:
+def inspect_sample(name: str, pages: range) -> InspectedSource:
     """A sample as an index that has all of it would show it."""
     data = (ROOT / "data" / name).read_bytes()
     source = Source("/data", name, name, len(data), "1")
@@ -57,10 +57,12 @@ def viewed(name: str, pages: range) -> InspectedSource:
         drawn = inspect(InspectImage(sheet.number, texts, "auto"), file, ignore_progress)
         assert isinstance(drawn, PageImage)
         sheets.append(replace(sheet, image=drawn))
-    return InspectedSource(record(name, pages=seen.page_count), replace(seen, pages=tuple(sheets)))
+    return InspectedSource(
+        make_record(name, pages=seen.page_count), replace(seen, pages=tuple(sheets))
+    )
 
 
-def hostile() -> InspectedSource:
+def make_hostile_source() -> InspectedSource:
     """A source that is markup wherever a stranger could have put some."""
     segments = (Segment(HOSTILE, dropped=True), Segment(HOSTILE, (0,)), Segment(HOSTILE, (0, 1)))
     sheet = PageView(
@@ -73,7 +75,7 @@ def hostile() -> InspectedSource:
     figure = FigureView(1, 0, box, "described", *words, HOSTILE, ("f",), indexed=False)
     gone = StoredChunk("x", "/data", HOSTILE, "", 0, 1, 1, (HOSTILE,), HOSTILE)
     return InspectedSource(
-        record(HOSTILE, error=HOSTILE, code="damaged"),
+        make_record(HOSTILE, error=HOSTILE, code="damaged"),
         DocumentView(HOSTILE, 9, (sheet,), passages, HOSTILE, running=7, figures=(figure,)),
         HOSTILE,
         "the file has changed",
@@ -85,22 +87,28 @@ def hostile() -> InspectedSource:
 @pytest.fixture(scope="module")
 def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report with three sources to look at."""
-    views = [viewed("handbook.pdf", range(6, 9)), viewed("papers/two-column.pdf", range(1, 2))]
-    views = [replace(one, anchor=f"source-{n}") for n, one in enumerate([*views, hostile()], 1)]
+    views = [
+        inspect_sample("handbook.pdf", range(6, 9)),
+        inspect_sample("papers/two-column.pdf", range(1, 2)),
+    ]
+    views = [
+        replace(one, anchor=f"source-{n}")
+        for n, one in enumerate([*views, make_hostile_source()], 1)
+    ]
     path = tmp_path_factory.mktemp("inspector") / "report.html"
-    made = report(*(one.record for one in views))
+    made = make_report(*(one.record for one in views))
     path.write_text(rendered(made, views), encoding="utf-8")
     return path
 
 
 @pytest.fixture
 def page(chromium: Browser, file: Path) -> Iterator[Page]:
-    with opened(chromium, file, viewport={"width": 1280, "height": 900}) as found:
+    with open_file(chromium, file, viewport={"width": 1280, "height": 900}) as found:
         yield found.page
         assert found.complaints == []
 
 
-def lit(page: Page, kind: str) -> set[str]:
+def find_lit(page: Page, kind: str) -> set[str]:
     """The chunks that are lit up, in the text or on the picture."""
     marked = page.locator(f"#source-1 {kind}.lit")
     return {str(one.get_attribute("data-chunk")) for one in marked.all()}
@@ -112,12 +120,12 @@ def test_a_chunk_pointed_at_or_reached_by_tab_lights_up_in_text_and_picture(page
     cuts = page.locator("#source-1 .cut")
     first, second = str(cuts.nth(0).get_attribute("data-chunk")), cuts.nth(1)
     cuts.nth(0).hover()
-    assert lit(page, "rect") == lit(page, ".seg") == {first}
+    assert find_lit(page, "rect") == find_lit(page, ".seg") == {first}
     cuts.nth(0).focus()
     page.keyboard.press("Tab")
     chunk = str(second.get_attribute("data-chunk"))
     assert page.evaluate("document.activeElement.dataset.chunk") == chunk
-    assert chunk in lit(page, ".seg")
+    assert chunk in find_lit(page, ".seg")
     page.keyboard.press("Enter")
     assert second.get_attribute("aria-pressed") == "true"
 

@@ -15,7 +15,7 @@ from ingest.commands.report.page import minute_rates
 from ingest.errors import DocumentError
 from ingest.extract.passwords import locked_error, unsupported_encryption_error
 from ingest.models import Code, Details, Outcome
-from tests.commands.report.reports import DIGEST, damaged, empty, record, stored
+from tests.commands.report.reports import DIGEST, make_chunk, make_damaged, make_empty, make_record
 from tests.conftest import ROOT
 
 
@@ -44,11 +44,18 @@ def test_the_advice_is_that_of_the_document() -> None:
 
 def test_troubles_come_by_code_and_the_urgent_ones_first() -> None:
     """What I have to act on is on top, with how many it is."""
-    hung = record(
+    hung = make_record(
         "h.pdf", code=Code.PAGES_MISSING, error="2 pages", details=Details(missing=(1, 2))
     )
-    begun = replace(record("b.pdf"), fingerprint="", outcome="")
-    records = [record("a.pdf"), empty("s.pdf"), empty("t.pdf"), damaged("d.pdf"), hung, begun]
+    begun = replace(make_record("b.pdf"), fingerprint="", outcome="")
+    records = [
+        make_record("a.pdf"),
+        make_empty("s.pdf"),
+        make_empty("t.pdf"),
+        make_damaged("d.pdf"),
+        hung,
+        begun,
+    ]
 
     found = group_troubles(records)
 
@@ -73,27 +80,31 @@ def test_troubles_come_by_code_and_the_urgent_ones_first() -> None:
 )
 def test_a_locked_document_has_one_remedy(error: DocumentError, remedy: str) -> None:
     """A password does not open what is encrypted for a certificate, nor the other way round."""
-    (found,) = group_troubles([record("a.pdf", code=error.code, error=str(error))])
+    (found,) = group_troubles([make_record("a.pdf", code=error.code, error=str(error))])
     assert [advice.remedy for advice in found.advice] == [remedy]
 
 
 def test_a_code_of_a_later_version_is_shown_without_advice() -> None:
     """An index that a newer ingest wrote to is no reason to break."""
-    (found,) = group_troubles([record("a.pdf", code="moonstruck", outcome=Outcome.FAILED)])
+    (found,) = group_troubles([make_record("a.pdf", code="moonstruck", outcome=Outcome.FAILED)])
     assert (found.code, list(found.advice)) == ("moonstruck", [])
 
 
 def test_states_are_those_of_the_index_or_of_the_run() -> None:
     """What was new in its run is simply indexed afterwards."""
-    records = [record("a.pdf"), record("b.pdf", outcome=Outcome.CHANGED), damaged("c.pdf")]
+    records = [
+        make_record("a.pdf"),
+        make_record("b.pdf", outcome=Outcome.CHANGED),
+        make_damaged("c.pdf"),
+    ]
     assert count_states(records, in_run=False) == [("indexed", 2), ("failed", 1)]
     assert count_states(records, in_run=True) == [("new", 1), ("changed", 1), ("failed", 1)]
 
 
 def test_the_longest_are_not_the_shortest() -> None:
     """Of three documents none is in both lists, and what failed is in none."""
-    some = [record(f"{n}.pdf", tokens=100 * n) for n in (1, 2, 3)]
-    found = find_extremes([*some, damaged("d.pdf"), empty("e.pdf")])
+    some = [make_record(f"{n}.pdf", tokens=100 * n) for n in (1, 2, 3)]
+    found = find_extremes([*some, make_damaged("d.pdf"), make_empty("e.pdf")])
     assert [r.tokens for r in found.longest] == [300, 200]
     assert [r.tokens for r in found.shortest] == [100]
     assert [r.source for r in found.emptiest] == ["e.pdf"]
@@ -101,15 +112,20 @@ def test_the_longest_are_not_the_shortest() -> None:
 
 def test_copies_and_shared_texts_are_told_apart() -> None:
     """A file that lies in two folders is one finding, not one for each of its paragraphs."""
-    records = [record("a.pdf", "x"), record("b/a.pdf", "x"), record("c.pdf"), record("d.pdf")]
+    records = [
+        make_record("a.pdf", "x"),
+        make_record("b/a.pdf", "x"),
+        make_record("c.pdf"),
+        make_record("d.pdf"),
+    ]
     chunks = [
-        stored("a.pdf", "one"),
-        stored("b/a.pdf", "one"),
-        stored("a.pdf", "terms", 2),
-        stored("b/a.pdf", "terms", 2),
-        stored("c.pdf", "terms", 7),
-        stored("d.pdf", "alone"),
-        stored("d.pdf", "alone", 2),
+        make_chunk("a.pdf", "one"),
+        make_chunk("b/a.pdf", "one"),
+        make_chunk("a.pdf", "terms", 2),
+        make_chunk("b/a.pdf", "terms", 2),
+        make_chunk("c.pdf", "terms", 7),
+        make_chunk("d.pdf", "alone"),
+        make_chunk("d.pdf", "alone", 2),
     ]
 
     for order in (chunks, chunks[::-1]):
@@ -123,7 +139,7 @@ def test_copies_and_shared_texts_are_told_apart() -> None:
 
 def test_what_was_never_read_is_nobodys_copy() -> None:
     """Two damaged files have no hash of their bytes; that makes them no copies."""
-    broken = [replace(damaged(name), fingerprint=DIGEST) for name in ("a.pdf", "b.pdf")]
+    broken = [replace(make_damaged(name), fingerprint=DIGEST) for name in ("a.pdf", "b.pdf")]
     assert find_duplicates(broken, []).copies == []
 
 

@@ -11,8 +11,16 @@ import pytest
 
 from ingest.commands.report.page import render_report as rendered
 from ingest.models import Outcome
-from tests.browser import Judges, opened
-from tests.commands.report.reports import damaged, library, record, report, run, stored, written
+from tests.browser import Judges, open_file
+from tests.commands.report.reports import (
+    make_chunk,
+    make_damaged,
+    make_large_report,
+    make_record,
+    make_report,
+    make_run,
+    write_report,
+)
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
@@ -26,23 +34,23 @@ PHONE = {"width": 390, "height": 844}
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The page of an index with 10,000 sources."""
-    return written(library(SOURCES), tmp_path_factory.mktemp("large"))
+    return write_report(make_large_report(SOURCES), tmp_path_factory.mktemp("large"))
 
 
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
-    return written(library(40), tmp_path)
+    return write_report(make_large_report(40), tmp_path)
 
 
 @pytest.fixture
 def page(chromium: Browser, large: Path) -> Iterator[Page]:
     """The large page, open; at the end it must have nothing to complain of."""
-    with opened(chromium, large) as found:
+    with open_file(chromium, large) as found:
         yield found.page
         assert found.complaints == []
 
 
-def shown(page: Page) -> list[str]:
+def list_names(page: Page) -> list[str]:
     """The names in the list, as they stand there."""
     return page.locator("#list tbody bdi").all_inner_texts()
 
@@ -54,7 +62,7 @@ def test_the_page_asks_nobody_for_anything_and_says_what_there_is(page: Page) ->
         "header"
     )
     assert page.inner_text("#found") == "10,000 sources, 1 to 100 shown"
-    assert len(shown(page)) == 100
+    assert len(list_names(page)) == 100
     assert page.locator("svg.chart").count() == 7
 
 
@@ -62,8 +70,8 @@ def test_words_outcomes_and_codes_narrow_the_list(page: Page) -> None:
     """I look for what I remember of a name, for what failed, and for why."""
     page.fill("#words", "SHELF 3/ 021")
     assert page.inner_text("#found").endswith("of 10,000 sources")
-    assert shown(page)
-    assert all(re.match(r"shelf 3/.*021", name) for name in shown(page))
+    assert list_names(page)
+    assert all(re.match(r"shelf 3/.*021", name) for name in list_names(page))
 
     page.fill("#words", "")
     page.click("#states >> text=failed")
@@ -83,16 +91,16 @@ def test_the_list_is_sorted_and_turned_by_keyboard(page: Page) -> None:
         page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     assert page.get_attribute("#list th:nth-child(5)", "aria-sort") == "descending"
-    assert shown(page)[0].endswith("09999.pdf")
+    assert list_names(page)[0].endswith("09999.pdf")
     page.keyboard.press("Space")
     assert page.get_attribute("#list th:nth-child(5)", "aria-sort") == "ascending"
-    assert shown(page)[0].endswith("00000.pdf")
+    assert list_names(page)[0].endswith("00000.pdf")
 
-    first = shown(page)
+    first = list_names(page)
     page.focus("#later")
     page.keyboard.press("Enter")
     assert page.inner_text("#found") == "10,000 sources, 101 to 200 shown"
-    assert not set(first) & set(shown(page))
+    assert not set(first) & set(list_names(page))
     assert page.is_enabled("#earlier")
 
 
@@ -116,18 +124,18 @@ NASTY = (
 
 def test_hostile_names_are_names(chromium: Browser, tmp_path: Path) -> None:
     """A file may be called anything: the page shows it, and nothing of it is run or hidden."""
-    records = [damaged(name, f"reason {name}") for name in NASTY]
-    made = report(
+    records = [make_damaged(name, f"reason {name}") for name in NASTY]
+    made = make_report(
         *records,
-        *(record(f"a/{name}") for name in NASTY),
-        chunks=tuple(stored(f"{n}{name}", name) for name in NASTY for n in "ab"),
+        *(make_record(f"a/{name}") for name in NASTY),
+        chunks=tuple(make_chunk(f"{n}{name}", name) for name in NASTY for n in "ab"),
         index=f".ingest {NASTY[0]}",
-        run=run(NASTY[0]),
-        runs=(run(NASTY[1]), run(NASTY[0], 23)),
+        run=make_run(NASTY[0]),
+        runs=(make_run(NASTY[1]), make_run(NASTY[0], 23)),
     )
-    with opened(chromium, written(made, tmp_path)) as found:
+    with open_file(chromium, write_report(made, tmp_path)) as found:
         visible = [*NASTY[:4], r"\u202egnp.exe\x00.pdf", NASTY[5]]
-        assert shown(found.page)[: len(NASTY)] == visible
+        assert list_names(found.page)[: len(NASTY)] == visible
         assert found.page.evaluate("window.hacked") is None
         assert found.page.locator("img, script").count() == 2
         duplicates = found.page.inner_text("#duplicates")
@@ -137,7 +145,7 @@ def test_hostile_names_are_names(chromium: Browser, tmp_path: Path) -> None:
 
 def test_what_is_not_the_pages_own_does_not_run(chromium: Browser, small: Path) -> None:
     """Even if something slipped in, the browser would neither run it nor call home."""
-    with opened(chromium, small) as found:
+    with open_file(chromium, small) as found:
         found.page.evaluate(
             """() => {
                 const script = document.createElement("script");
@@ -156,7 +164,7 @@ def test_what_is_not_the_pages_own_does_not_run(chromium: Browser, small: Path) 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_is_light_or_dark_as_the_screen_is(chromium: Browser, small: Path, scheme: str) -> None:
     """At night it does not blind me."""
-    with opened(chromium, small, color_scheme=scheme) as found:
+    with open_file(chromium, small, color_scheme=scheme) as found:
         colour = found.page.evaluate("getComputedStyle(document.body).backgroundColor")
     brightness = sum(map(int, re.findall(r"\d+", colour)[:3])) / 3
     assert (brightness > 200) == (scheme == "light")
@@ -172,7 +180,7 @@ def test_nobody_is_kept_out(
     chromium: Browser, judges: Judges, small: Path, scheme: str, viewport: dict[str, int]
 ) -> None:
     """Names, roles, order and contrast are as a screen reader and weak eyes need them."""
-    with opened(chromium, small, color_scheme=scheme, viewport=viewport) as found:
+    with open_file(chromium, small, color_scheme=scheme, viewport=viewport) as found:
         found.page.click("summary")
         assert judges.barriers(found.page) == []
         assert found.page.evaluate("document.documentElement.scrollWidth") <= viewport["width"]
@@ -183,13 +191,13 @@ def test_the_page_is_valid(judges: Judges, small: Path, tmp_path: Path) -> None:
     """Whatever reads HTML reads it, an empty index's too."""
     assert judges.invalid(small) == ""
     none = tmp_path / "none.html"
-    none.write_text(rendered(report(runs=(), run=None)), encoding="utf-8")
+    none.write_text(rendered(make_report(runs=(), run=None)), encoding="utf-8")
     assert judges.invalid(none) == ""
 
 
 def test_without_scripts_all_but_the_list_is_there(chromium: Browser, small: Path) -> None:
     """My mail program runs none: totals, troubles and charts are there, and no dead button."""
-    with opened(chromium, small, java_script_enabled=False) as found:
+    with open_file(chromium, small, java_script_enabled=False) as found:
         text = found.page.inner_text("body")
         assert "34 of 40 sources are in the index" in text
         assert "shelf 0/00000.pdf" in text
@@ -199,7 +207,7 @@ def test_without_scripts_all_but_the_list_is_there(chromium: Browser, small: Pat
 
 def test_it_prints(chromium: Browser, small: Path, tmp_path: Path) -> None:
     """On paper there are the troubles and the list, and nothing that waits for a click."""
-    with opened(chromium, small, color_scheme="dark") as found:
+    with open_file(chromium, small, color_scheme="dark") as found:
         found.page.pdf(path=tmp_path / "report.pdf", format="A4", print_background=True)
     import pypdfium2
 
@@ -215,7 +223,7 @@ def test_it_prints(chromium: Browser, small: Path, tmp_path: Path) -> None:
 
 def test_an_index_without_anything_is_a_page_too(chromium: Browser, tmp_path: Path) -> None:
     """Before the first run it says how to fill it."""
-    with opened(chromium, written(report(runs=(), run=None), tmp_path)) as found:
+    with open_file(chromium, write_report(make_report(runs=(), run=None), tmp_path)) as found:
         assert "Nothing yet: ingest run fills it." in found.page.inner_text("header")
         assert found.page.inner_text("#found") == "0 sources"
         assert found.complaints == []
@@ -223,8 +231,8 @@ def test_an_index_without_anything_is_a_page_too(chromium: Browser, tmp_path: Pa
 
 def test_sources_of_several_roots_are_told_apart(chromium: Browser, tmp_path: Path) -> None:
     """Both folders have a readme.pdf: I see which one is damaged, wherever it is named."""
-    made = report(damaged("readme.pdf"), record("readme.pdf", root="/srv/other"))
-    with opened(chromium, written(made, tmp_path)) as found:
+    made = make_report(make_damaged("readme.pdf"), make_record("readme.pdf", root="/srv/other"))
+    with open_file(chromium, write_report(made, tmp_path)) as found:
         assert "/srv/documents" in found.page.inner_text("#troubles")
         assert found.page.locator("#list tbody small").all_inner_texts() == [
             "/srv/documents",
@@ -235,9 +243,13 @@ def test_sources_of_several_roots_are_told_apart(chromium: Browser, tmp_path: Pa
 
 def test_a_run_shows_what_it_settled(chromium: Browser, tmp_path: Path) -> None:
     """Of one run I see new and changed apart, and no totals of the index."""
-    records = record("a.pdf"), record("b.pdf", outcome=Outcome.CHANGED), damaged("c.pdf")
-    made = report(*records, is_single_run=True, duplicates=None)
-    with opened(chromium, written(made, tmp_path)) as found:
+    records = (
+        make_record("a.pdf"),
+        make_record("b.pdf", outcome=Outcome.CHANGED),
+        make_damaged("c.pdf"),
+    )
+    made = make_report(*records, is_single_run=True, duplicates=None)
+    with open_file(chromium, write_report(made, tmp_path)) as found:
         page = found.page
         assert "2 of 3 sources settled in this run are in the index" in page.inner_text("header")
         assert page.locator("#states button").all_inner_texts() == [

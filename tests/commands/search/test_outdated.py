@@ -16,7 +16,7 @@ from tests.pipeline.worlds import ANOTHER_MACHINE, Process, World
 FIELDS = {"page_label": "", "page_start": 1, "page_end": 1, "content": "x"}
 
 
-def hit(source: str) -> Hit:
+def make_hit(source: str) -> Hit:
     return Hit(1.0, FIELDS | {"root": "/docs", "source": source}, page=1, excerpt="x")
 
 
@@ -34,7 +34,7 @@ def test_a_hit_says_that_its_file_broke_since(kind: str, tmp_path: Path) -> None
         ):
             index.save(record).result()
         names = ["fine.pdf", "it's broken.pdf", "it's broken.pdf//inner.pdf", "read now.pdf"]
-        marked = mark_outdated(list(map(hit, [*names, "unknown.pdf"])), index)
+        marked = mark_outdated(list(map(make_hit, [*names, "unknown.pdf"])), index)
         assert [each.outdated for each in marked] == ["", "damaged", "damaged", "", ""]
         assert mark_outdated([], index) == []
 

@@ -170,7 +170,7 @@ class Client(Protocol):
     def start(self, quota: Quota, at: Later) -> None: ...
 
 
-def simulated(quota: Quota, seconds: float, *clients: Client, seed: int = 1) -> None:
+def simulate(quota: Quota, seconds: float, *clients: Client, seed: int = 1) -> None:
     """Let clients use a quota for a while, from time 0."""
     random.seed(seed)
     order = count()
@@ -186,12 +186,12 @@ def simulated(quota: Quota, seconds: float, *clients: Client, seed: int = 1) -> 
         act(now)
 
 
-def soon() -> float:
+def draw_latency() -> float:
     """A usual time to an answer, in seconds."""
     return random.uniform(0.05, 0.3)
 
 
-def spell() -> float:
+def draw_spell() -> float:
     """How long a greedy client works or rests, in seconds."""
     return random.uniform(10, 90)
 
@@ -202,7 +202,7 @@ class Ours:
 
     pace: DeploymentLimiter
     at_once: int = 16
-    latency: Callable[[], float] = soon
+    latency: Callable[[], float] = draw_latency
     largest: float = math.inf  # tokens of a request
     per_token: float = 0.0  # seconds that each token adds to the time to an answer
     left: float = math.inf  # tokens still to send
@@ -289,7 +289,7 @@ class Ideal:
                 quota.ask(tokens, now)
                 self.left -= tokens
                 self.under_way += 1
-                at(now + soon() + self.per_token * tokens, answered)
+                at(now + draw_latency() + self.per_token * tokens, answered)
                 at(now, look)
 
         def answered(now: float) -> None:
@@ -304,7 +304,7 @@ class Greedy:
     """A client that takes a share of the quota in spells, at an even rate, and then rests."""
 
     share: float = 0.5
-    spells: Callable[[], float] = spell
+    spells: Callable[[], float] = draw_spell
     tokens: float = 2000.0
     rests_first: bool = True
     seen: Seen = field(default_factory=Seen)

@@ -32,7 +32,7 @@ from tests.embed.rate_limit.simulation import (
     Quota,
     Sliding,
     Window,
-    simulated,
+    simulate,
 )
 
 TPM, RPM = 350_000, 2_100
@@ -40,16 +40,16 @@ SEEDS = range(3)
 NOTICED = 20.0  # seconds over which a rate is taken here
 
 
-def steady(_: float) -> float:
+def steady_quota(_: float) -> float:
     return TPM
 
 
-def dropping(now: float) -> float:
+def dropping_quota(now: float) -> float:
     """A quota that is a tenth for some minutes."""
     return TPM / 10 if 200 <= now < 400 else TPM
 
 
-def share(client: Ours, start: float, end: float) -> float:
+def measure_share(client: Ours, start: float, end: float) -> float:
     """Of a quota that does not change, what a client got."""
     return client.seen.tokens(start, end) / (TPM * (end - start) / 60)
 
@@ -63,8 +63,8 @@ def test_all_of_a_quota_is_used_where_the_service_says_what_is_left(
     """I pay for a quota, I get it; a single refusal tells where the minute ends."""
     for seed in SEEDS:
         client = Ours(DeploymentLimiter(LearntLimit(limit)))
-        simulated(Quota(steady, counting(), told, RPM), 600, client, seed=seed)
-        assert share(client, 60, 600) >= least
+        simulate(Quota(steady_quota, counting(), told, RPM), 600, client, seed=seed)
+        assert measure_share(client, 60, 600) >= least
         assert client.seen.share_refused <= 0.01
 
 
@@ -76,8 +76,8 @@ def test_with_a_setting_no_header_is_needed(
     """I know my quota: it is used to the end; a refusal tells where the service's minute ends."""
     for seed in SEEDS:
         client = Ours(DeploymentLimiter(LearntLimit(TPM)))
-        simulated(Quota(steady, counting(), told), 600, client, seed=seed)
-        assert share(client, 60, 600) >= 0.97
+        simulate(Quota(steady_quota, counting(), told), 600, client, seed=seed)
+        assert measure_share(client, 60, 600) >= 0.97
         assert len(client.seen.refused) <= 1
 
 
@@ -86,7 +86,7 @@ def test_with_a_setting_no_header_is_needed(
 def test_no_minute_has_more_than_the_quota(tpm: int, at_once: int, seed: int) -> None:
     """Whatever the quota, and wherever a minute begins: never more but for one refusal."""
     client = Ours(DeploymentLimiter(LearntLimit(tpm)), at_once)
-    simulated(Quota(lambda _: tpm, Sliding(), SILENT), 240, client, seed=seed)
+    simulate(Quota(lambda _: tpm, Sliding(), SILENT), 240, client, seed=seed)
     assert len(client.seen.refused) <= 1
     assert client.seen.most(60) <= tpm
 
@@ -102,8 +102,8 @@ def test_requests_are_spaced_evenly_enough_for_a_limit_by_the_second(
         client = Ours(
             DeploymentLimiter(request_limit=LearntLimit(math.inf if told else rpm)), largest=50
         )
-        quota = Quota(steady, told=told, rpm=rpm, calls=Window(seconds))
-        simulated(quota, 200, client, seed=seed)
+        quota = Quota(steady_quota, told=told, rpm=rpm, calls=Window(seconds))
+        simulate(quota, 200, client, seed=seed)
         assert client.seen.refused == []
         assert len(client.seen.accepted) >= 0.88 * rpm * 200 / 60
 
@@ -111,8 +111,8 @@ def test_requests_are_spaced_evenly_enough_for_a_limit_by_the_second(
 def test_few_requests_carry_all_of_the_tokens() -> None:
     """Where requests are scarce each is larger, and the tokens are used up all the same."""
     client = Ours(DeploymentLimiter())
-    simulated(Quota(steady, rpm=60), 600, client)
-    assert share(client, 60, 600) >= 0.97
+    simulate(Quota(steady_quota, rpm=60), 600, client)
+    assert measure_share(client, 60, 600) >= 0.97
     assert len(client.seen.refused) <= 1
 
 
@@ -120,7 +120,7 @@ def test_few_requests_carry_all_of_the_tokens() -> None:
 def test_another_client_gets_its_share_and_we_the_rest(seed: int) -> None:
     """An application uses the same deployment now and then: it hardly notices us."""
     ours, other = Ours(DeploymentLimiter()), Greedy(rests_first=False)
-    simulated(Quota(steady, rpm=RPM), 1800, ours, other, seed=seed)
+    simulate(Quota(steady_quota, rpm=RPM), 1800, ours, other, seed=seed)
     taken = other.seen.tokens(60, 1800)
     assert taken > 0.1 * TPM * 29
     assert other.seen.share_refused <= 0.05
@@ -133,18 +133,18 @@ def test_two_jobs_that_begin_together_share_the_first_minutes(told: tuple[str, .
     """Two people start a run at the same time: neither waits for the other to be done."""
     for seed in SEEDS:
         two = [Ours(DeploymentLimiter(), per_token=1e-4) for _ in "ab"]
-        simulated(Quota(steady, told=told, rpm=RPM), 180, *two, seed=seed)
-        assert min(share(client, 0, 180) for client in two) >= 0.4
+        simulate(Quota(steady_quota, told=told, rpm=RPM), 180, *two, seed=seed)
+        assert min(measure_share(client, 0, 180) for client in two) >= 0.4
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_two_of_us_share_evenly(seed: int) -> None:
     """Two jobs on one deployment: half each, together all of it, and hardly a refusal."""
     two = [Ours(DeploymentLimiter()), Ours(DeploymentLimiter())]
-    simulated(Quota(steady, rpm=RPM), 900, *two, seed=seed)
-    assert sum(share(client, 60, 900) for client in two) >= 0.97
+    simulate(Quota(steady_quota, rpm=RPM), 900, *two, seed=seed)
+    assert sum(measure_share(client, 60, 900) for client in two) >= 0.97
     for client in two:
-        assert share(client, 120, 900) == pytest.approx(0.5, abs=0.05)
+        assert measure_share(client, 120, 900) == pytest.approx(0.5, abs=0.05)
         assert client.seen.share_refused <= 0.005
 
 
@@ -155,10 +155,10 @@ def test_a_quota_that_drops_and_comes_back_is_used_again_within_a_minute(
 ) -> None:
     """Somebody turned the quota down to a tenth and up again: I need not restart anything."""
     client = Ours(DeploymentLimiter())
-    simulated(Quota(dropping, told=told, rpm=RPM), 560, client, seed=seed)
+    simulate(Quota(dropping_quota, told=told, rpm=RPM), 560, client, seed=seed)
     during = client.seen.tokens(260, 400) / (TPM / 10 * 140 / 60)
     assert 0.3 <= during <= 1.2
-    back = [share(client, at - NOTICED, at) for at in range(420, 461)]
+    back = [measure_share(client, at - NOTICED, at) for at in range(420, 461)]
     assert max(back) >= 0.9
 
 
@@ -166,9 +166,9 @@ def test_a_quota_that_drops_and_comes_back_is_used_again_within_a_minute(
 def test_once_back_it_stays(told: tuple[str, ...]) -> None:
     """Where the service says what is left, there is no swinging afterwards."""
     client = Ours(DeploymentLimiter())
-    simulated(Quota(dropping, told=told, rpm=RPM), 700, client)
+    simulate(Quota(dropping_quota, told=told, rpm=RPM), 700, client)
     for start in range(460, 640, 60):
-        assert share(client, start, start + 60) >= 0.95
+        assert measure_share(client, start, start + 60) >= 0.95
     assert client.seen.share_refused <= 0.015
 
 
@@ -181,8 +181,8 @@ def test_a_quota_nobody_tells_is_learnt(
 ) -> None:
     """No setting and no header: refusals alone say how much there is, some of them not when."""
     client = Ours(DeploymentLimiter())
-    simulated(Quota(steady, told=told), 900, client, seed=seed)
-    assert share(client, 180, 900) >= least
+    simulate(Quota(steady_quota, told=told), 900, client, seed=seed)
+    assert measure_share(client, 180, 900) >= least
     assert client.seen.share_refused <= refused
     assert TPM / 2 <= client.pace.token_limit.peak <= 1.5 * TPM
 
@@ -192,26 +192,28 @@ def test_headers_that_mean_nothing_do_no_harm(value: str) -> None:
     """Some services say -1, some say nothing sensible: it is as if they said nothing."""
     names = ("limit-tokens", "remaining-tokens", "limit-requests", "remaining-requests")
     client = Ours(DeploymentLimiter(LearntLimit(TPM)))
-    quota = Quota(steady, told=RETRY_AFTER, besides={f"x-ratelimit-{n}": value for n in names})
-    simulated(quota, 300, client)
-    assert share(client, 60, 300) >= 0.97
+    quota = Quota(
+        steady_quota, told=RETRY_AFTER, besides={f"x-ratelimit-{n}": value for n in names}
+    )
+    simulate(quota, 300, client)
+    assert measure_share(client, 60, 300) >= 0.97
     assert len(client.seen.refused) <= 1
 
 
 def test_a_service_that_always_says_nothing_is_left_is_not_believed() -> None:
     """It says 0 and takes every request: after a few the word is ignored."""
     client = Ours(DeploymentLimiter(LearntLimit(TPM)))
-    quota = Quota(steady, told=RETRY_AFTER, besides={"x-ratelimit-remaining-tokens": "0"})
-    simulated(quota, 480, client)
-    assert share(client, 240, 480) >= 0.97
+    quota = Quota(steady_quota, told=RETRY_AFTER, besides={"x-ratelimit-remaining-tokens": "0"})
+    simulate(quota, 480, client)
+    assert measure_share(client, 240, 480) >= 0.97
 
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_answers_may_be_late_and_in_any_order(seed: int) -> None:
     """Some answers take five seconds and overtake each other: the count is not confused."""
     client = Ours(DeploymentLimiter(), at_once=64, latency=lambda: random.uniform(0.05, 5))
-    simulated(Quota(steady, rpm=RPM), 600, client, seed=seed)
-    assert share(client, 60, 600) >= 0.9
+    simulate(Quota(steady_quota, rpm=RPM), 600, client, seed=seed)
+    assert measure_share(client, 60, 600) >= 0.9
     assert client.seen.share_refused <= 0.02
 
 
@@ -263,15 +265,15 @@ def test_a_slow_first_request_does_not_mislead_about_the_minute() -> None:
     """Signing in and connecting took two seconds: the service's minute began only after that."""
     first = [2.5]
     client = Ours(DeploymentLimiter(), latency=lambda: 4 * first.pop() if first else 0.2)
-    simulated(Quota(steady, rpm=RPM), 600, client)
+    simulate(Quota(steady_quota, rpm=RPM), 600, client)
     assert len(client.seen.refused) <= 1
-    assert share(client, 60, 600) >= 0.95
+    assert measure_share(client, 60, 600) >= 0.95
 
 
 def test_a_run_that_needs_little_does_not_wait() -> None:
     """A few documents, an hour's quota: they are embedded as fast as requests are answered."""
     client = Ours(DeploymentLimiter())
-    simulated(Quota(steady, rpm=RPM), 6, client)
+    simulate(Quota(steady_quota, rpm=RPM), 6, client)
     assert client.seen.tokens(0, 6) >= 0.95 * TPM
     assert len(client.seen.refused) <= 1
 
@@ -292,9 +294,9 @@ def test_a_job_of_some_minutes_takes_hardly_longer_than_it_must(
     """A client that knew when the windows end would be as fast, but for a tenth."""
     for seed, (minutes, start) in enumerate([(2.2, 0.0), (2.8, 52.0), (3.71, 10.0), (4.6, 25.0)]):
         ideal = Ideal(minutes * TPM, size=8_000, per_token=1e-4)
-        simulated(Quota(steady, KINDS[kind](start), told, RPM), 600, ideal, seed=seed)
+        simulate(Quota(steady_quota, KINDS[kind](start), told, RPM), 600, ideal, seed=seed)
         client = Ours(DeploymentLimiter(LearntLimit(limit)), per_token=1e-4, left=minutes * TPM)
-        simulated(Quota(steady, KINDS[kind](start), told, RPM), 600, client, seed=seed)
+        simulate(Quota(steady_quota, KINDS[kind](start), told, RPM), 600, client, seed=seed)
         assert client.left < 1
         assert ideal.ended / client.ended >= 0.9
         assert len(client.seen.refused) <= 1  # the one that finds a window used up
@@ -305,9 +307,9 @@ def test_a_job_of_some_minutes_takes_hardly_longer_than_it_must(
 def test_a_job_uses_the_seconds_that_a_window_has_left(told: tuple[str, ...], limit: float) -> None:
     """It begins three seconds before the service's minute ends, and needs some of that minute."""
     ideal = Ideal(2.45 * TPM, size=8_000, per_token=1e-4)
-    simulated(Quota(steady, Aligned(began=57), told, RPM), 600, ideal)
+    simulate(Quota(steady_quota, Aligned(began=57), told, RPM), 600, ideal)
     client = Ours(DeploymentLimiter(LearntLimit(limit)), per_token=1e-4, left=2.45 * TPM)
-    simulated(Quota(steady, Aligned(began=57), told, RPM), 600, client)
+    simulate(Quota(steady_quota, Aligned(began=57), told, RPM), 600, client)
     assert client.left < 1
     assert ideal.ended / client.ended >= 0.9
 
@@ -327,9 +329,9 @@ def test_a_retry_after_that_misleads_or_is_missing_costs_little(
 ) -> None:
     """When there was room again is learnt from what is accepted, not from what was said."""
     ideal = Ideal(3.4 * TPM, size=8_000, per_token=1e-4)
-    simulated(Quota(steady, KINDS[kind](0), told, RPM), 600, ideal)
+    simulate(Quota(steady_quota, KINDS[kind](0), told, RPM), 600, ideal)
     client = Ours(DeploymentLimiter(), per_token=1e-4, left=3.4 * TPM)
-    simulated(Quota(steady, KINDS[kind](0), told, RPM, said=said), 600, client)
+    simulate(Quota(steady_quota, KINDS[kind](0), told, RPM, said=said), 600, client)
     assert client.left < 1
     assert ideal.ended / client.ended >= 0.9
     assert len(client.seen.refused) <= 6
@@ -338,7 +340,7 @@ def test_a_retry_after_that_misleads_or_is_missing_costs_little(
 def test_a_window_is_used_up_to_the_last_tokens() -> None:
     """A job of hardly less than three windows does not need a fourth."""
     client = Ours(DeploymentLimiter(), per_token=1e-4, left=2.97 * TPM)
-    simulated(Quota(steady, rpm=RPM), 600, client)
+    simulate(Quota(steady_quota, rpm=RPM), 600, client)
     assert client.left < 1
     assert client.ended < 150
 
@@ -346,7 +348,7 @@ def test_a_window_is_used_up_to_the_last_tokens() -> None:
 def test_the_headers_tell_how_long_a_window_is() -> None:
     """Half of the limit is left at first: it is counted anew after half a minute."""
     client = Ours(DeploymentLimiter(), per_token=1e-4, left=2 * TPM)
-    simulated(Quota(steady, Window(30), rpm=RPM), 600, client)
+    simulate(Quota(steady_quota, Window(30), rpm=RPM), 600, client)
     assert client.left < 1
     assert client.ended < 110
 
@@ -356,5 +358,5 @@ def test_a_job_ends_if_the_quota_is_lowered_meanwhile(told: tuple[str, ...]) -> 
     """Somebody halved the quota in the second minute: the job takes longer, and not for ever."""
     client = Ours(DeploymentLimiter(), per_token=1e-4, left=3.3 * TPM)
     quota = Quota(lambda now: TPM if now < 75 else TPM / 2, Aligned(began=25), told, RPM)
-    simulated(quota, 420, client)
+    simulate(quota, 420, client)
     assert client.left < 1

@@ -23,31 +23,31 @@ TPM = 60_000
 SIZE = 500.0  # tokens of a request
 
 
-def shared(tpm: float = math.inf) -> DeploymentLimiter:
+def create_limiter(tpm: float = math.inf) -> DeploymentLimiter:
     """A pace that another client has been seen beside, so that nothing is spent at once."""
     seen = OtherClients(seen_until=math.inf)
     return DeploymentLimiter(LearntLimit(tpm), others=seen, has_answered=True)
 
 
-def alone(paces: Sequence[DeploymentLimiter]) -> tuple[Gate, Slept]:
+def create_gate(paces: Sequence[DeploymentLimiter]) -> tuple[Gate, Slept]:
     """The turns of a single thread, whose time passes by sleeping alone."""
     slept = Slept()
     patience = RetryPolicy(clock=slept.clock, sleep=slept.sleep)
     return Gate(LocalRateLimiter(paces, slept.clock), patience, Stopwatch(slept.clock)), slept
 
 
-def paces(turns: Gate) -> LocalRateLimiter:
+def limiter_of(turns: Gate) -> LocalRateLimiter:
     """The paces behind some turns."""
     assert isinstance(turns.rate_limiter, LocalRateLimiter)
     return turns.rate_limiter
 
 
-def used(turns: Gate, slept: Slept, minutes: int, idle: float = 0.0) -> list[float]:
+def measure_used_shares(turns: Gate, slept: Slept, minutes: int, idle: float = 0.0) -> list[float]:
     """The share of each deployment's quota that one thread uses, idle for a while each time.
 
     Fails if anything is refused.
     """
-    quotas = [Quota(lambda _: TPM, told=REMAINING) for _ in paces(turns).deployments]
+    quotas = [Quota(lambda _: TPM, told=REMAINING) for _ in limiter_of(turns).deployments]
     tokens: Counter[int] = Counter()
     while slept.now < minutes * 60:
         turn = turns.acquire(SIZE)
@@ -61,23 +61,23 @@ def used(turns: Gate, slept: Slept, minutes: int, idle: float = 0.0) -> list[flo
 
 def test_each_deployment_has_a_pace_of_its_own() -> None:
     """Three resources are three quotas, and all of each is used."""
-    turns, slept = alone([shared(), shared(), shared()])
-    assert all(share >= 0.97 for share in used(turns, slept, 10))
+    turns, slept = create_gate([create_limiter(), create_limiter(), create_limiter()])
+    assert all(share >= 0.97 for share in measure_used_shares(turns, slept, 10))
 
 
 def test_the_first_deployment_is_filled_before_the_next_is_asked() -> None:
     """What is paid for anyway comes first; the others take what it has no room for."""
     half = SIZE / (0.5 * TPM / 60)  # seconds between requests that take half of a quota
-    first, second = used(
-        *alone([shared(TPM), shared(TPM)]),
+    first, second = measure_used_shares(
+        *create_gate([create_limiter(TPM), create_limiter(TPM)]),
         10,
         idle=half,
     )
     assert first == pytest.approx(0.5, abs=0.05)
     assert second == 0
 
-    first, second = used(
-        *alone([shared(TPM), shared(TPM)]),
+    first, second = measure_used_shares(
+        *create_gate([create_limiter(TPM), create_limiter(TPM)]),
         10,
         idle=half / 3,
     )
@@ -87,7 +87,7 @@ def test_the_first_deployment_is_filled_before_the_next_is_asked() -> None:
 
 def test_a_deployment_that_fails_is_passed_over_for_a_while() -> None:
     """One region is down: the other does the work, and the first is tried again in a moment."""
-    turns, slept = alone([shared(TPM), shared(TPM)])
+    turns, slept = create_gate([create_limiter(TPM), create_limiter(TPM)])
     turn = turns.acquire(SIZE)
     assert turn.deployment_index == 0
     turns.rate_limiter.report_failure(turn, avoid=True)
@@ -102,7 +102,7 @@ def test_a_deployment_that_fails_is_passed_over_for_a_while() -> None:
 
 def test_the_only_deployment_is_not_passed_over() -> None:
     """Where there is no other, a failure is no reason to wait."""
-    turns, slept = alone([shared(TPM)])
+    turns, slept = create_gate([create_limiter(TPM)])
     turns.rate_limiter.report_failure(turns.acquire(SIZE), avoid=True)
     turns.acquire(SIZE)
     assert slept.now < AVOID_FAILED_SECONDS
@@ -110,7 +110,7 @@ def test_the_only_deployment_is_not_passed_over() -> None:
 
 def test_a_deployment_that_refuses_leaves_the_work_to_the_others() -> None:
     """One of two has nothing for 20 seconds: the other goes on, nobody waits."""
-    turns, slept = alone([shared(TPM), shared(TPM)])
+    turns, slept = create_gate([create_limiter(TPM), create_limiter(TPM)])
     turn = turns.acquire(SIZE)
     assert turns.rate_limiter.report_throttled(turn, {"retry-after": "20"}) == 20
     places = set()
@@ -123,12 +123,12 @@ def test_a_deployment_that_refuses_leaves_the_work_to_the_others() -> None:
 
 def test_a_request_is_as_large_as_the_smallest_deployment_likes() -> None:
     """It may go to any of them."""
-    turns, _ = alone([shared(TPM), shared(TPM / 10)])
+    turns, _ = create_gate([create_limiter(TPM), create_limiter(TPM / 10)])
     assert turns.rate_limiter.get_quota().request_tokens == TPM // 10 // 150
     assert turns.rate_limiter.get_quota().tokens_per_minute == TPM * 1.1
 
 
-def together(count: int, work: Callable[[int], None]) -> None:
+def run_threads(count: int, work: Callable[[int], None]) -> None:
     """Several threads; raises what one of them raised."""
     with ThreadPoolExecutor(count) as threads:
         list(threads.map(work, range(count)))
@@ -137,7 +137,7 @@ def together(count: int, work: Callable[[int], None]) -> None:
 def test_threads_send_one_after_another_at_the_pace() -> None:
     """Twelve threads share one quota as if they were one, and all of them get on."""
     hurried = Hurried(20)
-    pace = shared(TPM)
+    pace = create_limiter(TPM)
     turns = Gate(
         LocalRateLimiter([pace], hurried.clock),
         RetryPolicy(clock=hurried.clock, sleep=hurried.sleep),
@@ -153,7 +153,7 @@ def test_threads_send_one_after_another_at_the_pace() -> None:
             hurried.sleep(1)
             turns.rate_limiter.report_success(turn, {})
 
-    together(12, work)
+    run_threads(12, work)
     spaced = SIZE / (TPM / 60)
     assert len(sent) == 36
     assert max(sent) - began >= 35 * spaced - 1
@@ -164,7 +164,7 @@ def test_a_stop_ends_every_wait() -> None:
     """^C while eight threads wait for a quota: all are free in a moment, none sends."""
     stopped = threading.Event()
     frozen = RetryPolicy(is_cancelled=stopped.is_set, clock=lambda: 0.0)  # the quota never comes
-    turns = Gate(LocalRateLimiter([shared(TPM)], frozen.clock), frozen, Stopwatch())
+    turns = Gate(LocalRateLimiter([create_limiter(TPM)], frozen.clock), frozen, Stopwatch())
     turn = turns.acquire(SIZE)
     turns.rate_limiter.report_throttled(turn, {"retry-after": "100"})
     outcomes: list[str] = []
@@ -175,16 +175,16 @@ def test_a_stop_ends_every_wait() -> None:
         outcomes.append("stopped")
 
     threading.Timer(0.3, stopped.set).start()
-    together(8, work)
+    run_threads(8, work)
     assert len(outcomes) == 8
-    assert paces(turns).deployments[0].under_way == 0
+    assert limiter_of(turns).deployments[0].under_way == 0
 
 
 def test_an_answer_is_noticed_by_who_waits() -> None:
     """Nothing is known yet, and all wait for the first answer: it sets them free."""
     hurried = Hurried(10)
     turns = Gate(
-        LocalRateLimiter([shared()], hurried.clock),
+        LocalRateLimiter([create_limiter()], hurried.clock),
         RetryPolicy(clock=hurried.clock, sleep=hurried.sleep),
         Stopwatch(),
     )
@@ -200,7 +200,7 @@ def test_an_answer_is_noticed_by_who_waits() -> None:
             turns.acquire(SIZE)
             freed.append(hurried.clock())
 
-    together(4, work)
+    run_threads(4, work)
     assert freed == sorted(freed)
     assert freed[-1] - freed[0] < 20
 
@@ -215,5 +215,5 @@ def test_the_quotas_of_several_deployments_add_up() -> None:
     ).get_quota()
     assert two.tokens_per_minute == 100e3
     assert two.requests_per_minute == pytest.approx(135)  # a tenth is left free
-    one = LocalRateLimiter([DeploymentLimiter(LearntLimit(60e3)), shared()]).get_quota()
+    one = LocalRateLimiter([DeploymentLimiter(LearntLimit(60e3)), create_limiter()]).get_quota()
     assert (one.tokens_per_minute, one.requests_per_minute) == (math.inf, math.inf)

@@ -25,13 +25,13 @@ class Clock:
         return self.now
 
 
-def line(clock: Clock, tpm: float = TPM) -> LocalRateLimiter:
+def create_limiter(clock: Clock, tpm: float = TPM) -> LocalRateLimiter:
     seen = OtherClients(seen_until=math.inf)
     deployment = DeploymentLimiter(LearntLimit(tpm), others=seen, has_answered=True)
     return LocalRateLimiter([deployment], clock)
 
 
-def turn(paces: LocalRateLimiter, who: str = "", tokens: float = SIZE) -> Permit:
+def take_permit(paces: LocalRateLimiter, who: str = "", tokens: float = SIZE) -> Permit:
     """A turn that is there at once."""
     given = paces.ask(tokens, who)
     assert isinstance(given, Permit)
@@ -41,7 +41,7 @@ def turn(paces: LocalRateLimiter, who: str = "", tokens: float = SIZE) -> Permit
 def test_those_who_ask_by_a_name_are_served_one_after_another() -> None:
     """One that asks ten times as often as the others gets no more than its share."""
     clock = Clock()
-    paces = line(clock)
+    paces = create_limiter(clock)
     impatient, patient = [0.01] * 1, [0.1] * 3
     names = {f"w{n}": pause for n, pause in enumerate(impatient + patient)}
     again = dict.fromkeys(names, clock.now)
@@ -63,8 +63,8 @@ def test_those_who_ask_by_a_name_are_served_one_after_another() -> None:
 def test_who_is_told_to_wait_is_told_for_how_long_and_why() -> None:
     """The second one waits for the first one's tokens, the third for both."""
     clock = Clock()
-    paces = line(clock)
-    turn(paces, "a")
+    paces = create_limiter(clock)
+    take_permit(paces, "a")
     waits = [paces.ask(SIZE, who) for who in "bcd"]
     assert all(isinstance(wait, Wait) and wait.reason == "token quota" for wait in waits)
     seconds = [wait.seconds for wait in waits if isinstance(wait, Wait)]
@@ -75,25 +75,25 @@ def test_who_is_told_to_wait_is_told_for_how_long_and_why() -> None:
 def test_a_kill_loses_no_more_than_64k_tokens() -> None:
     """Answers that have not come are paid twice: whatever the quota allows, few are under way."""
     clock = Clock()
-    paces = line(clock, tpm=1_000_000)
-    first = turn(paces, tokens=30_000)
+    paces = create_limiter(clock, tpm=1_000_000)
+    first = take_permit(paces, tokens=30_000)
     clock.now += 5
-    second = turn(paces, tokens=30_000)
+    second = take_permit(paces, tokens=30_000)
     clock.now += 5
     waits = paces.ask(30_000)
     assert isinstance(waits, Wait)
     assert waits.reason == OPEN_REQUESTS
     for answered in (first, second):
         paces.report_success(answered, {})
-    turn(paces, tokens=30_000)
+    take_permit(paces, tokens=30_000)
 
 
 def test_what_was_granted_to_one_that_is_gone_comes_back() -> None:
     """Its requests are no longer under way, and those of others are."""
     clock = Clock()
-    paces = line(clock, tpm=10**9)
+    paces = create_limiter(clock, tpm=10**9)
     for who in "aab":
-        turn(paces, who)
+        take_permit(paces, who)
         clock.now += 1
     assert paces.deployments[0].under_way == 3
     paces.forget_client("a")
@@ -105,10 +105,10 @@ def test_what_was_granted_to_one_that_is_gone_comes_back() -> None:
 def test_what_is_never_answered_comes_back_in_the_end() -> None:
     """A message that got lost does not count for ever."""
     clock = Clock()
-    paces = line(clock, tpm=10**9)
-    old = turn(paces, "a")
+    paces = create_limiter(clock, tpm=10**9)
+    old = take_permit(paces, "a")
     clock.now += 60
-    turn(paces, "a")
+    take_permit(paces, "a")
     paces.expire_permits(30)
     assert paces.deployments[0].under_way == 1
     paces.report_success(old, {})  # so late, it means nothing
@@ -118,8 +118,8 @@ def test_what_is_never_answered_comes_back_in_the_end() -> None:
 def test_an_answer_to_an_unknown_turn_means_nothing() -> None:
     """Neither is anything freed by it, nor learnt from it; but a refusal is heeded all the same."""
     clock = Clock()
-    paces = line(clock)
-    turn(paces)
+    paces = create_limiter(clock)
+    take_permit(paces)
     stranger = Permit(0, 10**9)
     paces.report_success(stranger, {"x-ratelimit-limit-tokens": "1"})
     paces.report_failure(stranger, avoid=True)
@@ -131,4 +131,4 @@ def test_an_answer_to_an_unknown_turn_means_nothing() -> None:
     clock.now += 59
     assert isinstance(paces.ask(SIZE), Wait)
     clock.now += 1
-    turn(paces)
+    take_permit(paces)

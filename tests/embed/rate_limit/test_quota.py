@@ -17,15 +17,15 @@ from ingest.runtime.timing import REQUEST_QUOTA, TOKEN_QUOTA
 LIMIT = 60_000
 
 
-def told(left: int) -> dict[str, str]:
+def quota_headers(left: int) -> dict[str, str]:
     """The headers of an answer."""
     return {"x-ratelimit-limit-tokens": str(LIMIT), "x-ratelimit-remaining-tokens": str(left)}
 
 
-def paced(*tokens: int) -> tuple[DeploymentLimiter, list[SentRequest]]:
+def send_requests(*tokens: int) -> tuple[DeploymentLimiter, list[SentRequest]]:
     """A pace that knows its quota, and requests on their way, all sent at second 1."""
     pace = DeploymentLimiter()
-    pace.record_success(pace.record_sent(1_000, 0), told(LIMIT - 1_000), 0)
+    pace.record_success(pace.record_sent(1_000, 0), quota_headers(LIMIT - 1_000), 0)
     return pace, [pace.record_sent(n, 1) for n in tokens]
 
 
@@ -37,10 +37,10 @@ def test_characters_are_what_the_quota_counts() -> None:
 @pytest.mark.parametrize("header", ["retry-after", "x-ratelimit-reset-tokens"])
 def test_a_refusal_holds_back_every_sender(header: str) -> None:
     """One of us is told to come back in 7 seconds: nobody sends before, whatever else is heard."""
-    pace, (first, second, third) = paced(100, 100, 100)
+    pace, (first, second, third) = send_requests(100, 100, 100)
     pace.record_throttled(first, {header: "7"}, now=2)
     assert pace.ready_at(1, 2)[0] >= 9
-    pace.record_success(second, told(LIMIT - 5_000), 2.5)
+    pace.record_success(second, quota_headers(LIMIT - 5_000), 2.5)
     assert pace.ready_at(1, 3)[0] >= 9
     pace.record_throttled(third, {"retry-after": "3"}, now=3)
     assert pace.ready_at(1, 4)[0] >= 9
@@ -59,7 +59,7 @@ def test_a_refusal_without_a_word_holds_back_longer_each_time() -> None:
 
 def test_a_refused_request_is_charged_nowhere() -> None:
     """What was refused for its number spent no tokens: they are there again, once."""
-    pace, (turn,) = paced(4_000)
+    pace, (turn,) = send_requests(4_000)
     assert pace.window.left == LIMIT - 5_000
     pace.record_throttled(
         turn, {"retry-after": "1", "policy-id": "DeploymentRatelimit-Call"}, now=2
@@ -69,7 +69,7 @@ def test_a_refused_request_is_charged_nowhere() -> None:
     assert pace.under_way == 0
 
     again = pace.record_sent(4_000, 4)
-    pace.record_success(again, told(LIMIT - 5_000), 5)
+    pace.record_success(again, quota_headers(LIMIT - 5_000), 5)
     assert pace.window.left == LIMIT - 5_000
 
 
@@ -88,15 +88,15 @@ def test_several_refusals_at_once_count_as_one() -> None:
 
 def test_an_older_answer_says_nothing_new() -> None:
     """What is left was said before a newer answer said less: it does not come back."""
-    pace, (first, second) = paced(1_000, 1_000)
-    pace.record_success(second, told(30_000), 2)
-    pace.record_success(first, told(58_000), 3)
+    pace, (first, second) = send_requests(1_000, 1_000)
+    pace.record_success(second, quota_headers(30_000), 2)
+    pace.record_success(first, quota_headers(58_000), 3)
     assert pace.window.left == 30_000
 
 
 def test_a_request_that_came_to_nothing_is_taken_for_charged() -> None:
     """The line broke after it was sent: the service may have counted it."""
-    pace, (_,) = paced(4_000)
+    pace, (_,) = send_requests(4_000)
     pace.record_failure(until=0)
     assert pace.window.left == LIMIT - 5_000
     assert pace.under_way == 0
@@ -110,7 +110,7 @@ def test_the_limit_of_requests_is_told_apart_from_that_of_tokens() -> None:
     assert throttled_limits({"x-ratelimit-reset-tokens": "3"}) == {TOKEN_QUOTA}
     assert throttled_limits({"retry-after": "3"}) == {TOKEN_QUOTA, REQUEST_QUOTA}
 
-    pace, (turn,) = paced(100)
+    pace, (turn,) = send_requests(100)
     pace.record_throttled(
         turn, {"retry-after": "1", "policy-id": "DeploymentRatelimit-Call"}, now=2
     )

@@ -19,13 +19,13 @@ from ingest.pipeline.stages import ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.timing import TOKEN_QUOTA, Stopwatch
 from ingest.sources.folder import parse_folder_roots
-from tests.conftest import outcomes
+from tests.conftest import outcomes_by_source
 from tests.embed.rate_limit.simulation import Hurried
 from tests.emulator.clock import Clock
-from tests.emulator.emulator import Azure, secured
+from tests.emulator.emulator import Azure, create_certificate
 from tests.emulator.faults import Faults, broken
 from tests.emulator.openai import Deployment, OpenAI
-from tests.emulator.server import serving
+from tests.emulator.server import serve
 from tests.pdfs import prose, write
 from tests.pipeline.test_runs_on_azure import client, contents
 
@@ -67,12 +67,12 @@ def two(azure: Azure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
             resource = OpenAI(azure.identity, Hasty())
             resource.deployments["embeddings"] = Deployment()
             ca = tmp_path / f"{number}.pem"
-            tls, faults = secured(ca), Faults()
+            tls, faults = create_certificate(ca), Faults()
             trusted += ca.read_text()
             found.resources.append(resource)
             found.faults.append(faults)
             service = faults.around("openai", resource.serve)
-            found.endpoints.append(stack.enter_context(serving(service, tls)).address)
+            found.endpoints.append(stack.enter_context(serve(service, tls)).address)
         both = tmp_path / "both.pem"
         both.write_text(trusted)
         monkeypatch.setenv("SSL_CERT_FILE", str(both))
@@ -80,7 +80,7 @@ def two(azure: Azure, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 
 @contextmanager
-def timed(folder: Path, chosen: Settings) -> Iterator[tuple[list[RunEvent], Stopwatch]]:
+def run_timed(folder: Path, chosen: Settings) -> Iterator[tuple[list[RunEvent], Stopwatch]]:
     """One run in hurried time; its events, and where the time went."""
     hurried, stop = Hurried(SPEED), Cancellation()
     to = create_connections(chosen, stop, clock=hurried.clock, sleep=hurried.sleep)
@@ -89,7 +89,7 @@ def timed(folder: Path, chosen: Settings) -> Iterator[tuple[list[RunEvent], Stop
         yield list(ingest_root(root, all_, Run("r", stop=stop))), all_.times
 
 
-def library(folder: Path) -> None:
+def write_library(folder: Path) -> None:
     """More text than a minute's quota has room for."""
     for number in range(DOCUMENTS):
         pages = (prose(f"topic {number} {page}", 20) for page in range(PAGES))
@@ -100,16 +100,16 @@ def test_two_endpoints_share_the_work_and_refuse_nothing(
     azure: Azure, two: Two, folder: Path
 ) -> None:
     """Each says what is left of its quota: both are used, with a 429 each to find its end."""
-    library(folder)
+    write_library(folder)
     for resource in two.resources:
         resource.tpm = TPM
     chosen = client(azure, AZURE_OPENAI_ENDPOINT=",".join(two.endpoints))
 
-    with timed(folder, chosen) as (events, times):
+    with run_timed(folder, chosen) as (events, times):
         waited = times.wall_seconds(TOKEN_QUOTA)
 
-    assert set(outcomes(events).values()) == {"new"}
-    assert len(outcomes(events)) == DOCUMENTS
+    assert set(outcomes_by_source(events).values()) == {"new"}
+    assert len(outcomes_by_source(events)) == DOCUMENTS
     assert two.refused() <= 8  # one each, and more where a busy machine is late
     assert waited > 0
     first, second = two.tokens()
@@ -123,16 +123,16 @@ def test_an_endpoint_that_is_down_leaves_the_work_to_the_other(
     azure: Azure, two: Two, folder: Path
 ) -> None:
     """One region answers 503 all day: it is asked now and then, and the run ends well without."""
-    library(folder)
+    write_library(folder)
     for resource in two.resources:
         resource.tpm = 4 * TPM
     two.faults[0].add(broken(503), "openai")
     chosen = client(azure, AZURE_OPENAI_ENDPOINT=",".join(two.endpoints))
 
-    with timed(folder, chosen) as (events, _):
+    with run_timed(folder, chosen) as (events, _):
         pass
 
-    assert set(outcomes(events).values()) == {"new"}
+    assert set(outcomes_by_source(events).values()) == {"new"}
     assert two.resources[0].requests == []
     asked = len(two.faults[0].happened)
     assert 0 < asked < 0.3 * len(two.resources[1].requests)

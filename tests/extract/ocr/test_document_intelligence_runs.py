@@ -24,7 +24,7 @@ from ingest.models import Mode
 from ingest.pipeline.context import Run
 from ingest.pipeline.dry_run import dry_run
 from ingest.sources.folder import parse_folder_roots
-from tests.conftest import environment, outcomes, settled
+from tests.conftest import environment, outcomes_by_source, results_by_source
 from tests.emulator import faults
 from tests.emulator.emulator import FIGURES, Azure
 from tests.emulator.identity import COGNITIVE_USER
@@ -67,7 +67,7 @@ def test_scanned_pages_are_read_and_found(azure: Azure, folder: Path) -> None:
     """A scan between typed pages is in the index with its text, its page and its confidence."""
     write(folder / "a.pdf", "= Typed beginning.", "The heron stands in the reeds.", "= Typed end.")
 
-    event = settled(run(folder, client(azure)))["a.pdf"]
+    event = results_by_source(run(folder, client(azure)))["a.pdf"]
 
     assert (event.outcome, event.pages, event.empty_pages) == ("new", 3, 0)
     assert event.details.scanned == (2,)
@@ -93,7 +93,7 @@ def test_words_in_a_figure_are_read_and_paid_for_once(azure: Azure, folder: Path
         assert list(dry_run(root, all_, Run("p")))
         assert all_.reader.unsent_pages() == (0, 1)
 
-    event = settled(run(folder, asks))["a.pdf"]
+    event = results_by_source(run(folder, asks))["a.pdf"]
     (folder / "b.pdf").write_bytes((folder / "a.pdf").read_bytes())
     run(folder, asks)
 
@@ -115,7 +115,7 @@ def test_figures_of_scans_are_those_of_the_service(azure: Azure, folder: Path) -
         AZURE_OPENAI_FIGURES_MODEL="gpt-4.1-mini",
     )
 
-    details = settled(run(folder, asks))["a.pdf"].details
+    details = results_by_source(run(folder, asks))["a.pdf"].details
     write(folder / "b.pdf", "Another beginning.", page)
     run(folder, asks)
 
@@ -150,10 +150,10 @@ def test_a_page_in_two_documents_is_paid_for_once(azure: Azure, folder: Path) ->
     azure.ocr.seconds = 0.5
     for n in range(6):
         write(folder / f"{n}.pdf", "A cover of all.", f"Page {n}.", "A cover of all.")
-    assert {*outcomes(run(folder, client(azure))).values()} == {"new"}
+    assert {*outcomes_by_source(run(folder, client(azure))).values()} == {"new"}
 
     write(folder / "later.pdf", "= Typed.", "A cover of all.")
-    assert outcomes(run(folder, client(azure)))["later.pdf"] == "new"
+    assert outcomes_by_source(run(folder, client(azure)))["later.pdf"] == "new"
 
     assert azure.ocr.billed.keys() == {"A cover of all.", *(f"Page {n}." for n in range(6))}
     assert azure.ocr.repeated == {}
@@ -167,7 +167,7 @@ def test_nothing_is_paid_again_when_documents_are_read_anew(azure: Azure, folder
 
     again = run(folder, client(azure, INGEST_CHUNK_TOKENS="64"))
 
-    assert outcomes(again) == {"a.pdf": "changed"}
+    assert outcomes_by_source(again) == {"a.pdf": "changed"}
     assert azure.ocr.repeated == {}
     assert azure.count("ocr") == asked
 
@@ -177,7 +177,10 @@ def test_a_renamed_document_keeps_its_pages(azure: Azure, folder: Path) -> None:
     write(folder / "old.pdf", "The lighthouse is painted red.")
     run(folder, client(azure))
     (folder / "old.pdf").rename(folder / "new.pdf")
-    assert outcomes(run(folder, client(azure))) == {"new.pdf": "new", "old.pdf": "removed"}
+    assert outcomes_by_source(run(folder, client(azure))) == {
+        "new.pdf": "new",
+        "old.pdf": "removed",
+    }
 
     run(folder, client(azure, INGEST_CHUNK_TOKENS="64"))
     assert azure.ocr.repeated == {}
@@ -206,7 +209,7 @@ def test_a_third_of_all_requests_may_fail(azure: Azure, folder: Path, seed: int)
     write(folder / "b.pdf", *texts[4:])
     azure.faults.randomly(0.3, seed, services=("ocr",))
 
-    events = settled(run(folder, client(azure)))
+    events = results_by_source(run(folder, client(azure)))
 
     assert azure.faults.happened
     assert {(e.details.missing, e.empty_pages) for e in events.values()} == {((), 0)}
@@ -227,7 +230,7 @@ def test_the_quota_is_kept_to(azure: Azure, folder: Path) -> None:
     """A quota far below ours is waited out, and every page is read once."""
     azure.ocr.tps, azure.ocr.get_tps = 20, 40
     write(folder / "a.pdf", *pages(30))
-    event = settled(run(folder, client(azure)))["a.pdf"]
+    event = results_by_source(run(folder, client(azure)))["a.pdf"]
     assert event.empty_pages == 0
     assert azure.ocr.repeated == {}
     assert azure.ocr.most_at_once <= 8
@@ -240,7 +243,7 @@ def test_a_page_that_is_refused_is_missing_and_the_others_are_read(
     write(folder / "a.pdf", "Good.", "Bad.", "Unreadable.", "Fine.")
     azure.ocr.failing = {"Bad.": ["400 InvalidContent"] * 9, "Unreadable.": ["InvalidContent"] * 9}
 
-    event = settled(run(folder, client(azure)))["a.pdf"]
+    event = results_by_source(run(folder, client(azure)))["a.pdf"]
 
     assert event.details.missing == (2, 3)
     assert event.empty_pages == 2
@@ -272,7 +275,7 @@ def test_a_page_on_which_the_service_fails_for_ever_costs_itself(
 
     azure.faults.add(faults.Fault("spoilt", act), "ocr")
     for _ in range(2 if alone else 1):
-        event = settled(run(folder, client(azure)))["a.pdf"]
+        event = results_by_source(run(folder, client(azure)))["a.pdf"]
         assert event.details.missing == (1, 2)
     assert azure.ocr.billed["Not read."] == 1
 
@@ -290,7 +293,7 @@ def test_an_operation_that_fails_is_begun_again(azure: Azure, folder: Path) -> N
     """The service failed on a page, once: the page is read. Three times: it is missing."""
     write(folder / "a.pdf", "Once.", "Always.")
     azure.ocr.failing = {"Once.": ["InternalServerError"], "Always.": ["InternalServerError"] * 9}
-    event = settled(run(folder, client(azure)))["a.pdf"]
+    event = results_by_source(run(folder, client(azure)))["a.pdf"]
     assert event.details.missing == (2,)
     assert len(azure.ocr.failing["Always."]) == 6
 
@@ -305,7 +308,7 @@ def test_an_expired_operation_is_begun_again(azure: Azure, folder: Path) -> None
     azure.clock.advance(2 * 86_400)
     azure.identity.revoke_all()
 
-    assert outcomes(run(folder, client(azure))) == {"a.pdf": "new"}
+    assert outcomes_by_source(run(folder, client(azure))) == {"a.pdf": "new"}
     assert azure.ocr.billed == {"One page.": 2}
 
 
@@ -320,7 +323,7 @@ def test_a_failing_service_ends_the_run_and_what_was_paid_for_is_kept(
     assert sum(azure.ocr.billed.values()) >= 8
 
     azure.faults.planned.clear()
-    event = settled(run(folder, client(azure)))["a.pdf"]
+    event = results_by_source(run(folder, client(azure)))["a.pdf"]
     assert event.empty_pages == 0
     assert azure.ocr.repeated == {}
 
@@ -340,7 +343,7 @@ def test_a_role_that_does_not_hold_yet_is_waited_for(azure: Azure, folder: Path)
     azure.identity.default.grant(COGNITIVE_USER, at=azure.clock.now() + 1.5)
     write(folder / "a.pdf", "One page.")
     events = run(folder, client(azure, INGEST_WAIT_FOR_ROLES="60"))
-    assert outcomes(events) == {"a.pdf": "new"}
+    assert outcomes_by_source(events) == {"a.pdf": "new"}
 
 
 def test_a_revoked_token_is_renewed(azure: Azure, folder: Path) -> None:
@@ -348,7 +351,7 @@ def test_a_revoked_token_is_renewed(azure: Azure, folder: Path) -> None:
     write(folder / "a.pdf", *pages(5))
     azure.faults.add(faults.unauthorized(), "ocr", "POST", nth=2)
     azure.faults.add(faults.unauthorized(), "ocr", "GET", nth=2)
-    assert outcomes(run(folder, client(azure))) == {"a.pdf": "new"}
+    assert outcomes_by_source(run(folder, client(azure))) == {"a.pdf": "new"}
     assert azure.ocr.repeated == {}
 
 
@@ -365,7 +368,7 @@ def test_a_plan_sends_nothing_and_counts_what_a_run_would_send(azure: Azure, fol
         events = list(dry_run(root, all_, Run("p")))
         assert all_.reader.unsent_pages() == (2, 0)
 
-    assert outcomes(events) == {"a.pdf": "unchanged", "b.pdf": "new"}
+    assert outcomes_by_source(events) == {"a.pdf": "unchanged", "b.pdf": "new"}
     assert azure.count("ocr") == asked
     assert azure.search.dump("chunks") == before
 
@@ -377,7 +380,7 @@ def test_scans_inside_another_pdf_are_read(azure: Azure, folder: Path) -> None:
     writer.write(folder / "outer.pdf")
     write(folder / "z.pdf", "The heron is inside.")
 
-    events = settled(run(folder, client(azure)))
+    events = results_by_source(run(folder, client(azure)))
 
     inner = events["outer.pdf//inner.pdf"]
     assert (inner.outcome, inner.details.scanned, inner.empty_pages) == ("new", (1,), 0)
@@ -398,9 +401,9 @@ def test_pages_of_a_local_index_are_kept_there(azure: Azure, folder: Path, tmp_p
     """The index on disk remembers what was paid for, too."""
     chosen = client(azure, INGEST_INDEX=str(tmp_path / "index"), INGEST_EMBED_INPUTS="4")
     write(folder / "a.pdf", *pages(9))
-    assert outcomes(run(folder, chosen)) == {"a.pdf": "new"}
+    assert outcomes_by_source(run(folder, chosen)) == {"a.pdf": "new"}
     small = client(azure, INGEST_INDEX=str(tmp_path / "index"), INGEST_CHUNK_TOKENS="64")
-    assert outcomes(run(folder, small)) == {"a.pdf": "changed"}
+    assert outcomes_by_source(run(folder, small)) == {"a.pdf": "changed"}
     assert azure.ocr.repeated == {}
 
 

@@ -14,7 +14,7 @@ import pytest
 from ingest.extract.limits import MAX_HEADING_CHARS, MAX_LABEL_CHARS
 from ingest.extract.metadata import MAX_ENTRY_CHARS as TITLE
 from tests.conftest import DIMENSIONS, environment
-from tests.emulator.emulator import emulator
+from tests.emulator.emulator import run_emulator
 from tests.hostile import Kind, generated, harmed, sparse
 from tests.hostile.watch import watched
 from tests.processes import running
@@ -86,7 +86,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
             kinds[kind.name] = Kind(kind.name, b"", kind.says, kind.ends)
             (docs / f"{kind.name}.pdf").write_bytes(kind.data)
     sparse(docs / "sparse.pdf")
-    with emulator(dimensions=DIMENSIONS) as azure:
+    with run_emulator(dimensions=DIMENSIONS) as azure:
         more = {
             "INGEST_INDEX": "index",
             "INGEST_DOCUMENT_SECONDS": str(SECONDS),

@@ -21,7 +21,7 @@ from ingest.pipeline.dry_run import dry_run
 from ingest.pipeline.stages import ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import parse_folder_roots
-from tests.conftest import settled
+from tests.conftest import results_by_source
 from tests.emulator.emulator import FIGURES, Azure
 from tests.emulator.faults import broken, lost, too_many
 from tests.pdfs import aged, pdf, prose
@@ -69,7 +69,7 @@ def test_a_figure_is_described_and_found(azure: Azure, folder: Path, tmp_path: P
     write(folder / "a.pdf", with_figures("blue valves"))
     chosen = client(azure, tmp_path)
 
-    event = settled(run(folder, chosen))["a.pdf"]
+    event = results_by_source(run(folder, chosen))["a.pdf"]
 
     assert (event.outcome, event.details.figure_outcomes) == ("new", {"described": 1})
     (asked,) = azure.openai.chat.asked
@@ -95,7 +95,7 @@ def test_each_figure_has_an_outcome(azure: Azure, folder: Path, tmp_path: Path) 
     write(folder / "a.pdf", with_figures(*codes))
     chosen = client(azure, tmp_path)
 
-    event = settled(run(folder, chosen))["a.pdf"]
+    event = results_by_source(run(folder, chosen))["a.pdf"]
 
     counts = {"cut-off": 1, "decoration": 1, "described": 2, "refused": 2}
     assert event.details.figure_outcomes == counts
@@ -105,7 +105,7 @@ def test_each_figure_has_an_outcome(azure: Azure, folder: Path, tmp_path: Path) 
     assert rooms["long"][0] < rooms["long"][1]
     asked = len(chat.asked) + chat.refused
     (folder / "a.pdf").rename(folder / "b.pdf")
-    renamed = settled(run(folder, chosen))["b.pdf"]
+    renamed = results_by_source(run(folder, chosen))["b.pdf"]
     assert renamed.details.figure_outcomes == counts
     assert len(chat.asked) + chat.refused == asked
 
@@ -124,7 +124,7 @@ def test_rerun_rename_copy_and_edit_cost_nothing(
     assert azure.openai.chat.codes == {"blue valves": 1, "red pumps": 1}
 
     write(folder / "c.pdf", with_figures("blue valves", "red pumps", "green taps"))
-    event = settled(run(folder, chosen))["c.pdf"]
+    event = results_by_source(run(folder, chosen))["c.pdf"]
     assert event.details.figure_outcomes == {"described": 3}
     (folder / "c.pdf").unlink()  # it was the last to show what b.pdf shows, too
     write(folder / "b.pdf", with_figures("blue valves", "red pumps", "old taps"))
@@ -146,18 +146,18 @@ def test_an_outage_leaves_the_text_in_the_index(azure: Azure, folder: Path, tmp_
     chosen = client(azure, tmp_path, INGEST_RETRY_SECONDS="2")
     down = azure.faults.add(broken(500), "openai", "POST", "chat/completions")
 
-    event = settled(run(folder, chosen))["a.pdf"]
+    event = results_by_source(run(folder, chosen))["a.pdf"]
 
     assert (event.outcome, event.code, event.harmless) == ("new", "figures-undescribed", False)
     assert event.reason.startswith("2 of 2 figures not described (pages 1-2): ")
     assert event.chunks
     embedded = azure.openai.texts.copy()
     azure.faults.planned.remove(down)
-    event = settled(run(folder, chosen))["a.pdf"]
+    event = results_by_source(run(folder, chosen))["a.pdf"]
     assert (event.outcome, event.code) == ("changed", "")
     assert event.details.figure_outcomes == {"described": 2}
     assert all(azure.openai.texts[text] == count for text, count in embedded.items())
-    assert settled(run(folder, chosen))["a.pdf"].outcome == "unchanged"
+    assert results_by_source(run(folder, chosen))["a.pdf"].outcome == "unchanged"
 
 
 def test_an_answer_that_is_no_description_is_given_up(
@@ -167,7 +167,9 @@ def test_an_answer_that_is_no_description_is_given_up(
     azure.openai.chat.answers = {"blue valves": "I see a valve."}
     write(folder / "a.pdf", with_figures("blue valves"))
     chosen = client(azure, tmp_path)
-    found = [settled(run(folder, chosen))["a.pdf"].details.figure_outcomes for _ in range(4)]
+    found = [
+        results_by_source(run(folder, chosen))["a.pdf"].details.figure_outcomes for _ in range(4)
+    ]
     assert found == [{"failed": 1}, {"failed": 1}, {"refused": 1}, {"refused": 1}]
     assert azure.openai.chat.codes == {"blue valves": 3}
 
@@ -179,7 +181,9 @@ def test_a_picture_that_the_service_fails_on_is_given_up(
     azure.openai.chat.refusing = {"blue valves": "broken", "red pumps": "invalid"}
     write(folder / "a.pdf", with_figures("blue valves", "red pumps", "green taps"))
     chosen = client(azure, tmp_path)
-    found = [settled(run(folder, chosen))["a.pdf"].details.figure_outcomes for _ in range(4)]
+    found = [
+        results_by_source(run(folder, chosen))["a.pdf"].details.figure_outcomes for _ in range(4)
+    ]
     failed, given_up = {"described": 1, "failed": 2}, {"described": 1, "refused": 2}
     assert found == [failed, failed, given_up, given_up]
     assert azure.openai.chat.refused == 3 * 3 + 3
@@ -192,11 +196,11 @@ def test_a_model_that_sees_no_pictures_is_not_asked_for_each(
     """No picture is blamed: a run with another deployment describes them all."""
     azure.openai.chat.sees = False
     write(folder / "a.pdf", with_figures("blue valves", "red pumps"))
-    event = settled(run(folder, client(azure, tmp_path)))["a.pdf"]
+    event = results_by_source(run(folder, client(azure, tmp_path)))["a.pdf"]
     assert event.details.figure_outcomes == {"failed": 2}
     assert "does not describe pictures" in event.reason
     azure.openai.chat.sees = True
-    event = settled(run(folder, client(azure, tmp_path)))["a.pdf"]
+    event = results_by_source(run(folder, client(azure, tmp_path)))["a.pdf"]
     assert event.details.figure_outcomes == {"described": 2}
 
 
@@ -207,7 +211,7 @@ def test_an_older_server_is_asked_in_its_own_way(
     chat = azure.openai.chat
     chat.unsupported = {"json_schema", "max_completion_tokens"}
     write(folder / "a.pdf", with_figures("blue valves", "red pumps"))
-    event = settled(run(folder, client(azure, tmp_path)))["a.pdf"]
+    event = results_by_source(run(folder, client(azure, tmp_path)))["a.pdf"]
     assert event.details.figure_outcomes == {"described": 2}
     assert not any(one.has_schema for one in chat.asked)
 
@@ -218,7 +222,7 @@ def test_text_is_indexed_before_a_budget_ends(azure: Azure, folder: Path, tmp_pa
         write(folder / f"{name}.pdf", with_figures(f"figure {name}", words=f"Of {name}."))
     chosen = client(azure, tmp_path, INGEST_MAX_TOKENS="4500")
 
-    events = settled(run(folder, chosen))
+    events = results_by_source(run(folder, chosen))
 
     described = [event.details.figure_outcomes for event in events.values()]
     assert {event.outcome for event in events.values()} == {"new"}
@@ -226,7 +230,7 @@ def test_text_is_indexed_before_a_budget_ends(azure: Azure, folder: Path, tmp_pa
     assert {"failed": 1} in described
     asked = azure.openai.chat.asked
     assert sum(one.sent for one in asked) < 4500
-    later = settled(run(folder, replace(chosen, max_tokens=None)))
+    later = results_by_source(run(folder, replace(chosen, max_tokens=None)))
     assert {str(event.details.figure_outcomes) for event in later.values()} == {"{'described': 1}"}
     assert len(azure.openai.chat.codes) == len(azure.openai.chat.asked) == 3
 
@@ -252,7 +256,9 @@ def test_a_run_that_dies_before_the_upload_pays_nothing_twice(
         upload = all_.index.upload
         all_.index.upload = die  # type: ignore[method-assign]
         list(ingest_root(root, all_, Run("r", stop=stop)))
-    assert settled(run(folder, chosen))["a.pdf"].details.figure_outcomes == {"described": 2}
+    assert results_by_source(run(folder, chosen))["a.pdf"].details.figure_outcomes == {
+        "described": 2
+    }
     assert azure.openai.chat.codes == {"blue valves": 1, "red pumps": 1}
 
 
@@ -298,6 +304,6 @@ def test_quotas_and_lost_answers_are_waited_for(azure: Azure, folder: Path, tmp_
     path = "chat/completions"
     azure.faults.add(too_many(1), "openai", "POST", path, nth=1)
     azure.faults.add(lost(), "openai", "POST", path, nth=3)
-    event = settled(run(folder, client(azure, tmp_path)))["a.pdf"]
+    event = results_by_source(run(folder, client(azure, tmp_path)))["a.pdf"]
     assert event.details.figure_outcomes == {"described": 3}
     assert azure.count("openai", "POST", path) == 5

@@ -15,7 +15,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.emulator.server import Request, Response, answer, serving
+from tests.emulator.server import Request, Response, answer, serve
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def values(attributes: Any) -> dict[str, Any]:
 def collector() -> Iterator[tuple[Collector, dict[str, str]]]:
     """A collector, and what its clients must set."""
     made = Collector()
-    with serving(made.serve, None) as server:
+    with serve(made.serve, None) as server:
         yield made, {"OTEL_EXPORTER_OTLP_ENDPOINT": server.address}
 
 

@@ -16,10 +16,10 @@ import pytest
 
 from ingest.runtime.request_ids import request_id_prefix
 from ingest.runtime.telemetry.exporters import choose_exporters
-from tests.conftest import DIMENSIONS, Command, called, environment, ingested
+from tests.conftest import DIMENSIONS, Command, environment, run_ingest, run_process
 from tests.emulator import faults
-from tests.emulator.emulator import Azure, emulator, secured
-from tests.emulator.server import serving
+from tests.emulator.emulator import Azure, create_certificate, run_emulator
+from tests.emulator.server import serve
 from tests.pdfs import prose, write
 from tests.processes import running
 from tests.runtime.telemetry.receivers import Collector, Insights, collector
@@ -59,14 +59,14 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     for n in range(3):
         write(folder / f"docs/{n}.pdf", *(prose(f"{TEXT} {n} {page}", 8) for page in range(2)))
     (folder / "docs/broken.pdf").write_bytes(b"%PDF-1.7 nothing")
-    with emulator(dimensions=DIMENSIONS) as azure, collector() as (seen, sends):
+    with run_emulator(dimensions=DIMENSIONS) as azure, collector() as (seen, sends):
         azure.blob.put("shelf", "blob.pdf", (folder / "docs/0.pdf").read_bytes())
         azure.faults.add(faults.too_many(ms=20), "openai", "POST", "embeddings", nth=1)
         azure.faults.add(faults.broken(503), "search", "POST", "docs/search.index", nth=4)
         more = {"OTEL_EXPORTER_OTLP_HEADERS": f"x-token={SECRET}"}
         told = azure.environment | SMALL | sends | more
         container = f"{azure.blob_endpoint}/shelf"
-        done = ingested(folder, "run", "docs", container, "--json", **told)
+        done = run_ingest(folder, "run", "docs", container, "--json", **told)
         assert SECRET not in done.stdout + done.stderr
         yield Observed(azure, seen, objects(done.stdout), objects(done.stderr), done.returncode)
 
@@ -221,7 +221,7 @@ def test_nothing_is_imported_where_nobody_asked(docs: Path) -> None:
         "code = main(['run', 'docs', '-q'])\n"
         "print(code, [m for m in sys.modules if m.startswith('opentelemetry')])"
     )
-    done = called(sys.executable, "-P", "-c", code, cwd=docs.parent)
+    done = run_process(sys.executable, "-P", "-c", code, cwd=docs.parent)
     assert done.stdout == "0 []\n", done.stderr
 
 
@@ -232,7 +232,7 @@ def test_without_the_extra_a_run_goes_on_and_says_so(docs: Path) -> None:
         "sys.exit(main(['run', 'docs']))"
     )
     to = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
-    done = called(sys.executable, "-P", "-c", code, cwd=docs.parent, **to)
+    done = run_process(sys.executable, "-P", "-c", code, cwd=docs.parent, **to)
 
     assert done.returncode == 0
     assert "1 new" in done.stdout
@@ -367,7 +367,7 @@ def test_application_insights_takes_a_token_and_nothing_else_is_told(
 ) -> None:
     """Keyless there too: the identity of the run signs in, for that service alone."""
     seen, ca = Insights(), tmp_path / "insights.pem"
-    with serving(seen.serve, secured(ca)) as server:
+    with serve(seen.serve, create_certificate(ca)) as server:
         both = tmp_path / "both.pem"
         both.write_text(azure.ca.read_text() + ca.read_text())
         told = azure.environment | SMALL
@@ -380,7 +380,7 @@ def test_application_insights_takes_a_token_and_nothing_else_is_told(
                 f"IngestionEndpoint={server.address};LiveEndpoint={server.address}"
             ),
         }
-        done = called(sys.executable, "-P", "-c", OVERHEARD, cwd=tmp_path, **told)
+        done = run_process(sys.executable, "-P", "-c", OVERHEARD, cwd=tmp_path, **told)
 
     assert done.returncode == 0
     (end,) = done.stderr.splitlines()
@@ -415,5 +415,5 @@ def test_help_is_as_fast_as_before(tmp_path: Path) -> None:
         "telemetry = ('opentelemetry', 'ingest.runtime.telemetry')\n"
         "print([m for m in sys.modules if m.startswith(telemetry)])"
     )
-    done = called(sys.executable, "-c", code, cwd=tmp_path)
+    done = run_process(sys.executable, "-c", code, cwd=tmp_path)
     assert done.stdout.endswith("[]\n")

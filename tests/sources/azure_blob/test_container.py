@@ -22,7 +22,7 @@ from ingest.errors import ConfigError, DocumentError, IngestError, RoleError, Se
 from ingest.models import Outcome, Source
 from ingest.runtime.retry import RetryPolicy
 from ingest.sources.azure_blob.container import parse_container_url, parse_container_urls
-from tests.conftest import Bench, Command, outcomes, settled
+from tests.conftest import Bench, Command, outcomes_by_source, results_by_source
 from tests.emulator import faults
 from tests.emulator.blob import Blob
 from tests.emulator.emulator import Azure
@@ -185,7 +185,7 @@ def test_a_blob_named_like_an_attachment_is_not_taken_for_it(shelf: Emulated, be
     writer.write(outer)
     shelf.put("a.pdf", outer.getvalue())
     shelf.put("a.pdf//b.pdf", pdf("beside"))
-    first = settled(bench.run(root=shelf.root))
+    first = results_by_source(bench.run(root=shelf.root))
     assert {name: str(result.outcome) for name, result in first.items()} == {
         "a.pdf": "new",
         "a.pdf//b.pdf": "new",
@@ -195,7 +195,7 @@ def test_a_blob_named_like_an_attachment_is_not_taken_for_it(shelf: Emulated, be
     assert [chunk.text for chunk in bench.index.chunks(shelf.root.name, "a.pdf//b.pdf")] == [
         "inside"
     ]
-    again = outcomes(bench.run(root=shelf.root))
+    again = outcomes_by_source(bench.run(root=shelf.root))
     assert sorted(again.values()) == ["skipped", "unchanged", "unchanged"]
 
 
@@ -212,7 +212,7 @@ def test_a_listing_that_fails_midway_removes_nothing(shelf: Emulated, bench: Ben
     """Invariant 6: half a listing is an error, and never means that the rest is gone."""
     for n in range(4):
         shelf.put(f"{n}.pdf", pdf(prose(f"topic {n}")))
-    assert len(outcomes(bench.run(root=shelf.root))) == 4
+    assert len(outcomes_by_source(bench.run(root=shelf.root))) == 4
     shelf.azure.blob.most_listed = 2
     shelf.azure.faults.add(faults.broken(503), "blob", "GET", nth=range(2, 10_000))
 
@@ -220,7 +220,7 @@ def test_a_listing_that_fails_midway_removes_nothing(shelf: Emulated, bench: Ben
         bench.run(root=shelf.root)
 
     shelf.azure.faults.quiet()
-    assert set(outcomes(bench.run(root=shelf.root)).values()) == {"unchanged"}
+    assert set(outcomes_by_source(bench.run(root=shelf.root)).values()) == {"unchanged"}
 
 
 @pytest.mark.parametrize("fault", [faults.empty(), faults.truncated(), faults.lost()])
@@ -242,7 +242,7 @@ def test_unchanged_blobs_are_not_downloaded(shelf: Emulated, bench: Bench) -> No
     bench.run(root=shelf.root)
     assert downloads(shelf) == 3
     shelf.put("1.pdf", pdf(prose("topic 1")))  # the same bytes, written again
-    assert set(outcomes(bench.run(root=shelf.root)).values()) == {"unchanged"}
+    assert set(outcomes_by_source(bench.run(root=shelf.root)).values()) == {"unchanged"}
     assert downloads(shelf) == 4
     bench.run(root=shelf.root)
     assert downloads(shelf) == 4
@@ -274,9 +274,9 @@ def test_a_blob_that_changed_after_the_listing_is_read_anew(shelf: Emulated, ben
     save = before(lambda: shelf.put("a.pdf", pdf(prose("planes"))))
     shelf.azure.faults.add(save, "blob", "GET", "a.pdf", nth=1)
 
-    assert outcomes(bench.run(root=shelf.root)) == {"a.pdf": "new"}
+    assert outcomes_by_source(bench.run(root=shelf.root)) == {"a.pdf": "new"}
     assert "planes" in bench.embeds.texts[0]
-    assert outcomes(bench.run(root=shelf.root)) == {"a.pdf": "unchanged"}
+    assert outcomes_by_source(bench.run(root=shelf.root)) == {"a.pdf": "unchanged"}
 
 
 def test_a_blob_that_changes_while_it_is_read_is_not_mixed(shelf: Emulated) -> None:
@@ -297,7 +297,7 @@ def test_a_blob_that_changes_all_the_time_is_skipped(shelf: Emulated, bench: Ben
     save = before(lambda: shelf.put("a.pdf", pdf(prose("planes"))))
     shelf.azure.faults.add(save, "blob", "GET", "a.pdf")
 
-    events = settled(bench.run(root=shelf.root))
+    events = results_by_source(bench.run(root=shelf.root))
 
     assert events["a.pdf"].outcome is Outcome.SKIPPED
     assert events["a.pdf"].reason == "changed while being read; run again"
@@ -312,14 +312,14 @@ def test_an_archived_blob_is_named_and_not_asked_for(shelf: Emulated, bench: Ben
     blobs["b.pdf"] = Blob(data, "2", tier="Archive", archive_status="rehydrate-pending-to-hot")
 
     for _ in range(4):
-        events = settled(bench.run(root=shelf.root))
+        events = results_by_source(bench.run(root=shelf.root))
         assert {event.outcome for event in events.values()} == {Outcome.SKIPPED}
     assert "az storage blob set-tier" in events["a.pdf"].reason
     assert "is being rehydrated" in events["b.pdf"].reason
     assert not downloads(shelf)
 
     blobs["a.pdf"] = Blob(data, "1")  # a change of tier leaves the etag as it is
-    assert outcomes(bench.run(root=shelf.root)) == {"a.pdf": "new", "b.pdf": "skipped"}
+    assert outcomes_by_source(bench.run(root=shelf.root)) == {"a.pdf": "new", "b.pdf": "skipped"}
 
 
 def test_what_was_archived_after_it_was_read_stays(shelf: Emulated, bench: Bench) -> None:
@@ -329,7 +329,7 @@ def test_what_was_archived_after_it_was_read_stays(shelf: Emulated, bench: Bench
     blobs = shelf.azure.blob.containers[shelf.container]
     blobs["a.pdf"] = replace(blobs["a.pdf"], tier="Archive")
 
-    assert outcomes(bench.run(root=shelf.root)) == {"a.pdf": "unchanged"}
+    assert outcomes_by_source(bench.run(root=shelf.root)) == {"a.pdf": "unchanged"}
 
 
 def test_a_blob_archived_after_the_listing_is_skipped(shelf: Emulated) -> None:
@@ -468,9 +468,9 @@ def test_a_fifth_of_all_requests_may_fail(shelf: Emulated, bench: Bench, seed: i
     shelf.azure.blob.most_listed = 3
     shelf.azure.faults.randomly(0.2, seed=seed, services=("blob",))
 
-    assert set(outcomes(bench.run(root=shelf.root)).values()) == {"new"}
+    assert set(outcomes_by_source(bench.run(root=shelf.root)).values()) == {"new"}
     shelf.remove("3.pdf")
-    after = outcomes(bench.run(root=shelf.root))
+    after = outcomes_by_source(bench.run(root=shelf.root))
 
     assert after.pop("3.pdf") == "removed"
     assert list(after.values()) == ["unchanged"] * 11

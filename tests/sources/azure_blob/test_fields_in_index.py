@@ -16,10 +16,10 @@ from ingest.models import Mode, Permissions, SourceResult
 from ingest.pipeline.context import Run
 from ingest.pipeline.stages import ingest_root
 from ingest.runtime.cancellation import Cancellation
-from tests.conftest import DIMENSIONS, settled
+from tests.conftest import DIMENSIONS, results_by_source
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import BLOB_OWNER, SERVICE_CONTRIBUTOR
-from tests.emulator.schema import normalized
+from tests.emulator.schema import normalize
 from tests.emulator.store import Delays, Index
 from tests.index.foreign_indexes import Definition, demo, demo_full
 from tests.pdfs import pdf, prose
@@ -50,7 +50,7 @@ def run(azure: Azure, mapping: str = MAPPING, **more: str) -> dict[str, SourceRe
         open_services(chosen, stop, write=True, connections=to) as all_,
         open_roots([f"{azure.blob_endpoint}/docs"], chosen, to) as (root,),
     ):
-        return settled(list(ingest_root(root, all_, Run("r", stop=stop))))
+        return results_by_source(list(ingest_root(root, all_, Run("r", stop=stop))))
 
 
 def find_blobs(azure: Azure, person: Permissions, **more: str) -> list[str]:
@@ -65,7 +65,7 @@ def find_blobs(azure: Azure, person: Permissions, **more: str) -> list[str]:
 def make_index(azure: Azure, definition: Definition) -> Index:
     """The index, as its application made it."""
     name = variables(azure)["AZURE_SEARCH_INDEX"]
-    index = Index(normalized(definition | {"name": name}, name), azure.search.etag())
+    index = Index(normalize(definition | {"name": name}, name), azure.search.etag())
     azure.search.indexes[name] = index
     return index
 
