@@ -93,7 +93,8 @@ def test_brackets_pair_up(mirrored: bool, line: str) -> None:
     drawn = get_display(line, base_dir="R")
     if not mirrored:
         drawn = drawn.translate(str.maketrans("()", ")("))
-    assert read(shown(*lines(drawn, drawn))) == f"{line}\n{line}"
+    other = "לפי החוק ולפי הסכם זה"
+    assert read(shown(*lines(drawn, *seen(other)))) == f"{line}\n{other}"
 
 
 def test_a_letter_of_two_halves_stays_whole() -> None:
