@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import groupby
 
 # Letters written from right to left, and all others whose text is not in the order of its glyphs.
 RIGHT_TO_LEFT = re.compile(
@@ -228,10 +229,8 @@ def unmirror(line: str) -> str:
     if not MAY_BE_TURNED.search(line):
         return line
     kinds = [class_of_text(char) for char in line]
-    strong = [kind for kind in kinds if kind in "LR"]
-    changes = [kind for n, kind in enumerate(strong) if not n or strong[n - 1] != kind]
-    leftwards = changes.count("R")
-    leftward = 0 < leftwards >= changes.count("L")
+    runs = [kind for kind, _ in groupby(kinds)]  # words, as a rule
+    leftward = 0 < runs.count("R") >= runs.count("L")
     found = []
     for char, kind in zip(line, kinds, strict=True):
         if kind in "LR":

@@ -87,13 +87,14 @@ def test_a_latin_word_over_two_lines_keeps_its_hyphen() -> None:
 
 
 @pytest.mark.parametrize("mirrored", [True, False])
-def test_brackets_pair_up(mirrored: bool) -> None:
+@pytest.mark.parametrize("line", ["לפי סעיף (ב) לחוק (נטו) אגף", "המקור: (Smith and others)"])
+def test_brackets_pair_up(mirrored: bool, line: str) -> None:
     """Brackets are right, whether a document says what they look like or what they are."""
-    line = "לפי סעיף (ב) לחוק (נטו) אגף"
     drawn = get_display(line, base_dir="R")
     if not mirrored:
         drawn = drawn.translate(str.maketrans("()", ")("))
-    assert read(shown(*lines(drawn, drawn))) == f"{line}\n{line}"
+    other = "לפי החוק ולפי הסכם זה"
+    assert read(shown(*lines(drawn, *seen(other)))) == f"{line}\n{other}"
 
 
 def test_a_letter_of_two_halves_stays_whole() -> None:
