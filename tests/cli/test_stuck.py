@@ -107,9 +107,7 @@ def read_first_line(stream: IO[str] | None) -> str:
 
 def test_a_run_that_cannot_speak_can_be_stopped(start: Start, stuck: Callable[[str], int]) -> None:
     """Nobody reads what it says, and it heeds SIGTERM still; what it had started goes with it."""
-    run = start(
-        "--json", stdout=subprocess.DEVNULL, stderr=stuck("pipe"), program=("-m", "ingest")
-    )
+    run = start("--json", stdout=subprocess.DEVNULL, stderr=stuck("pipe"), program=("-m", "ingest"))
     assert becomes_true(lambda: children(run.pid))
     readers = children(run.pid)
 
