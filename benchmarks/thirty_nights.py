@@ -37,7 +37,7 @@ from measure import ROOT, tell
 from ingest.chunk.tokens import count_tokens
 from ingest.cli import run as run_module
 from ingest.cli import run_command, watchdog
-from ingest.cli.arguments import build_parser
+from ingest.cli.parser import build_parser
 from ingest.config import factory
 from ingest.config.connections import create_connections
 from tests.conftest import drop_times, environment

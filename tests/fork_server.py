@@ -23,7 +23,7 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from ingest.cli import main, output, watchdog
+from ingest.cli import main, progress, watchdog
 from tests.processes import PATIENCE, ForkedProcess, Process, Where, attached
 
 SERVER = multiprocessing.get_context("forkserver")
@@ -68,7 +68,7 @@ def run_ingest(*arguments: str) -> int:
 
     fork_readers()
     # A busy machine has more lines of progress, and takes longer to stop in order.
-    vars(output)["PROGRESS_LOG_SECONDS"] = math.inf
+    vars(progress)["PROGRESS_LOG_SECONDS"] = math.inf
     vars(watchdog)["EXTRA_SECONDS"] = PATIENCE
     sys.argv = ["ingest", *arguments]
     return main(list(arguments))

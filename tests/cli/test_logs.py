@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ingest.cli import output
+from ingest.cli.progress import format_time_left
 from tests.conftest import Command, environment, run_ingest, run_process
 from tests.fork_server import running_ingest
 from tests.pdfs import aged, prose, write
@@ -213,15 +213,15 @@ def test_a_defect_is_one_object(tmp_path: Path) -> None:
 def test_signs_of_life_are_objects(tmp_path: Path) -> None:
     """A long run says how far it is and what it waits for, also while it only waits."""
     code = (
-        "import argparse, time\nfrom ingest.cli import logs, output\n"
+        "import argparse, time\nfrom ingest.cli import logs, progress\n"
         "from ingest.models import RunProgress\n"
         "from ingest.pipeline.totals import RunTotals\nlogs.configure_logging(1, 'json')\n"
         "options = argparse.Namespace(quiet=False, verbose=0)\n"
-        "display = output.Display(options, current_wait=lambda: 'token quota')\n"
+        "display = progress.Display(options, current_wait=lambda: 'token quota')\n"
         "display.show(RunProgress(pages=2), RunTotals())\n"
         "display.show(RunProgress(pages=3, chunks=7), RunTotals())\n"
         "display.last_line -= 11\n"
-        "output.REFRESH_SECONDS = 0.01\n"
+        "progress.REFRESH_SECONDS = 0.01\n"
         "with display:\n"
         "    while not display.last_wait:\n"
         "        time.sleep(0.01)\n"
@@ -248,7 +248,7 @@ def test_the_time_left_is_told_as_soon_as_there_is_a_pace(
     seconds: float, done: int, rest: int, words: str
 ) -> None:
     """I can go for a coffee, or home; what would be a wild guess is not said."""
-    assert output.format_time_left(seconds, done, rest) == words
+    assert format_time_left(seconds, done, rest) == words
 
 
 @pytest.mark.parametrize("more", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["no colour", "dumb"])

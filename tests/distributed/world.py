@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 import pytest
 
 from ingest.config.connections import create_connections
-from ingest.config.factory import find_capacity, open_services
+from ingest.config.factory import open_services
+from ingest.config.run import find_capacity
 from ingest.config.settings import Settings, build_settings
 from ingest.distributed.driver import ClusterEngine, connect_engine
 from ingest.models import RunEvent, RunProgress, SourceResult, Summary

@@ -356,8 +356,8 @@ def heard(event, arguments):
     elif event == "socket.getaddrinfo":
         print("asked:", arguments[0])
 sys.addaudithook(heard)
-from ingest.cli import main, output
-output.PROGRESS_LOG_SECONDS = float("inf")  # a busy machine has lines of progress
+from ingest.cli import main, progress
+progress.PROGRESS_LOG_SECONDS = float("inf")  # a busy machine has lines of progress
 sys.exit(main(["run", "docs"]))
 """
 
