@@ -36,7 +36,7 @@ def test_in_the_exit_of_an_executor():
         try:
             threads.submit(ends.wait).result()
         except BaseException:
-            threading.Timer(3, ends.set).start()  # after the next alarm
+            threading.Timer(2, ends.set).start()  # after the next alarm
             raise
 
 
@@ -110,7 +110,7 @@ def run_pytest(
 def test_a_hung_test_is_one_failure_and_the_others_run(tmp_path: Path) -> None:
     """Wherever it hangs, even where it waits again on its way out."""
     # Without pytest-xdist, whose controller first cleans up after earlier runs of all tests.
-    done = run_pytest(tmp_path, "test_hangs.py", HANGS, CONFTEST, "--timeout", "2")
+    done = run_pytest(tmp_path, "test_hangs.py", HANGS, CONFTEST, "--timeout", "1")
 
     failed = {
         line.split()[1].rpartition("::")[2]
@@ -125,17 +125,17 @@ def test_a_hung_test_is_one_failure_and_the_others_run(tmp_path: Path) -> None:
         "test_in_a_teardown_after_a_failure",
     }, done.stdout + done.stderr
     assert "4 failed, 2 passed, 2 errors" in done.stdout  # a teardown's is called an error
-    assert "still running after 2 s" in done.stdout
+    assert "still running after 1 s" in done.stdout
     started = [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"]]
     assert not [p for p in started if p.info["cmdline"][-1] == str(tmp_path / "test_hangs.py")]
 
 
 def test_a_process_that_no_alarm_ends_exits(tmp_path: Path) -> None:
     """It says where it hangs. pytest-xdist reports its test as failed, and starts another one."""
-    done = run_pytest(tmp_path, "test_deaf.py", DEAF, CONFTEST, "--timeout", "2")
+    done = run_pytest(tmp_path, "test_deaf.py", DEAF, CONFTEST, "--timeout", "1")
 
     assert done.returncode == 1
-    assert "Timeout (0:00:05)!" in done.stderr
+    assert "Timeout (0:00:04)!" in done.stderr
     assert "in test_deaf" in done.stderr
 
 

@@ -15,8 +15,8 @@ import pytest
 from ingest.cli.progress import format_time_left
 from tests.conftest import Command, environment, run_ingest, run_process
 from tests.fork_server import running_ingest
-from tests.pdfs import aged, prose, write
-from tests.processes import running
+from tests.pdfs import prose, set_age, write
+from tests.processes import start
 
 
 def parse_log(text: str) -> list[dict[str, Any]]:
@@ -79,7 +79,7 @@ def test_a_terminal_gets_text(docs: Path) -> None:
     """What I look at as it comes is for me, and needs no time."""
     call = [sys.executable, "-P", "-m", "ingest", "run", "nowhere"]
     told = environment() | {"INGEST_LOG": ""}
-    with running(*call, cwd=docs.parent, env=told, stderr="terminal") as process:
+    with start(*call, cwd=docs.parent, env=told, stderr="terminal") as process:
         process.wait()
     assert process.stderr.text.startswith("exit 2: nowhere: no such folder or file")
 
@@ -141,7 +141,7 @@ def test_the_last_line_says_for_how_long_a_document_is_in_trouble(
     write(tmp_path / "docs/a.pdf", prose("lathes"))
     broken = tmp_path / "docs/half.pdf"
     broken.write_bytes(b"%PDF-1.7 broken")
-    aged(broken)
+    set_age(broken)
     command("run", "docs")
     first = time.strftime("%Y%m%dT%H%M%SZ-abcdef", time.gmtime(time.time() - 12.5 * 86400))
     with sqlite3.connect(tmp_path / ".ingest/index.db") as db:

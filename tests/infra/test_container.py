@@ -181,6 +181,7 @@ def test_a_stop_is_heard_by_the_process_itself(
             "PYTHONPATH": "",
             "INGEST_EMBED_INPUTS": "1",
             "INGEST_EMBED_AT_ONCE": "1",
+            "INGEST_GRACE_SECONDS": "2",
         },
     ) as process:
         wait_until(lambda: azure.openai.requests or not process.running())

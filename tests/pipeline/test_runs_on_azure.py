@@ -644,7 +644,7 @@ def test_a_deadline_is_kept(azure: Azure, folder: Path) -> None:
         write(folder / f"{n:02}.pdf", *(prose(f"topic {n} {page}", 12) for page in range(3)))
     azure.environment["INGEST_GRACE_SECONDS"] = "1"
     with (
-        command(azure, folder, "run", "docs", "--deadline", "10s") as process,
+        command(azure, folder, "run", "docs", "--deadline", "5s") as process,
         hold_requests(azure, "openai", after=2),  # until it has ended
     ):
         assert process.wait() == 1, process.stderr.text

@@ -40,6 +40,7 @@ LONG = {
     "form-two-in-turn",
     "image-inline-100000",
     "pages-100000-are-one-object",
+    "place-100000-scattered",
     "text-2000-pages-of-1mb",
     "text-glyph-is-30000-letters",
     "text-one-page-20mb",
