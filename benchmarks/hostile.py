@@ -36,8 +36,8 @@ from ingest.runtime.cancellation import Cancellation
 from ingest.sources import Root
 from ingest.sources.folder import parse_folder_roots
 from tests.emulator.emulator import run_emulator
-from tests.hostile import DATA, Kind, generated, harmed, sparse
-from tests.hostile.watch import Peaks, watched
+from tests.hostile import DATA, Kind, generate, harm, sparse
+from tests.hostile.watch import Peaks, watch_children
 
 CUTS = 200  # of each sample
 FLIPS = 2000
@@ -91,7 +91,7 @@ def laid_out(docs: Path) -> dict[str, Kind]:
     """The set in a folder, and its kinds by their files' names, without their bytes."""
     docs.mkdir()
     kinds = {}
-    for kind in chain(generated(), harmed(CUTS, FLIPS), samples()):
+    for kind in chain(generate(), harm(CUTS, FLIPS), samples()):
         kinds[f"{kind.name}.pdf"] = replace(kind, data=b"")
         (docs / f"{kind.name}.pdf").write_bytes(kind.data)
     sparse(docs / "sparse.pdf")
@@ -113,7 +113,7 @@ def one_by_one(docs: Path, kinds: dict[str, Kind], environment: dict[str, str]) 
     with (
         open_services(build_settings(environment, {}), Cancellation(), write=False) as all_,
         ThreadPoolExecutor(count_cores()) as threads,
-        watched(os.getpid()) as peaks,
+        watch_children(os.getpid()) as peaks,
     ):
         read = partial(ending, all_, root, kinds)
         endings = list(threads.map(read, sources))
@@ -161,7 +161,7 @@ def all_at_once(place: Path, kinds: dict[str, Kind], environment: dict[str, str]
             stdout=out,
             stderr=err,
         ) as process,
-        watched(process.pid) as peaks,
+        watch_children(process.pid) as peaks,
     ):
         code = process.wait()
     lines = [json.loads(line) for line in (place / "out").read_text().splitlines()]

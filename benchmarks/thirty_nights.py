@@ -37,14 +37,14 @@ from measure import ROOT, tell
 from ingest.chunk.tokens import count_tokens
 from ingest.cli import run as run_module
 from ingest.cli import run_command, watchdog
-from ingest.cli.arguments import build_parser
+from ingest.cli.parser import build_parser
 from ingest.config import factory
 from ingest.config.connections import create_connections
 from tests.conftest import drop_times, environment
 from tests.emulator.emulator import Azure, run_emulator
-from tests.emulator.faults import broken, lost
+from tests.emulator.faults import drop, fail_with
 from tests.fork_readers import fork_readers
-from tests.pdfs import aged, prose, write
+from tests.pdfs import prose, set_age, write
 
 NIGHTS, FIRST_DOCUMENTS = 30, 30
 LOCKED, DAMAGED, OUTAGE, KILLED, MENDED = 3, 5, 8, 12, 20  # nights
@@ -135,12 +135,12 @@ class Archive:
                 self.save(name, [*self.pages[name], prose(f"edit {number} of {name}", 4)])
         if number == LOCKED:
             shutil.copy(ROOT / "tests/data/broken/needs-password.pdf", self.folder / "locked.pdf")
-            aged(self.folder / "locked.pdf")
+            set_age(self.folder / "locked.pdf")
         if number == DAMAGED:
             write(self.folder / "tonight.pdf", prose("a document that breaks", 8))
         if number == DAMAGED + 1:
             (self.folder / "tonight.pdf").write_bytes(b"%PDF-1.7 and no more")
-            aged(self.folder / "tonight.pdf")
+            set_age(self.folder / "tonight.pdf")
         if number == MENDED:
             write(self.folder / "tonight.pdf", prose("a document that was mended", 8))
 
@@ -175,11 +175,11 @@ def pass_night(number: int, archive: Archive, azure: Azure) -> Night:
     azure.clock.advance(DAY_SECONDS)
     azure.faults.quiet()
     azure.faults.randomly(archive.random.uniform(0.05, 0.1), number, without=UNPAID_FAULTS)
-    azure.faults.add(lost(), "search", "POST", "docs/search.index", nth=number)
+    azure.faults.add(drop(), "search", "POST", "docs/search.index", nth=number)
     # A second of a busy machine is twenty of that clock: only an outage is given up.
     os.environ["INGEST_RETRY_SECONDS"] = "60" if number == OUTAGE else "3600"
     if number == OUTAGE:
-        azure.faults.add(broken(503), "openai")
+        azure.faults.add(fail_with(503), "openai")
     azure.openai.tpm = SHORT_TPM if number in SHORT else None
     paid, requests, started = count_paid(azure), len(azure.exchanges), time.monotonic()
     if number == KILLED:

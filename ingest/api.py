@@ -15,19 +15,16 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
-from functools import partial
 from queue import Empty, Queue
 from typing import TYPE_CHECKING, TypeAlias
 
-from ingest.commands.search.excerpts import add_excerpts
-from ingest.commands.search.missing_words import find_missing_words
-from ingest.commands.search.outdated import mark_outdated
-from ingest.commands.search.scripts import uses_vector
+from ingest.commands.search.search import SearchRequest, search_index
 from ingest.config.connections import create_connections
 from ingest.config.embedding import create_embedder
-from ingest.config.factory import Replacements, create_run, find_capacity, open_services
+from ingest.config.factory import Replacements, open_services
 from ingest.config.index import check_searchable, open_index
 from ingest.config.roots import resolve_roots
+from ingest.config.run import create_recorder, create_run
 from ingest.config.settings import Settings, validate_settings
 from ingest.config.sources import open_roots
 from ingest.distributed import use_engine
@@ -48,12 +45,7 @@ from ingest.models import (
 )
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.dry_run import dry_run
-from ingest.pipeline.run import (
-    RunRecorder,
-    run_exit_code,
-    run_on_roots,
-    stop_at_deadline,
-)
+from ingest.pipeline.run import run_exit_code, run_on_roots, stop_at_deadline
 from ingest.pipeline.stages import ingest_root
 from ingest.pipeline.totals import RunTotals
 from ingest.sources import Root
@@ -62,8 +54,6 @@ from ingest.sources.validation import LegacyRoot, RootLike, require_unique_names
 
 if TYPE_CHECKING:
     from typing import Self
-
-    from ingest.models import Vectors
 
 log = logging.getLogger(__name__)
 logging.getLogger("ingest").addHandler(logging.NullHandler())
@@ -165,8 +155,7 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
         ServiceError: A service failed.
     """
     settings = override_settings(settings, index, embed)
-    search_mode, chosen = Mode(mode), FigureFilter(figures)
-    query = clean_query(query)
+    wanted = SearchRequest(clean_query(query), Mode(mode), top, person, FigureFilter(figures))
     connections = create_connections(settings)
     with (
         closing(
@@ -174,20 +163,8 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
         ) as model,
         closing(open_index(settings, model, connections)) as opened,
     ):
-        check_searchable(opened, None if search_mode is Mode.TEXT else model, settings)
-        is_near = uses_vector(search_mode, query, model.model)
-        vector = model.embed_questions([query])[0] if is_near else None
-
-        def find(text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]:
-            if person is None and chosen is FigureFilter.INCLUDE:
-                return opened.search(text, vector, mode, top)
-            return opened.search_permitted(text, vector, mode, top, person, figures=chosen)
-
-        hits = find(query, vector, search_mode, top)
-        if hits and search_mode is not Mode.VECTOR:
-            missing = find_missing_words(query, lambda text: bool(find(text, None, Mode.TEXT, 1)))
-            hits = [replace(hit, missing_words=missing) for hit in hits]
-        return add_excerpts(query, vector, mark_outdated(hits, opened), model)
+        check_searchable(opened, None if wanted.mode is Mode.TEXT else model, settings)
+        return search_index(wanted, opened, model)
 
 
 class Outcomes:
@@ -331,14 +308,7 @@ class Outcomes:
             ) as local,
             use_engine(settings, local, run) if writes else nullcontext(local) as services,
         ):
-            recorder = RunRecorder(
-                run,
-                services,
-                partial(find_capacity, services, settings),
-                started,
-                writes=writes,
-            )
-            recorder.retry_waits = connections.retry_policy.waits
+            recorder = create_recorder(run, services, settings, connections, started, writes=writes)
             self._totals = recorder.totals
             self._totals.unlisted += missing
             index = services.index

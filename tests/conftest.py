@@ -24,8 +24,8 @@ import pytest
 from filelock import FileLock
 from hypothesis import settings
 
-from ingest.cli import output, run_command
-from ingest.cli.arguments import build_parser
+from ingest.cli import progress, run_command
+from ingest.cli.parser import build_parser
 from ingest.embed import Embedder
 from ingest.extract.document import ignore_progress
 from ingest.index import Index
@@ -68,7 +68,7 @@ if TYPE_CHECKING:
 settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
-vars(output)["PROGRESS_LOG_SECONDS"] = math.inf  # a busy machine has lines of progress
+vars(progress)["PROGRESS_LOG_SECONDS"] = math.inf  # a busy machine has lines of progress
 
 ROOT = Path(__file__).resolve().parent.parent
 DIMENSIONS = 8

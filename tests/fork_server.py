@@ -23,8 +23,8 @@ from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from ingest.cli import main, output, watchdog
-from tests.processes import PATIENCE, ForkedProcess, Process, Where, attached
+from ingest.cli import main, progress, watchdog
+from tests.processes import PATIENCE, ForkedProcess, Process, Where, attach
 
 SERVER = multiprocessing.get_context("forkserver")
 SERVER.set_forkserver_preload(["tests.preload"])
@@ -41,7 +41,7 @@ def call_forked(
     function: Callable[[], int], *, cwd: Path, env: Mapping[str, str]
 ) -> subprocess.CompletedProcess[str]:
     """Call a function of a module that imports little in a process; returns its code and output."""
-    with attached(partial(fork, function, cwd, env), "pipe", "pipe") as process:
+    with attach(partial(fork, function, cwd, env), "pipe", "pipe") as process:
         code = process.wait()
         return subprocess.CompletedProcess(
             ["a forked process"], code, process.stdout.text, process.stderr.text
@@ -58,7 +58,7 @@ def running_ingest(
 ) -> Iterator[Process]:
     """Run the command; it is killed at the end of the block."""
     function = partial(run_ingest, *arguments)
-    with attached(partial(fork, function, cwd, env), stdout, stderr) as process:
+    with attach(partial(fork, function, cwd, env), stdout, stderr) as process:
         yield process
 
 
@@ -68,7 +68,7 @@ def run_ingest(*arguments: str) -> int:
 
     fork_readers()
     # A busy machine has more lines of progress, and takes longer to stop in order.
-    vars(output)["PROGRESS_LOG_SECONDS"] = math.inf
+    vars(progress)["PROGRESS_LOG_SECONDS"] = math.inf
     vars(watchdog)["EXTRA_SECONDS"] = PATIENCE
     sys.argv = ["ingest", *arguments]
     return main(list(arguments))

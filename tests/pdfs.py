@@ -39,10 +39,10 @@ def write(path: Path, *pages: str, age: float = 100.0) -> Path:
     """A PDF on disk, old enough that its time can be trusted."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(pdf(*pages))
-    return aged(path, age)
+    return set_age(path, age)
 
 
-def aged(path: Path, age: float = 100.0) -> Path:
+def set_age(path: Path, age: float = 100.0) -> Path:
     """Set a file's time back by `age` seconds."""
     then = time.time() - age
     os.utime(path, (then, then))
@@ -80,6 +80,6 @@ def stream(content: str, entries: str = "") -> str:
     return f"<< /Length {len(content)} {entries} >>\nstream\n{content}\nendstream"
 
 
-def shown(text: str, y: int, x: int = 72) -> str:
+def draw_text(text: str, y: int, x: int = 72) -> str:
     """Operators that draw a text in the font F1."""
     return f"BT /F1 12 Tf {x} {y} Td ({text}) Tj ET "

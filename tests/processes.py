@@ -161,7 +161,7 @@ class Process:
 
 
 @contextmanager
-def running(
+def start(
     *command: str | Path,
     cwd: Path,
     env: dict[str, str],
@@ -170,7 +170,7 @@ def running(
     stdin: Literal["pipe", "null"] = "null",
 ) -> Iterator[Process]:
     """Run a command; its whole process group is killed at the end of the block."""
-    with attached(
+    with attach(
         lambda out, err: subprocess.Popen(
             list(map(str, command)),
             cwd=cwd,
@@ -187,9 +187,7 @@ def running(
 
 
 @contextmanager
-def attached(
-    start: Callable[[int, int], Started], stdout: Where, stderr: Where
-) -> Iterator[Process]:
+def attach(start: Callable[[int, int], Started], stdout: Where, stderr: Where) -> Iterator[Process]:
     """Start a process with these streams; its whole group is killed at the end of the block."""
     ours_out, theirs_out = descriptors(stdout)
     ours_err, theirs_err = descriptors(stderr)
@@ -225,7 +223,7 @@ def descriptors(where: Where) -> tuple[int, int]:
 
 def call(*command: str | Path, cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """Run a command to its end; returns its exit code and output."""
-    with running(*command, cwd=cwd, env=env) as process:
+    with start(*command, cwd=cwd, env=env) as process:
         code = process.wait()
         return subprocess.CompletedProcess(
             list(map(str, command)), code, process.stdout.text, process.stderr.text
@@ -240,7 +238,7 @@ def children(parent: int) -> list[int]:
         return []
 
 
-def alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
     """Return whether a process runs, and is no zombie."""
     try:
         return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)

@@ -20,7 +20,7 @@ SPEED = 20.0  # waits are that much shorter than real ones
 
 
 @contextmanager
-def connected(
+def open_run(
     chosen: Settings, stop: Cancellation | None = None, *, write: bool = True
 ) -> Iterator[Services]:
     """The services of some settings, with short waits."""
@@ -39,5 +39,5 @@ def run(folder: Path, chosen: Settings) -> list[RunEvent]:
     """One run over a folder; its events."""
     (root,) = parse_folder_roots([str(folder)])
     stop = Cancellation()
-    with connected(chosen, stop) as all_:
+    with open_run(chosen, stop) as all_:
         return list(ingest_root(root, all_, Run("r", max_deletes=99, stop=stop)))

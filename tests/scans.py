@@ -13,7 +13,7 @@ from PIL import Image
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from tests.pdfs import aged
+from tests.pdfs import set_age
 
 SIDE = 64  # squares in a row and in a column
 WIDTH, HEIGHT = 400, 560  # points of a page
@@ -38,7 +38,7 @@ def write(path: Path, *texts: str, age: float = 100.0) -> Path:
     """A PDF of scans on disk, old enough that its time can be trusted."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(scan(*texts))
-    return aged(path, age)
+    return set_age(path, age)
 
 
 def squares(text: str) -> Image.Image:

@@ -115,7 +115,7 @@ def shelf() -> Shelf:
     return Shelf({f"{n:02}.pdf": pdf(prose(f"topic {n}", 4)) for n in range(12)})
 
 
-def what(outcomes: Outcomes) -> dict[str, str]:
+def outcomes_of(outcomes: Outcomes) -> dict[str, str]:
     return {outcome.source: outcome.outcome for outcome in outcomes}
 
 
@@ -148,14 +148,14 @@ def test_outcomes_come_one_by_one_and_then_the_summary(
 
 def test_a_root_of_ones_own_is_kept_in_step(place: Place, shelf: Shelf) -> None:
     """PDFs from a database: new, unchanged without being opened, changed, removed; with links."""
-    assert set(what(place.run(shelf)).values()) == {"new"}
+    assert set(outcomes_of(place.run(shelf)).values()) == {"new"}
     (hit, *_) = search("topic", index=place.index, embed=place.model, top=1)
     assert str(hit.fields["storageUrl"]).startswith("memory://shelf/")
     place.embeds.texts.clear()
 
     del shelf.pdfs["00.pdf"]
     shelf.pdfs["01.pdf"] = pdf(prose("something else", 4))
-    again = what(place.run(shelf))
+    again = outcomes_of(place.run(shelf))
 
     assert again.pop("00.pdf") == "removed"
     assert again.pop("01.pdf") == "changed"
@@ -165,8 +165,8 @@ def test_a_root_of_ones_own_is_kept_in_step(place: Place, shelf: Shelf) -> None:
 
 def test_a_root_of_an_earlier_version_works(place: Place, shelf: Shelf) -> None:
     """My program needs no change when I upgrade; the sources are the ones they were."""
-    assert set(what(place.run(OldShelf(shelf))).values()) == {"new"}
-    assert set(what(place.run(shelf)).values()) == {"unchanged"}
+    assert set(outcomes_of(place.run(OldShelf(shelf))).values()) == {"new"}
+    assert set(outcomes_of(place.run(shelf)).values()) == {"unchanged"}
     assert LegacyRootAdapter(OldShelf(shelf)).find("03.pdf") == shelf.find("03.pdf")
 
 
@@ -296,15 +296,17 @@ def test_what_is_no_root_is_refused_at_once(place: Place, shelf: Shelf) -> None:
         list(place.run(shelf, Shelf()))
 
 
-def lists(texts: Sequence[str]) -> list[list[float]]:
+def as_lists(texts: Sequence[str]) -> list[list[float]]:
     """Vectors as lists, which a simple function returns."""
     return [[float(len(text))] * DIMENSIONS for text in texts]
 
 
 def test_an_embedder_may_give_lists(place: Place, shelf: Shelf) -> None:
     """A model of mine need not know numpy."""
-    mine = Embedder(lists, MODEL, DIMENSIONS)  # type: ignore[arg-type]
-    assert set(what(ingest(shelf, settings=ONE, index=place.index, embed=mine)).values()) == {"new"}
+    mine = Embedder(as_lists, MODEL, DIMENSIONS)  # type: ignore[arg-type]
+    assert set(
+        outcomes_of(ingest(shelf, settings=ONE, index=place.index, embed=mine)).values()
+    ) == {"new"}
 
 
 @pytest.mark.parametrize(
@@ -360,23 +362,23 @@ def test_what_an_embedder_raises_is_what_i_see(place: Place, shelf: Shelf) -> No
         assert not {chunk.text for chunk in index.chunks()} & set(calls[2])
 
     place.embeds.texts.clear()
-    again = what(place.run(shelf))
+    again = outcomes_of(place.run(shelf))
     assert {name for name, outcome in again.items() if outcome == "unchanged"} == set(kept)
     assert set(calls[2]) <= set(place.embeds.texts)
 
 
-def enough(outcomes: Outcomes) -> None:
+def stop_early(outcomes: Outcomes) -> None:
     for _ in outcomes:
         break
 
 
-def mistaken(outcomes: Outcomes) -> None:
+def raise_inside(outcomes: Outcomes) -> None:
     with pytest.raises(ZeroDivisionError):
         for _ in outcomes:
             raise ZeroDivisionError
 
 
-def stepping(outcomes: Outcomes) -> None:
+def step(outcomes: Outcomes) -> None:
     with outcomes:
         steps = iter(outcomes)
         next(steps)
@@ -389,7 +391,7 @@ def interrupt(outcomes: Outcomes) -> None:
             signal.raise_signal(signal.SIGINT)
 
 
-@pytest.mark.parametrize("leave", [enough, mistaken, stepping, interrupt])
+@pytest.mark.parametrize("leave", [stop_early, raise_inside, step, interrupt])
 def test_a_loop_that_ends_early_leaves_everything_settled(
     place: Place, leave: Callable[[Outcomes], None]
 ) -> None:
@@ -422,7 +424,7 @@ def test_an_interrupt_while_waiting_settles_what_is_under_way(place: Place, shel
 
     settled = place.records()
     assert len(settled) == sum(outcomes.summary.outcomes.values()) >= 1
-    assert set(what(place.run(shelf)).values()) <= {"unchanged", "new"}
+    assert set(outcomes_of(place.run(shelf)).values()) <= {"unchanged", "new"}
 
 
 def test_a_second_interrupt_waits_no_longer(place: Place) -> None:
@@ -442,7 +444,7 @@ def test_a_second_interrupt_waits_no_longer(place: Place) -> None:
         list(ingest(shelf, settings=ONE, index=place.index, embed=mine))
 
     assert place.records() == {}
-    assert what(place.run(shelf)) == {"a.pdf": "new"}
+    assert outcomes_of(place.run(shelf)) == {"a.pdf": "new"}
 
 
 def test_a_process_that_ends_in_the_midst_of_a_run_ends(tmp_path: Path) -> None:
@@ -552,7 +554,7 @@ def test_a_model_of_mine_fills_a_search_service(
     """The deployment that the environment names is neither asked nor written into the index."""
     settings = replace(Settings.from_environment(azure.environment), workers=1)
     outcomes = ingest(shelf, settings=settings, embed=place.model)
-    assert set(what(outcomes).values()) == {"new"}
+    assert set(outcomes_of(outcomes).values()) == {"new"}
     assert outcomes.summary.exit == 0
 
     assert azure.openai.requests == []

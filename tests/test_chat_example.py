@@ -8,12 +8,12 @@ from pathlib import Path
 
 from tests.conftest import ROOT, run_process
 from tests.emulator.emulator import Azure
-from tests.pipeline.test_runs_on_azure import client, first, run
+from tests.pipeline.test_runs_on_azure import client, run, write_first
 
 
 def test_the_chat_example_answers(azure: Azure, folder: Path, tmp_path: Path) -> None:
     """A copy of the example returns passages with citations, from the index that ingest filled."""
-    first(folder)
+    write_first(folder)
     run(folder, client(azure))
     (code,) = re.findall(
         r"```python\n(.*?)```", (ROOT / "docs/chat.md").read_text(), flags=re.DOTALL

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ingest.cli.arguments import COMMANDS, EPILOG, build_parser
+from ingest.cli.parser import COMMANDS, EPILOG, build_parser
 from ingest.commands.check.finding import FindingKind
 from ingest.config.settings import environment_settings
 from ingest.errors import BusyError, ConfigError, DocumentError, ServiceError

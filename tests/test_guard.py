@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tests.conftest import environment
-from tests.processes import alive, call, running, wait_until
+from tests.processes import call, is_alive, start, wait_until
 
 HANGS = """
 import subprocess, sys, threading
@@ -158,19 +158,19 @@ def test_a_process_dies_with_its_test_and_all_its_children(tmp_path: Path) -> No
     )
     with (
         pytest.raises(ZeroDivisionError),
-        running(sys.executable, "-c", code, cwd=tmp_path, env=environment()) as process,
+        start(sys.executable, "-c", code, cwd=tmp_path, env=environment()) as process,
     ):
         child = int(process.stdout.wait_for(r"(\d+)\n")[1])
-        assert alive(child)
+        assert is_alive(child)
         _ = 1 / 0
     assert not process.running()
-    wait_until(lambda: not alive(child))
+    wait_until(lambda: not is_alive(child))
 
 
 def test_a_process_may_write_more_than_a_pipe_or_a_terminal_takes(tmp_path: Path) -> None:
     """Nobody has to read it by hand: it goes on, and all that it wrote is there."""
     code = "import sys\nfor out in sys.stdout, sys.stderr: out.write('x' * 1_000_000)"
-    with running(
+    with start(
         sys.executable, "-c", code, cwd=tmp_path, env=environment(), stderr="terminal"
     ) as process:
         assert process.wait() == 0

@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ingest.cli import logs, watchdog
-from ingest.cli.arguments import build_parser
+from ingest.cli.parser import build_parser
 from ingest.errors import BusyError, IngestError
 from ingest.redaction import hold_secret
 

@@ -13,7 +13,8 @@ from urllib.parse import unquote
 
 from ingest.cli import exit_message, load_settings, open_index_and_model, output
 from ingest.cli.exit_message import CommandExit
-from ingest.cli.run import handle_signals, report_limit, start_run
+from ingest.cli.run import report_limit, start_run
+from ingest.cli.signals import handle_signals
 from ingest.commands.check.check import CheckEvent, CheckTotals, InProgress, Untaken, check_index
 from ingest.commands.check.finding import CheckFinding, FindingKind
 from ingest.commands.check.repair import forget_root, forget_source, repair_index
@@ -36,7 +37,6 @@ from ingest.sources import Root
 from ingest.sources.folder import normalize_name
 
 MAX_SHOWN_FINDINGS = 20  # findings of each kind; -v shows all
-SIGNAL_EXIT_BASE = 128  # plus the signal's number: exit code after a signal
 FOUND_EXIT_CODE = DocumentError.exit_code
 
 
@@ -83,7 +83,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
             services.index.reclaim_space()
         code = FOUND_EXIT_CODE if report.findings else 0
         if report.stopped_early:
-            code = SIGNAL_EXIT_BASE + signals[0] if signals else ServiceError.exit_code
+            code = exit_message.signal_exit_code(signals) or ServiceError.exit_code
         report_limit(services.budget)
         print_summary(report, code, index_name(settings), options)
     return CommandExit(code, exit_message.describe_check(code, report.findings)) if code else 0

@@ -28,6 +28,11 @@ class CommandExit(NamedTuple):
     process_code: int | None = None  # exit code of the process, where INGEST_EXIT_OK maps `code`
 
 
+def signal_exit_code(signals: Sequence[int]) -> int:
+    """Exit code of a process that signals ended: 128 plus the first one's number; 0 without any."""
+    return 128 + signals[0] if signals else 0
+
+
 def describe_run(code: int, totals: RunTotals, limit: str = "", run: str = "") -> str:
     """Describe a run's end. `limit` is the limit that ended it, "" for none; `run` is its id."""
     outcomes = "; ".join([describe_outcomes(totals, run), *describe_blockers(totals)])
@@ -53,7 +58,7 @@ def combine_errors(
     """
     code, text = error.exit_code, str(error)
     if signals:
-        code = 128 + signals[0]
+        code = signal_exit_code(signals)
         text = f"{SIGNAL_MESSAGES.get(code, 'stopped')}: {text}; {RESUME_HINT}"
     elif code == ServiceError.exit_code and (blockers := describe_blockers(totals)):
         code, text = ConfigError.exit_code, "; ".join([*blockers, text])

@@ -1,19 +1,14 @@
-"""Progress display, and the text and JSON forms of outcomes and totals."""
+"""Text and JSON forms of outcomes and totals."""
 
 from __future__ import annotations
 
 import argparse
 import json
-import logging
-import os
 import shlex
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest.cli import logs
 from ingest.cli.exit_message import describe_age, describe_withheld
@@ -27,7 +22,6 @@ from ingest.models import (
     Outcome,
     RunEvent,
     RunProgress,
-    SourceKey,
     SourceResult,
     Summary,
 )
@@ -38,179 +32,16 @@ from ingest.runtime import formatting
 from ingest.runtime.bottleneck import format_seconds
 from ingest.runtime.formatting import escape_unprintable, format_bytes, pluralize, to_json
 
-if TYPE_CHECKING:
-    from typing import Self
-
 # Counts that are shown even if they are 0: people look for them.
 ALWAYS_SHOWN = {Outcome.NEW, Outcome.CHANGED, Outcome.UNCHANGED, Outcome.REMOVED, Outcome.FAILED}
-MIN_PACE_SECONDS, MIN_PACE_SHARE = 3.0, 0.05  # no time left is shown before both
-MINUTE_SECONDS, HOUR_SECONDS = 60, 3600
 EARLIER_VERSION_HINT = "its earlier version stays searchable"
 MAX_NAMED_EXCLUDED = 5  # excluded sources that are named without -v
-PROGRESS_LOG_SECONDS = 10.0  # between lines of progress in a log; half before a wait
-REFRESH_SECONDS = 1.0
-
-
-class Display:
-    """Progress on stderr: a live bar on a terminal, lines in a log."""
-
-    def __init__(
-        self,
-        options: argparse.Namespace,
-        run: str = "",
-        current_wait: Callable[[], str] = lambda: "",
-    ) -> None:
-        self.run = run  # its id, which tells known problems from new ones
-        self.current_wait = current_wait  # what the run waits for; "" for nothing
-        self.quiet: bool = options.quiet
-        self.verbose: int = options.verbose
-        self.bar: Any = None
-        self.is_live = not (options.quiet or logs.is_machine_log()) and supports_escapes(
-            sys.stderr, os.environ
-        )
-        self.last_line = self.began = time.monotonic()
-        self.last_wait = ""  # in the last line of progress
-        self.read = self.sources = self.pages = self.chunks = 0
-        self.waiting: dict[SourceKey, int] = {}  # bytes of each document without an outcome yet
-        self.total_bytes = self.left_bytes = 0  # to read
-
-        self.ended = threading.Event()
-        # A run that waits for one answer has no event to show.
-        self.refresher = threading.Thread(target=self.refresh_until_ended, daemon=True)
-
-    def __enter__(self) -> Self:
-        self.refresher.start()
-        return self
-
-    def refresh_until_ended(self) -> None:
-        """Show what the run waits for, also while nothing else happens."""
-        while not self.ended.wait(REFRESH_SECONDS):
-            self.refresh(self.current_wait())
-
-    def start_bar(self, sizes: dict[SourceKey, int] | None) -> None:
-        """Show the live bar. `sizes` are the bytes of the documents to read; None if unknown."""
-        from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-        )
-
-        bar = Progress(
-            BarColumn(bar_width=10),
-            MofNCompleteColumn(),
-            TextColumn("documents {task.fields[pages]:,} pages {task.fields[chunks]:,} chunks"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-            TextColumn("{task.fields[waiting]}"),
-            console=Console(stderr=True),
-            transient=True,
-        )
-        total = None if sizes is None else len(sizes)
-        bar.add_task("", total=total, pages=0, chunks=0, left="", waiting="")
-        self.waiting = sizes or {}
-        self.total_bytes = self.left_bytes = sum(self.waiting.values())
-        self.began = time.monotonic()
-        bar.start()
-        self.bar = bar  # last, since another thread updates it
-
-    def __exit__(self, *_: object) -> None:
-        self.stop_bar()
-        self.ended.set()
-        self.refresher.join()
-
-    def stop_bar(self) -> None:
-        """Remove the live bar. Lines of progress follow."""
-        bar, self.bar = self.bar, None
-        if bar:
-            bar.stop()
-
-    def show(self, event: RunEvent, totals: RunTotals) -> None:
-        """Show one more event."""
-        if isinstance(event, RunProgress):
-            self.pages += event.pages
-            self.chunks += event.chunks
-        elif isinstance(event, DeletionsWithheld):
-            level = logging.INFO if event.harmless else logging.WARNING
-            self.write_line(f"kept      {describe_withheld(event)}", level, "kept", **asdict(event))
-        elif isinstance(event, LeftOut):
-            for text in format_left_out(event) if self.verbose else ():
-                self.write_line(text, logging.INFO, "unread")
-        elif isinstance(event, SourceResult):
-            self.left_bytes -= self.waiting.pop((event.root, event.source), 0)
-            if self.is_shown(event):
-                fields = outcome_fields(event, self.run)
-                is_news = fields["known"] is False
-                level = logging.WARNING if is_news else logging.INFO
-                self.write_line(format_outcome(event, run=self.run), level, "source", **fields)
-        settled = totals.outcomes[Outcome.UNCHANGED] + totals.outcomes[Outcome.REMOVED]
-        self.sources, self.read = totals.sources, totals.sources - settled
-        self.refresh(self.current_wait())
-
-    def refresh(self, waiting: str) -> None:
-        """Update the live bar, or log a line of progress if one is due."""
-        waits = f"waits for {waiting}" if waiting else ""
-        news = waiting and not self.last_wait
-        if bar := self.bar:
-            bar.update(
-                0,
-                completed=self.read,
-                pages=self.pages,
-                chunks=self.chunks,
-                left=format_time_left(
-                    time.monotonic() - self.began,
-                    self.total_bytes - self.left_bytes,
-                    self.left_bytes,
-                ),
-                waiting=waits,
-            )
-        elif time.monotonic() - self.last_line > PROGRESS_LOG_SECONDS / (2 if news else 1):
-            self.last_wait = waiting
-            self.write_line(
-                f"{pluralize(self.sources, 'document')}, {pluralize(self.pages, 'page')}, "
-                f"{pluralize(self.chunks, 'chunk')} so far" + (f", {waits}" if waits else ""),
-                logging.INFO,
-                "progress",
-                sources=self.sources,
-                pages=self.pages,
-                chunks=self.chunks,
-                waiting=waiting,
-            )
-
-    def is_shown(self, event: SourceResult) -> bool:
-        """Return whether an outcome is shown at this verbosity."""
-        if not event.harmless or event.outcome is Outcome.EMPTY:
-            return True
-        return self.verbose > (event.outcome is Outcome.UNCHANGED)
-
-    def write_line(self, text: str, level: int, event: str, **fields: Any) -> None:
-        """Print a line above the live bar, or log it."""
-        self.last_line = time.monotonic()
-        if self.quiet:
-            return
-        if bar := self.bar:
-            bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
-        else:
-            logs.log_event(level, text, event=event, **fields)
 
 
 def supports_escapes(stream: Any, environment: Mapping[str, str]) -> bool:
     """Return whether a stream is a terminal with colours that NO_COLOR does not turn off."""
     able = environment.get("TERM") != "dumb" and not environment.get("NO_COLOR")
     return able and stream is not None and bool(stream.isatty())
-
-
-def format_time_left(seconds: float, done: int, rest: int) -> str:
-    """Estimate the time left from `done` and remaining bytes; "" while it is too early to tell."""
-    if not rest or seconds < MIN_PACE_SECONDS or done < MIN_PACE_SHARE * (done + rest):
-        return ""
-    more = seconds * rest / done
-    for unit, name in ((HOUR_SECONDS, "h"), (MINUTE_SECONDS, "min")):
-        if more >= unit:
-            return f"about {round(more / unit)} {name} left"
-    return f"about {max(10, round(more, -1)):.0f} s left"
 
 
 def format_outcome(event: SourceResult, planned: str = "", run: str = "") -> str:

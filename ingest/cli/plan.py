@@ -13,12 +13,14 @@ from typing import Any
 from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
 from ingest.cli import exit_message, load_settings, output
 from ingest.cli.exit_message import CommandExit
-from ingest.cli.run import handle_signals, named_roots, note_missing, start_run
+from ingest.cli.run import named_roots, note_missing, start_run
+from ingest.cli.signals import handle_signals
 from ingest.commands.plan import Estimate, PlanTotals, estimate
 from ingest.config.connections import create_connections
-from ingest.config.factory import describe_refusal, find_capacity, open_services
+from ingest.config.factory import describe_refusal, open_services
 from ingest.config.index import index_location
 from ingest.config.roots import resolve_roots
+from ingest.config.run import find_capacity
 from ingest.config.sources import open_roots
 from ingest.errors import ConfigError
 from ingest.models import LeftOut, Outcome, RunEvent, SourceResult
@@ -63,8 +65,8 @@ def main(options: argparse.Namespace) -> int | CommandExit:
             warn_about_missing_chunks(services)
         refusal = "" if run.take_over else describe_refusal(services, settings)
         plan = estimate(plan_totals, services, remote=index_location(settings).is_service)
-    code = ConfigError.exit_code if refusal else totals.exit_code
-    code = 128 + signals[0] if signals else code
+    code = exit_message.signal_exit_code(signals)
+    code = code or (ConfigError.exit_code if refusal else totals.exit_code)
     if options.json:
         took = time.monotonic() - started
         summary = totals.summary(

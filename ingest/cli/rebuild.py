@@ -12,13 +12,11 @@ from pathlib import Path
 
 from ingest.cli import exit_message, load_settings, output
 from ingest.cli.exit_message import CommandExit
+from ingest.cli.progress import Display
 from ingest.cli.run import (
-    create_recorder,
     finish_run,
-    handle_signals,
     map_exit_code,
     observe_run,
-    process_exit_code,
     record_error,
     report_limit,
     run_and_show,
@@ -26,6 +24,7 @@ from ingest.cli.run import (
     spending_json,
     start_run,
 )
+from ingest.cli.signals import handle_signals
 from ingest.commands.eval.questions import Question, load_questions
 from ingest.commands.rebuild.rebuild import (
     SwitchResult,
@@ -37,12 +36,13 @@ from ingest.commands.rebuild.rebuild import (
 from ingest.commands.rebuild.verify import HIT_RANK, RebuildProgress
 from ingest.config.connections import create_connections
 from ingest.config.index import index_location, index_name
+from ingest.config.run import create_recorder
 from ingest.config.settings import Settings
 from ingest.errors import ConfigError
 from ingest.index import IndexTotals
 from ingest.index.generations import older_names
 from ingest.models import Summary
-from ingest.pipeline.run import RunRecorder, summarized_index
+from ingest.pipeline.run import RunRecorder, run_exit_code, summarized_index
 
 COMPLETE_EXIT_CODES = (0, 3)  # of a run that read every readable document
 
@@ -72,7 +72,7 @@ def rebuild_and_report(
     with (
         handle_signals(run.stop, settings.deadline) as signals,
         observe_run(run, settings, names) as (connections, telemetry),
-        output.Display(options, run.id, connections.times.current_wait) as display,
+        Display(options, run.id, connections.times.current_wait) as display,
         open_rebuild(settings, options.roots, run, connections) as context,
     ):
         recorder = create_recorder(run, context.services, settings, connections, started)
@@ -86,7 +86,7 @@ def rebuild_and_report(
             for event in run_and_show(context.roots, recorder, options, display):
                 progress.add(event)
                 telemetry.on_event(event)
-            code = process_exit_code(run.stop, signals, totals)
+            code = exit_message.signal_exit_code(signals) or run_exit_code(run.stop, totals)
             if code in COMPLETE_EXIT_CODES:
                 switch = switch_index(context, progress, run, questions, options.keep)
         message = exit_message.describe_run(

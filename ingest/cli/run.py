@@ -6,30 +6,29 @@ import argparse
 import logging
 import math
 import os
-import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
-from types import FrameType
 from typing import Any
 
 from ingest.azure.token_hosts import MONITOR_SCOPE
-from ingest.cli import exit_message, load_settings, log_mapped_code, logs, output, watchdog
+from ingest.cli import exit_message, load_settings, log_mapped_code, logs, output
 from ingest.cli.exit_message import CommandExit
-from ingest.config import factory
+from ingest.cli.progress import Display
+from ingest.cli.signals import handle_signals
 from ingest.config.connections import Connections, connections_of_run, create_connections
 from ingest.config.embedding import embedder_locations, is_model_local, journal_folder
-from ingest.config.factory import find_capacity, open_services
+from ingest.config.factory import open_services
 from ingest.config.index import index_name
 from ingest.config.roots import resolve_roots
+from ingest.config.run import create_recorder, create_run
 from ingest.config.settings import Settings
 from ingest.config.sources import open_event_queue, open_roots
 from ingest.distributed import use_engine
-from ingest.errors import ConfigError, IngestError, RootError, ServiceError, StoppedError
+from ingest.errors import ConfigError, IngestError, RootError
 from ingest.index import IndexTotals
 from ingest.models import RunEvent, SourceKey, Summary, __version__
 from ingest.pipeline import exit_codes
@@ -40,13 +39,11 @@ from ingest.pipeline.run import (
     RunRecorder,
     run_exit_code,
     run_on_roots,
-    stop_at_deadline,
     summarized_index,
 )
 from ingest.pipeline.stages import compare_root, ingest_root
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.budget import Budget
-from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.formatting import format_dollars, pluralize
 from ingest.runtime.request_ids import request_id_prefix
 from ingest.runtime.telemetry import RunInfo, Telemetry, start_telemetry
@@ -71,7 +68,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
     with (
         handle_signals(run.stop, settings.deadline) as signals,
         observe_run(run, settings, names) as (connections, telemetry),
-        output.Display(options, run.id, connections.times.current_wait) as display,
+        Display(options, run.id, connections.times.current_wait) as display,
         open_roots(names, settings, connections, missing) as opened_roots,
         open_services(
             settings, run.stop, write=True, connections=connections, take_over=run.take_over
@@ -90,7 +87,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
                 queue.hide()  # before anything is listed
             for event in run_and_show(roots, recorder, options, display):
                 telemetry.on_event(event)
-        code = process_exit_code(run.stop, signals, totals)
+        code = exit_message.signal_exit_code(signals) or run_exit_code(run.stop, totals)
         message = exit_message.describe_run(code, totals, services.budget.limit_reached, run.id)
         summary = finish_run(recorder, code, telemetry, message)
         if queue and code in exit_codes.FINISHED:
@@ -98,15 +95,6 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         index_totals = summarized_index(summary, services.index)
     show_summary(recorder, summary, index_totals, settings, options)
     return CommandExit(code, message, True, map_exit_code(settings, recorder, summary))
-
-
-def create_recorder(
-    run: Run, services: Services, settings: Settings, connections: Connections, started: float
-) -> RunRecorder:
-    """Return the recorder of a run that began at `started`, by the monotonic clock."""
-    recorder = RunRecorder(run, services, partial(find_capacity, services, settings), started)
-    recorder.retry_waits = connections.retry_policy.waits
-    return recorder
 
 
 @contextmanager
@@ -162,7 +150,7 @@ def run_and_show(
     roots: Sequence[Root],
     recorder: RunRecorder,
     options: argparse.Namespace,
-    display: output.Display,
+    display: Display,
 ) -> Iterator[RunEvent]:
     """Run the pipeline on every root; yields each event after recording and showing it."""
     services, run = recorder.services, recorder.run
@@ -288,16 +276,9 @@ def named_roots(options: argparse.Namespace, settings: Settings) -> list[str]:
 def start_run(options: argparse.Namespace, settings: Settings) -> Run:
     """Create a run from the command line and the settings."""
     take_over = vars(options).get("take_over", False)  # of commands that convert an index
-    run = factory.create_run(settings, retry_failed=options.retry_failed, take_over=take_over)
+    run = create_run(settings, retry_failed=options.retry_failed, take_over=take_over)
     logs.set_run(run.id)
     return run
-
-
-def process_exit_code(stop: Cancellation, signals: list[int], totals: RunTotals) -> int:
-    """Exit code of the process: 128 plus the signal's number, or that of the run."""
-    if signals:
-        return 128 + signals[0]
-    return run_exit_code(stop, totals)
 
 
 def count_to_read(
@@ -317,59 +298,3 @@ def count_to_read(
                 if time.monotonic() > deadline:
                     return None
     return sizes
-
-
-@contextmanager
-def handle_signals(stop: Cancellation, deadline: float | None = None) -> Iterator[list[int]]:
-    """Stop the run at ^C, SIGTERM or the deadline; a second signal ends it at once.
-
-    Yields the signals received. `deadline` is in seconds from now; the run stops the grace period
-    earlier. A watchdog ends the process some seconds later if something is blocked.
-    """
-    received: list[int] = []
-    noticed: list[int] = []
-    message = (
-        f"stopping; work in progress has {stop.grace_seconds:g} s to finish. ^C again stops at once"
-    )
-    announcer = threading.Thread(target=logs.log_notice, args=[message], daemon=True)
-
-    def on_signal(number: int, _: FrameType | None) -> None:
-        # Log nothing here: the main thread may be blocked on stderr.
-        received.append(number)
-        if len(received) == 1:
-            stop.request()
-        elif number == signal.SIGTERM:
-            sys.exit(128 + number)
-        else:
-            raise KeyboardInterrupt
-
-    def on_wakeup(number: int) -> None:
-        noticed.append(number)
-        if len(noticed) == 1:
-            watchdog.exit_within(stop.grace_seconds + watchdog.EXTRA_SECONDS, 128 + number)
-            stop.request()
-            announcer.start()
-        else:
-            watchdog.exit_within(watchdog.FORCED_EXIT_SECONDS, 128 + number)
-
-    def on_deadline() -> None:
-        logs.log_notice("the deadline is near: stopping")
-
-    if deadline is not None:
-        watchdog.exit_within(
-            deadline + stop.grace_seconds + watchdog.EXTRA_SECONDS, ServiceError.exit_code
-        )
-    try:
-        with (
-            watchdog.install_handler(on_signal),
-            watchdog.listen_for_signals(on_wakeup),
-            stop_at_deadline(stop, deadline, on_deadline),
-        ):
-            yield received
-    except StoppedError as error:  # before a run had begun, which explains its end itself
-        raise exit_message.combine_errors(
-            error, RunTotals(), received, is_overdue=stop.is_overdue()
-        ) from error.__cause__
-    finally:
-        if announcer.ident is not None:
-            announcer.join(watchdog.FORCED_EXIT_SECONDS)  # so that the exit message is last

@@ -7,9 +7,6 @@ end by the scheme of its location, and passes it plain values. No back end sees 
 from __future__ import annotations
 
 import logging
-import math
-import secrets
-import time
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -44,13 +41,11 @@ from ingest.embed.journal import VectorJournal, add_journal
 from ingest.embed.parts import PartwiseEmbedder
 from ingest.embed.rate_limit.limiter import EmbeddingRateLimiter
 from ingest.errors import ConfigError, IngestError
-from ingest.extract.ocr import MAX_CONCURRENT_PAGES
 from ingest.extract.ocr.page_cache import InheritedPageCache
 from ingest.index import Index
 from ingest.index.generations import Successor
 from ingest.index.manifest import create_manifest
-from ingest.pipeline.context import Run, Services
-from ingest.runtime.bottleneck import Capacity
+from ingest.pipeline.context import Services
 from ingest.runtime.budget import Budget
 from ingest.runtime.cancellation import SENDER_THREADS, Cancellation
 from ingest.runtime.rate_limit import RateLimiter
@@ -319,36 +314,3 @@ def describe_refusal(services: Services, settings: Settings) -> str:
     manifest = create_manifest(services.recipe, create_recipe(Settings(), services.embedder))
     rates = services.budget.rates
     return describe_other_recipe(services.index, manifest, index_name(settings), rates)
-
-
-def create_run(settings: Settings, *, retry_failed: bool = False, take_over: bool = False) -> Run:
-    """Return a run with a new id and the options that the settings give."""
-    return Run(
-        id=time.strftime("%Y%m%dT%H%M%SZ-", time.gmtime()) + secrets.token_hex(3),
-        prune=settings.prune,
-        max_deletes=settings.max_deletes,
-        allow_empty=settings.allow_empty,
-        retry_failed=retry_failed,
-        take_over=take_over,
-        has_passwords=bool(settings.passwords),
-        exclude=settings.exclude,
-        # A deadline shorter than the grace period still leaves half of it for work.
-        stop=Cancellation(min(settings.grace_seconds, (settings.deadline or math.inf) / 2)),
-    )
-
-
-def find_capacity(services: Services, settings: Settings) -> Capacity:
-    """Return how many calls of each kind can run at once, and the quota in tokens a minute."""
-    if services.remote:
-        return services.remote.capacity()
-    model, limits = services.embedder, settings.openai_tpm
-    configured = sum(limits) * (max(1, len(settings.openai_endpoint)) if len(limits) == 1 else 1)
-    allowed = model.allowed()
-    return Capacity(
-        services.reader.at_once,
-        model.at_once,
-        services.max_writes,
-        allowed,
-        is_configured=bool(limits) and allowed >= configured,
-        recognising=MAX_CONCURRENT_PAGES if Location.parse(settings.ocr).is_service else 0,
-    )

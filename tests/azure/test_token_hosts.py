@@ -26,7 +26,7 @@ from ingest.errors import ConfigError, IngestError
 from ingest.runtime.telemetry.exporters import monitor_endpoint
 from tests.conftest import Command
 from tests.emulator.emulator import Azure
-from tests.emulator.faults import instead
+from tests.emulator.faults import answer_with
 from tests.emulator.server import Request, Response, answer, serve
 from tests.pdfs import write
 
@@ -178,8 +178,8 @@ def test_a_redirect_is_never_followed(azure: Azure) -> None:
 
     with serve(steal) as thief:
         moved = Response(307, b"", {"Location": f"{thief.address}/v1/embeddings"})
-        azure.faults.add(instead("moved", moved), "openai", "POST")
-        azure.faults.add(instead("moved", moved), "search")
+        azure.faults.add(answer_with("moved", moved), "openai", "POST")
+        azure.faults.add(answer_with("moved", moved), "search")
         settings = build_settings(azure.environment, {})
         endpoint = Endpoint(azure.openai_endpoint, "embeddings", "m", 8)
         client = create_client(endpoint, "key")

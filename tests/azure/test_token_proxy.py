@@ -29,7 +29,7 @@ from tests.conftest import environment, run_ingest
 from tests.emulator.emulator import Azure
 from tests.fork_server import call_forked, running_ingest
 from tests.pdfs import prose, write
-from tests.processes import PATIENCE, Process, running, wait_until
+from tests.processes import PATIENCE, Process, start, wait_until
 
 SEARCH = "https://search.azure.com/.default"
 
@@ -220,7 +220,7 @@ def test_without_a_file_the_variables_are_printed(machine: Laptop, tmp_path: Pat
 def test_it_ends_with_the_shell_that_started_it(machine: Laptop, tmp_path: Path) -> None:
     """A closed terminal leaves nothing behind that hands out my tokens."""
     command = f"'{sys.executable}' -P -m ingest token-proxy --write e.env & echo $!; read _"
-    with running(
+    with start(
         *("/bin/sh", "-c", command), cwd=tmp_path, env=dict(machine.environment), stdin="pipe"
     ) as shell:
         shell.stdout.wait_for(r"\d+\n")

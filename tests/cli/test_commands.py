@@ -22,7 +22,7 @@ from ingest.models import Mode
 from tests.conftest import ROOT, Command, environment, fill_once, run_ingest, run_process
 from tests.fork_server import running_ingest
 from tests.pdfs import prose, write
-from tests.processes import Process, running, wait_until
+from tests.processes import Process, start, wait_until
 
 DATA = str(ROOT / "data")
 BROKEN = str(ROOT / "tests/data/broken")
@@ -492,7 +492,7 @@ def test_progress_is_shown_on_a_terminal(tmp_path: Path) -> None:
     """I see how far it is, and a tidy screen when it is over."""
     for n in range(3):
         write(tmp_path / f"docs/{n}.pdf", prose(f"topic {n}"))
-    with running(
+    with start(
         *(sys.executable, "-P", "-m", "ingest", "run", "docs"),
         cwd=tmp_path,
         env=environment() | {"TERM": "xterm", "COLUMNS": "100"},

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Command
-from tests.pdfs import aged, prose, write
+from tests.pdfs import prose, set_age, write
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def docs(tmp_path: Path) -> Path:
         write(folder / f"{name}.pdf", prose(name))
     broken = folder / "broken.pdf"
     broken.write_bytes(b"%PDF-1.7 broken")
-    aged(broken)
+    set_age(broken)
     (folder / "gone.pdf").symlink_to("/nowhere")
     for name in ("c.docx", "d.docx", "e.html", "Makefile", ".DS_Store"):
         (folder / name).touch()

@@ -13,7 +13,7 @@ from ingest.index.sqlite.index import SqliteIndex
 from tests.conftest import Command, dump, environment
 from tests.fork_server import running_ingest
 from tests.pdfs import prose, write
-from tests.processes import alive, children, running, wait_until
+from tests.processes import children, is_alive, start, wait_until
 
 RUN = (sys.executable, "-P", "-m", "ingest", "run", "docs")
 KILLS = 4
@@ -64,10 +64,10 @@ def test_no_child_outlives_a_killed_run(tmp_path: Path) -> None:
     """A run that was killed leaves no process behind that eats the machine."""
     for n in range(10):
         write(tmp_path / f"docs/{n:02}.pdf", *(prose(f"topic {n} {page}", 20) for page in range(8)))
-    with running(*RUN, cwd=tmp_path, env=environment()) as process:
+    with start(*RUN, cwd=tmp_path, env=environment()) as process:
         wait_until(lambda: children(process.pid))
         readers = children(process.pid)
         process.send(signal.SIGKILL)
         process.wait()
 
-        wait_until(lambda: not any(map(alive, readers)), "its readers end")
+        wait_until(lambda: not any(map(is_alive, readers)), "its readers end")

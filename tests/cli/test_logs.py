@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from ingest.cli import output
+from ingest.cli.progress import format_time_left
 from tests.conftest import Command, environment, run_ingest, run_process
 from tests.fork_server import running_ingest
-from tests.pdfs import aged, prose, write
-from tests.processes import running
+from tests.pdfs import prose, set_age, write
+from tests.processes import start
 
 
 def parse_log(text: str) -> list[dict[str, Any]]:
@@ -79,7 +79,7 @@ def test_a_terminal_gets_text(docs: Path) -> None:
     """What I look at as it comes is for me, and needs no time."""
     call = [sys.executable, "-P", "-m", "ingest", "run", "nowhere"]
     told = environment() | {"INGEST_LOG": ""}
-    with running(*call, cwd=docs.parent, env=told, stderr="terminal") as process:
+    with start(*call, cwd=docs.parent, env=told, stderr="terminal") as process:
         process.wait()
     assert process.stderr.text.startswith("exit 2: nowhere: no such folder or file")
 
@@ -141,7 +141,7 @@ def test_the_last_line_says_for_how_long_a_document_is_in_trouble(
     write(tmp_path / "docs/a.pdf", prose("lathes"))
     broken = tmp_path / "docs/half.pdf"
     broken.write_bytes(b"%PDF-1.7 broken")
-    aged(broken)
+    set_age(broken)
     command("run", "docs")
     first = time.strftime("%Y%m%dT%H%M%SZ-abcdef", time.gmtime(time.time() - 12.5 * 86400))
     with sqlite3.connect(tmp_path / ".ingest/index.db") as db:
@@ -213,15 +213,15 @@ def test_a_defect_is_one_object(tmp_path: Path) -> None:
 def test_signs_of_life_are_objects(tmp_path: Path) -> None:
     """A long run says how far it is and what it waits for, also while it only waits."""
     code = (
-        "import argparse, time\nfrom ingest.cli import logs, output\n"
+        "import argparse, time\nfrom ingest.cli import logs, progress\n"
         "from ingest.models import RunProgress\n"
         "from ingest.pipeline.totals import RunTotals\nlogs.configure_logging(1, 'json')\n"
         "options = argparse.Namespace(quiet=False, verbose=0)\n"
-        "display = output.Display(options, current_wait=lambda: 'token quota')\n"
+        "display = progress.Display(options, current_wait=lambda: 'token quota')\n"
         "display.show(RunProgress(pages=2), RunTotals())\n"
         "display.show(RunProgress(pages=3, chunks=7), RunTotals())\n"
         "display.last_line -= 11\n"
-        "output.REFRESH_SECONDS = 0.01\n"
+        "progress.REFRESH_SECONDS = 0.01\n"
         "with display:\n"
         "    while not display.last_wait:\n"
         "        time.sleep(0.01)\n"
@@ -248,7 +248,7 @@ def test_the_time_left_is_told_as_soon_as_there_is_a_pace(
     seconds: float, done: int, rest: int, words: str
 ) -> None:
     """I can go for a coffee, or home; what would be a wild guess is not said."""
-    assert output.format_time_left(seconds, done, rest) == words
+    assert format_time_left(seconds, done, rest) == words
 
 
 @pytest.mark.parametrize("more", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["no colour", "dumb"])

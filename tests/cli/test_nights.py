@@ -17,7 +17,7 @@ import pytest
 
 from ingest.cli import logs
 from ingest.cli.exit_message import combine_errors
-from ingest.cli.run import handle_signals
+from ingest.cli.signals import handle_signals
 from ingest.cli.status import describe_late, format_marks, without_current_run
 from ingest.errors import (
     BusyError,

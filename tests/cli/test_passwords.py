@@ -7,7 +7,7 @@ from pathlib import Path
 import pypdf
 
 from tests.conftest import ROOT, Command
-from tests.pdfs import aged, write
+from tests.pdfs import set_age, write
 
 PASSWORD = "Glockenspiel-0815"
 
@@ -20,7 +20,7 @@ def test_a_locked_document_is_read_once_its_password_is_there(
     writer = pypdf.PdfWriter(clone_from=locked)
     writer.encrypt(PASSWORD, algorithm="AES-256")
     writer.write(locked)
-    aged(locked)
+    set_age(locked)
     keys = tmp_path / "keys"
     for _ in range(4):
         done = command("run", "docs")

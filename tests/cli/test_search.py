@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ingest.cli.arguments import build_parser
+from ingest.cli.parser import build_parser
 from ingest.cli.search import format_hit, hit_json
 from ingest.config.settings import build_settings
 from ingest.models import FigureFilter, Hit

@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import Command, environment
 from tests.pdfs import prose, write
-from tests.processes import alive, children
+from tests.processes import children, is_alive
 
 # Lets an orderly shutdown take one second beyond the grace period, instead of eight.
 SHORT_SHUTDOWN = (
@@ -114,7 +114,7 @@ def test_a_run_that_cannot_speak_can_be_stopped(start: Start, stuck: Callable[[s
     run.send_signal(signal.SIGTERM)
 
     assert run.wait(PATIENCE) == 128 + signal.SIGTERM
-    assert becomes_true(lambda: not any(map(alive, readers)))
+    assert becomes_true(lambda: not any(map(is_alive, readers)))
 
 
 def test_a_run_on_a_frozen_terminal_can_be_stopped(

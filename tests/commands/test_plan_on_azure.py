@@ -26,7 +26,7 @@ from tests.emulator.emulator import Azure
 from tests.emulator.identity import COGNITIVE_USER, SERVICE_CONTRIBUTOR
 from tests.pdfs import pdf, prose, write
 from tests.pipeline.reader.test_attachments import portfolio
-from tests.pipeline.test_runs_on_azure import connected
+from tests.pipeline.test_runs_on_azure import open_run
 from tests.scans import write as scanned
 
 CHOSEN = Run("r", max_deletes=99)
@@ -54,7 +54,7 @@ class Ran:
 
 def run_once(folder: Path, chosen: Settings) -> Ran:
     root: Root = parse_folder_roots([str(folder)])[0]
-    with connected(chosen, write=True) as all_:
+    with open_run(chosen, write=True) as all_:
         (root,) = resolve_roots([root], all_.index, chosen, write=True)
         stop = all_.budget.stop
         events = list(ingest_root(root, all_, Run("r", max_deletes=99, stop=stop)))
@@ -63,7 +63,7 @@ def run_once(folder: Path, chosen: Settings) -> Ran:
 
 def make_plan(folder: Path, chosen: Settings) -> tuple[list[DryRunEvent], Estimate]:
     root: Root = parse_folder_roots([str(folder)])[0]
-    with connected(chosen, write=False) as all_:
+    with open_run(chosen, write=False) as all_:
         (root,) = resolve_roots([root], all_.index, chosen, write=False)
         spending, events = PlanTotals(all_.budget), []
         for event in dry_run(root, all_, CHOSEN):
@@ -226,7 +226,7 @@ def test_a_budget_is_never_exceeded_and_nothing_is_paid_for_twice(
     assert set(outcomes_by_source(run_once(folder, chosen).events).values()) == {"unchanged"}
 
 
-@pytest.mark.parametrize("fault", [faults.lost, faults.truncated])
+@pytest.mark.parametrize("fault", [faults.drop, faults.truncate])
 def test_an_answer_that_is_lost_counts_as_spent(azure: Azure, folder: Path, fault: object) -> None:
     """What may have been billed is not spent again without being counted again."""
     assert callable(fault)

@@ -30,7 +30,7 @@ from tests.emulator.faults import Fault
 from tests.emulator.gate import Gate, hold_requests
 from tests.emulator.server import Request, Response, Service
 from tests.pdfs import pdf, prose
-from tests.processes import alive, wait_until
+from tests.processes import is_alive, wait_until
 
 SOURCES = 40  # more than two workers take at once
 PAGES = 2
@@ -138,7 +138,7 @@ def test_workers_that_die_while_they_embed_and_write_are_made_up_for(world: Worl
     world.assert_recovered(finished, "dying", twice=2 * UNDER_WAY + unwritten)
     assert joined.poll() is None
     assert len(readers) >= 2
-    wait_until(lambda: not any(map(alive, readers)), "no reader is left")
+    wait_until(lambda: not any(map(is_alive, readers)), "no reader is left")
 
 
 def test_a_whole_node_dies_while_it_reads_and_another_one_joins(world: World) -> None:

@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 import pytest
 
 from ingest.config.connections import create_connections
-from ingest.config.factory import find_capacity, open_services
+from ingest.config.factory import open_services
+from ingest.config.run import find_capacity
 from ingest.config.settings import Settings, build_settings
 from ingest.distributed.driver import ClusterEngine, connect_engine
 from ingest.models import RunEvent, RunProgress, SourceResult, Summary
@@ -24,7 +25,7 @@ from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import parse_folder_roots
 from tests.conftest import DIMENSIONS, drop_times
 from tests.emulator.emulator import Azure, run_emulator
-from tests.pdfs import aged, pdf, prose, write
+from tests.pdfs import pdf, prose, set_age, write
 from tests.pipeline.reader.test_attachments import portfolio
 
 Engines: TypeAlias = Callable[[str], AbstractContextManager[ClusterEngine]]  # by the id of a run
@@ -128,7 +129,7 @@ class World:
         write(self.folder / "gone.pdf", prose("cranes", 8))
         write(self.folder / "empty.pdf", "")
         (self.folder / "broken.pdf").write_bytes(b"%PDF-1.7 broken")
-        aged(self.folder / "broken.pdf")
+        set_age(self.folder / "broken.pdf")
         letter, note = pdf(prose("the letter", 6)), pdf(prose("the note", 6))
         portfolio(self.folder / "portfolio.pdf", letter=letter, note=note)
 

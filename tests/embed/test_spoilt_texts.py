@@ -98,13 +98,13 @@ def test_a_text_that_fails_now_and_then_is_embedded(azure: Azure, model: Embedde
 @pytest.mark.parametrize("status", [500, 503])
 def test_an_outage_blames_no_text(azure: Azure, model: Embedder, status: int) -> None:
     """The service answers 500 to everything for a while: that is waited out."""
-    azure.faults.add(faults.broken(status), "openai", nth=range(1, 16))
+    azure.faults.add(faults.fail_with(status), "openai", nth=range(1, 16))
     assert model.embed(TEXTS).shape == (len(TEXTS), DIMENSIONS)
 
 
 def test_an_outage_without_end_is_the_services_failure(azure: Azure, model: Embedder) -> None:
     """Nothing is refused, nothing recorded: run again later."""
-    azure.faults.add(faults.broken(500), "openai")
+    azure.faults.add(faults.fail_with(500), "openai")
     with pytest.raises(ServiceError, match="run again later"):
         model.embed(TEXTS)
 
@@ -114,7 +114,7 @@ def test_a_firewall_blames_no_text(azure: Azure, model: Embedder, after: int) ->
     """It denies everything, from the start or from the middle of a search for the bad text."""
     spoil(azure, "403", TEXTS[3])
     page = b"<html><title>403</title><body><h1>Closed</h1>by the proxy</body></html>"
-    closed = faults.instead("closed", Response(403, page))
+    closed = faults.answer_with("closed", Response(403, page))
     azure.faults.add(closed, "openai", nth=range(1 + after, 99))
     with pytest.raises(ConfigError, match=r"denies access \(403: Closed by the proxy\)"):
         model.embed(TEXTS)

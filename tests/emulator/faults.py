@@ -56,7 +56,7 @@ class Fault:
     act: Act
 
 
-def instead(name: str, response: Response) -> Fault:
+def answer_with(name: str, response: Response) -> Fault:
     """This response, and no work."""
     return Fault(name, lambda _request, _service: response)
 
@@ -68,14 +68,14 @@ def too_many(
     told = {"Retry-After": seconds, "retry-after-ms": ms, "x-ratelimit-reset-tokens": reset}
     headers = {name: f"{value:g}" for name, value in told.items() if value is not None}
     said = failure(429, "429", f"Rate limit is exceeded. Try again in {seconds or 1} seconds.")
-    return instead("429", replace(said, headers={**said.headers, **headers}))
+    return answer_with("429", replace(said, headers={**said.headers, **headers}))
 
 
-def broken(status: int, *, body: bool = True, seconds: float | None = None) -> Fault:
+def fail_with(status: int, *, body: bool = True, seconds: float | None = None) -> Fault:
     """An error of the service: 408, 500, 502, 503, 504; perhaps without a body."""
     headers = {} if seconds is None else {"Retry-After": f"{seconds:g}"}
     said = failure(status, "", BUSY) if body else Response(status)
-    return instead(str(status), replace(said, headers={**said.headers, **headers}))
+    return answer_with(str(status), replace(said, headers={**said.headers, **headers}))
 
 
 def unauthorized() -> Fault:
@@ -89,7 +89,7 @@ def unauthorized() -> Fault:
     return Fault("401", act)
 
 
-def empty(*, work: bool = True) -> Fault:
+def answer_empty(*, work: bool = True) -> Fault:
     """200 with nothing in it."""
 
     def act(request: Request, service: Service) -> Response:
@@ -101,22 +101,22 @@ def empty(*, work: bool = True) -> Fault:
     return Fault("empty" if work else "empty, undone", act)
 
 
-def lost() -> Fault:
+def drop() -> Fault:
     """The work is done, but the connection ends without an answer."""
     return Fault("lost", lambda request, service: replace(service(request), cut=Cut.CLOSED))
 
 
-def reset() -> Fault:
+def reset_connection() -> Fault:
     """The connection is reset, and no work is done. Over TLS, Python only sees that it ended."""
-    return instead("reset", Response(0, cut=Cut.RESET))
+    return answer_with("reset", Response(0, cut=Cut.RESET))
 
 
-def truncated() -> Fault:
+def truncate() -> Fault:
     """The work is done, but its answer ends in the middle."""
     return Fault("truncated", lambda request, service: replace(service(request), cut=Cut.TRUNCATED))
 
 
-def slow(seconds: float, *, work: bool = True) -> Fault:
+def delay(seconds: float, *, work: bool = True) -> Fault:
     """The answer takes its time; without work the connection then ends, as in a timeout."""
 
     def act(request: Request, service: Service) -> Response:
@@ -141,7 +141,7 @@ def results_503() -> Fault:
     return Fault("503 with results", act)
 
 
-def refused(
+def refuse(
     status: int = 503, *, every: int = 2, first: int = 0, keys: Collection[str] | None = None
 ) -> Fault:
     """207: some documents are not written, the others are.
@@ -196,32 +196,32 @@ COMMON = (
     too_many(ms=50),
     too_many(reset=1),
     too_many(),
-    broken(408),
-    broken(500),
-    broken(502),
-    broken(503),
-    broken(503, body=False),
-    broken(503, seconds=0),
-    broken(504, body=False),
+    fail_with(408),
+    fail_with(500),
+    fail_with(502),
+    fail_with(503),
+    fail_with(503, body=False),
+    fail_with(503, seconds=0),
+    fail_with(504, body=False),
     unauthorized(),
-    lost(),
-    reset(),
-    truncated(),
-    slow(0.05),
+    drop(),
+    reset_connection(),
+    truncate(),
+    delay(0.05),
 )
-EMPTY = (empty(), empty(work=False))
-REFUSED = (results_503(), refused(503), refused(422, every=3), refused(409, every=5, first=1))
+EMPTY = (answer_empty(), answer_empty(work=False))
+REFUSED = (results_503(), refuse(503), refuse(422, every=3), refuse(409, every=5, first=1))
 FITTING = {
     "embeddings": COMMON + EMPTY,
     "docs/search.index": COMMON + EMPTY + REFUSED,
     "": COMMON,
 }
 TOKENS = (
-    broken(500),
+    fail_with(500),
     too_many(),
     too_many(seconds=1),
-    reset(),
-    slow(0.05),
+    reset_connection(),
+    delay(0.05),
 )
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import ROOT, environment
 from tests.emulator.emulator import run_emulator
-from tests.processes import running
+from tests.processes import start
 
 
 def test_it_leaves_nothing_behind() -> None:
@@ -26,7 +26,7 @@ def test_it_leaves_nothing_behind() -> None:
 def test_the_command_prints_what_a_shell_needs() -> None:
     """I can try it by hand."""
     command = ROOT / "scripts" / "azure-emulator", "--vectors", "hash", "--tpm", "1000"
-    with running(*command, cwd=ROOT, env=environment()) as child:
+    with start(*command, cwd=ROOT, env=environment()) as child:
         lines = child.stdout.wait_for(r"(?:export .*\n){14}")[0].splitlines()
         settings = dict(line.removeprefix("export ").strip().split("=", 1) for line in lines)
         url = (

@@ -18,15 +18,15 @@ from tests.emulator.emulator import Azure
 from tests.emulator.faults import (
     FITTING,
     Fault,
-    broken,
-    empty,
-    lost,
-    refused,
-    reset,
+    answer_empty,
+    delay,
+    drop,
+    fail_with,
+    refuse,
+    reset_connection,
     results_503,
-    slow,
     too_many,
-    truncated,
+    truncate,
     unauthorized,
 )
 from tests.emulator.helpers import WRITE, chunk
@@ -34,7 +34,7 @@ from tests.emulator.helpers import WRITE, chunk
 
 def test_a_planned_fault_strikes_when_it_is_due(azure: Azure, documents: SearchClient) -> None:
     """I can make exactly the third upload fail."""
-    azure.faults.add(broken(503), "search", "POST", WRITE, nth=3)
+    azure.faults.add(fail_with(503), "search", "POST", WRITE, nth=3)
     statuses = []
     for number in range(4):
         try:
@@ -50,18 +50,18 @@ def test_a_planned_fault_strikes_when_it_is_due(azure: Azure, documents: SearchC
 @pytest.mark.parametrize(
     ("fault", "error", "written"),
     [
-        (broken(503), HttpResponseError, 0),
-        (broken(503, body=False), HttpResponseError, 0),
-        (broken(408), HttpResponseError, 0),
+        (fail_with(503), HttpResponseError, 0),
+        (fail_with(503, body=False), HttpResponseError, 0),
+        (fail_with(408), HttpResponseError, 0),
         (too_many(), HttpResponseError, 0),
         (results_503(), HttpResponseError, 0),
         (unauthorized(), ClientAuthenticationError, 0),
-        (reset(), ServiceResponseError, 0),
-        (slow(0.01, work=False), ServiceResponseError, 0),
-        (lost(), ServiceResponseError, 4),
-        (truncated(), IncompleteReadError, 4),
-        (empty(), ValueError, 4),  # of json: no error of the SDK's own
-        (empty(work=False), ValueError, 0),
+        (reset_connection(), ServiceResponseError, 0),
+        (delay(0.01, work=False), ServiceResponseError, 0),
+        (drop(), ServiceResponseError, 4),
+        (truncate(), IncompleteReadError, 4),
+        (answer_empty(), ValueError, 4),  # of json: no error of the SDK's own
+        (answer_empty(work=False), ValueError, 0),
     ],
     ids=lambda value: value.name if isinstance(value, Fault) else "",
 )
@@ -77,7 +77,7 @@ def test_a_fault_strikes_before_or_after_the_work(
 
 def test_some_documents_are_refused_for_a_while(azure: Azure, documents: SearchClient) -> None:
     """A busy service takes some documents and not the others."""
-    azure.faults.add(refused(503), "search", "POST", WRITE, nth=1)
+    azure.faults.add(refuse(503), "search", "POST", WRITE, nth=1)
     results = documents.upload_documents([chunk(n) for n in range(4)])
     assert {r.key: r.status_code for r in results} == {
         "c00000": 503,

@@ -25,12 +25,12 @@ class Shown(NamedTuple):
     matrix: str = "1 0 0 1"
 
 
-def shown(*parts: Shown, catalog: bytes = b"", more: bytes = b"") -> bytes:
+def draw_page(*parts: Shown, catalog: bytes = b"", more: bytes = b"") -> bytes:
     """A page with these parts, drawn in this order."""
     texts = list(dict.fromkeys(glyph for part in parts for glyph in part.glyphs if glyph != " "))
     codes = dict(zip(texts, CODES, strict=False)) | {" ": 32}
     body = "\n".join(draw(part, codes) for part in parts)
-    rows = "\n".join(f"<{code:02x}> <{hexed(text)}>" for text, code in codes.items())
+    rows = "\n".join(f"<{code:02x}> <{to_hex(text)}>" for text, code in codes.items())
     cmap = (
         "/CIDInit /ProcSet findresource begin 12 dict begin begincmap\n"
         "/CMapName /Made def /CMapType 2 def\n"
@@ -56,11 +56,11 @@ def draw(part: Shown, codes: dict[str, int]) -> str:
         for x, glyphs in drawn
     )
     if part.replaced is not None:
-        content = f"/Span << /ActualText <feff{hexed(part.replaced)}> >> BDC\n{content}\nEMC"
+        content = f"/Span << /ActualText <feff{to_hex(part.replaced)}> >> BDC\n{content}\nEMC"
     return content
 
 
-def hexed(text: str) -> str:
+def to_hex(text: str) -> str:
     """A text as the hexadecimal digits of its UTF-16."""
     return text.encode("utf-16-be").hex()
 
@@ -70,7 +70,7 @@ def lines(*texts: str, x: float = LEFT) -> list[Shown]:
     return [Shown(x, TOP - LEADING * number, text) for number, text in enumerate(texts)]
 
 
-def one_by_one(text: str, *, plain: str = "") -> list[Shown]:
+def draw_glyphs(text: str, *, plain: str = "") -> list[Shown]:
     """A line as it is seen, drawn glyph by glyph; for all but plain ones the text is given."""
     return [
         Shown(LEFT + WIDTH * place, TOP, glyph, None if glyph in plain else glyph)

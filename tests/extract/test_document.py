@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 DATA = ROOT / "data"
 
 
-def encrypted(user: str) -> bytes:
+def encrypt(user: str) -> bytes:
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("a secret text")))
     writer.encrypt(user, "owner", algorithm="AES-256")
     out = io.BytesIO()
@@ -78,14 +78,14 @@ def test_a_blank_page_is_read_once() -> None:
 
 def test_an_empty_user_password_is_no_obstacle() -> None:
     """A PDF that viewers open without asking is read without asking."""
-    assert extract(encrypted(""), ExtractOptions()).pages == ("a secret text",)
+    assert extract(encrypt(""), ExtractOptions()).pages == ("a secret text",)
 
 
 @pytest.mark.parametrize("extractor", ["auto", "pdfium", "pypdf"])
 def test_a_password_is_asked_for(extractor: str) -> None:
     """A locked PDF is skipped, and I am told why."""
     with pytest.raises(DocumentError, match="needs a password") as caught:
-        extract(encrypted("secret"), ExtractOptions(extractor))
+        extract(encrypt("secret"), ExtractOptions(extractor))
     assert caught.value.outcome is Outcome.SKIPPED
 
 
@@ -215,7 +215,7 @@ class Reads:
         return []
 
 
-def text_of(*engines: Reads) -> str | None:
+def read_text(*engines: Reads) -> str | None:
     """The text of a page that these engines read."""
     found = extract_page_text(engines, 0)
     return found.text if found else None
@@ -233,14 +233,14 @@ def text_of(*engines: Reads) -> str | None:
 )
 def test_the_second_engine_reads_what_the_first_cannot(first: str | Exception) -> None:
     """Garbage is not indexed where another engine reads the page."""
-    assert text_of(Reads(first), Reads("a readable page")) == "a readable page"
+    assert read_text(Reads(first), Reads("a readable page")) == "a readable page"
 
 
 def test_the_least_bad_text_is_better_than_none() -> None:
     """Where both engines read badly, the better of the two is kept."""
     worse, better = "\ue001" * 10, "half \ue001\ue001\ue001"
-    assert text_of(Reads(worse), Reads(better)) == better
-    assert text_of(Reads(""), Reads("")) == ""
+    assert read_text(Reads(worse), Reads(better)) == better
+    assert read_text(Reads(""), Reads("")) == ""
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from ingest.extract.pdf import MAX_GARBLED_SHARE, extract_page_text
 from ingest.extract.plausible import decipher, is_doubtful, is_implausible
 from ingest.models import Chunk, Code, Document, OcrResult, PreparedDocument
 from ingest.pipeline.transaction import describe_missing
-from tests.pdfs import objects_pdf, prose, shown, stream
+from tests.pdfs import draw_text, objects_pdf, prose, stream
 
 LETTER = (
     "The tenant must give notice three months before the end of the lease and return all keys to "
@@ -27,9 +27,9 @@ BAD_MAP = (
 )
 
 
-def undecodable(*, mode: int = 0, image: bool = False) -> bytes:
+def undecodable_pdf(*, mode: int = 0, image: bool = False) -> bytes:
     """A page whose font maps each letter to the replacement character."""
-    lines = "".join(shown(line, 700 - 16 * number) for number, line in enumerate(LINES))
+    lines = "".join(draw_text(line, 700 - 16 * number) for number, line in enumerate(LINES))
     picture = "q 400 0 0 400 72 300 cm /Image Do Q " if image else ""
     return objects_pdf(
         "<< /Type /Catalog /Pages 2 0 R >>",
@@ -45,7 +45,7 @@ def undecodable(*, mode: int = 0, image: bool = False) -> bytes:
     )  # fmt: skip
 
 
-def prepared(document: Document) -> PreparedDocument:
+def prepare(document: Document) -> PreparedDocument:
     chunks = tuple(
         Chunk(str(n), text, 1, n, 0, 1, n + 1, n + 1, (), ())
         for n, text in enumerate(document.pages)
@@ -56,12 +56,12 @@ def prepared(document: Document) -> PreparedDocument:
 
 def test_visible_text_that_no_engine_decodes_needs_action() -> None:
     """I am told of the page, in every run until somebody acts, rather than that it is empty."""
-    document = extract(undecodable(), ExtractOptions())
+    document = extract(undecodable_pdf(), ExtractOptions())
 
     assert document.pages == ("",)
     assert document.details.undecoded == (1,)
     assert document.details.needs_attention
-    reason, code = describe_missing(prepared(document))
+    reason, code = describe_missing(prepare(document))
     assert code == Code.UNDECODED
     assert "--ocr local" in reason
 
@@ -70,29 +70,29 @@ def test_ocr_reads_visible_text_that_no_engine_decodes() -> None:
     """Such a page is a picture with text."""
     options = ExtractOptions(ocr="an engine", recognise=lambda _: OcrResult("As seen.", 0.95))
 
-    document = extract(undecodable(), options)
+    document = extract(undecodable_pdf(), options)
 
     assert document.pages == ("As seen.",)
     assert not document.details.needs_attention
-    assert describe_missing(prepared(document))[1] != Code.UNDECODED
+    assert describe_missing(prepare(document))[1] != Code.UNDECODED
 
 
 def test_a_page_that_ocr_cannot_read_either_needs_action() -> None:
     """OCR that finds nothing does not hide that there is something."""
     options = ExtractOptions(ocr="an engine", recognise=lambda _: OcrResult("", 1.0))
 
-    document = extract(undecodable(), options)
+    document = extract(undecodable_pdf(), options)
 
     assert document.details.undecoded == (1,)
 
 
 def test_a_scan_with_an_undecodable_layer_is_a_scan() -> None:
     """What shows nothing is no text that is lost; the picture is as unread as without it."""
-    document = extract(undecodable(mode=3, image=True), ExtractOptions())
+    document = extract(undecodable_pdf(mode=3, image=True), ExtractOptions())
 
     assert document.details.scanned == (1,)
     assert not document.details.needs_attention
-    assert describe_missing(prepared(document))[1] == Code.NO_TEXT
+    assert describe_missing(prepare(document))[1] == Code.NO_TEXT
 
 
 def shift(text: str, by: int) -> str:
@@ -192,7 +192,7 @@ def test_letters_that_programs_change_into_others_are_doubted(text: str, wanted:
     assert (is_implausible(text) or is_doubtful(text)) is wanted
 
 
-def ciphered(codes: str) -> bytes:
+def encipher(codes: str) -> bytes:
     """A page of two-byte codes in a font without a map to Unicode."""
     lines = [codes[start : start + 60] for start in range(0, len(codes), 60)]
     drawn = " T* ".join(f"<{line.encode('utf-16-be').hex()}> Tj" for line in lines)
@@ -213,19 +213,19 @@ def ciphered(codes: str) -> bytes:
 
 def test_a_page_of_glyph_numbers_is_read_and_called_doubtful() -> None:
     """Its text is found, and I know that nobody but a guess says that it is right."""
-    document = extract(ciphered("".join(chr(ord(c) - 29) for c in LETTER)), ExtractOptions())
+    document = extract(encipher("".join(chr(ord(c) - 29) for c in LETTER)), ExtractOptions())
 
     assert "tenant must give notice" in " ".join(document.pages[0].split())
     assert document.details.doubtful == (1,)
     assert not document.details.needs_attention
-    assert "not what the page shows" in describe_missing(prepared(document))[0]
+    assert "not what the page shows" in describe_missing(prepare(document))[0]
 
 
 def test_ocr_reads_a_page_of_garbage_that_looks_like_text() -> None:
     """What is seen comes before what is guessed."""
     options = ExtractOptions(ocr="an engine", recognise=lambda _: OcrResult(LETTER, 0.95))
 
-    document = extract(ciphered(LETTER.lower().translate(SCRAMBLED)), options)
+    document = extract(encipher(LETTER.lower().translate(SCRAMBLED)), options)
 
     assert document.pages == (LETTER,)
     assert document.details.doubtful == ()
@@ -236,7 +236,7 @@ def test_what_ocr_makes_of_a_missing_font_is_worth_less_than_a_deciphered_text()
     wrong = OcrResult("V@^Ác^}æ}cÁ{·cÁ*āç^Á}[cã&^Ác@|^^Á{[}c@·Áà^~[I^", 0.83)
     options = ExtractOptions(ocr="an engine", recognise=lambda _: wrong)
 
-    document = extract(ciphered("".join(chr(ord(c) - 29) for c in LETTER)), options)
+    document = extract(encipher("".join(chr(ord(c) - 29) for c in LETTER)), options)
 
     assert "tenant must give notice" in " ".join(document.pages[0].split())
     assert document.details.doubtful == (1,)

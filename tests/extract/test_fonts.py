@@ -17,7 +17,7 @@ from tests.pdfs import pdf
 READ_COUNT = Path("/proc/thread-self/io")
 
 
-def unembedded() -> bytes:
+def draw_unembedded() -> bytes:
     """A page in a Japanese and in a Latin font, both of which the viewer has to have."""
     pdfmetrics.registerFont(UnicodeCIDFont("HeiseiMin-W3"))
     out = io.BytesIO()
@@ -40,7 +40,7 @@ def bytes_read() -> int:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts what a thread reads")
 def test_no_font_of_the_machine_is_read() -> None:
     """A font that is not embedded is looked for nowhere: installing one changes no text."""
-    data = unembedded()
+    data = draw_unembedded()
     Pdfium(pdf("Loads", "what any page needs"), ()).text(1)
     cost = -bytes_read() + bytes_read()
     before = bytes_read()

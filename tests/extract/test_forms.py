@@ -152,7 +152,7 @@ def test_notes_on_the_pages_are_found(extractor: str) -> None:
     )
 
 
-def packed(annotation: str) -> bytes:
+def pack(annotation: str) -> bytes:
     """A PDF as newer programs write it: its annotation is an object in a compressed stream."""
     shown = "BT /F 11 Tf 72 770 Td (one) Tj ET"
     packed = zlib.compress(f"6 0 {annotation}".encode())
@@ -187,8 +187,8 @@ def test_notes_in_packed_objects_are_found(extractor: str) -> None:
     note = "<< /Type /Annot /Subtype /Text /Rect [0 0 9 9] /Contents (a remark) >>"
     link = "<< /Type /Annot /Subtype /Link /Rect [0 0 9 9] /Contents (a link) >>"
 
-    assert extract(packed(note), ExtractOptions(extractor)).pages == ("one\n\na remark",)
-    assert extract(packed(link), ExtractOptions(extractor)).pages == ("one",)
+    assert extract(pack(note), ExtractOptions(extractor)).pages == ("one\n\na remark",)
+    assert extract(pack(link), ExtractOptions(extractor)).pages == ("one",)
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
@@ -241,7 +241,7 @@ def test_a_letter_that_says_please_wait_is_a_letter() -> None:
     assert "Please see" in extract(xfa("<a>b</a>", "Please see below"), ExtractOptions()).pages[0]
 
 
-def unreadable() -> StreamObject:
+def unknown_stream() -> StreamObject:
     """A stream that no library can unpack."""
     stream = StreamObject()
     stream[NameObject("/Filter")] = NameObject("/NoSuchFilter")
@@ -257,7 +257,7 @@ def test_extras_that_fail_cost_no_page() -> None:
         for note in page.annotations or ():
             field = note.get_object()
             field[NameObject("/FT")] = NameObject("/Tx")
-            field[NameObject("/V")] = writer._add_object(unreadable())
+            field[NameObject("/V")] = writer._add_object(unknown_stream())
     files = DictionaryObject({NameObject("/EmbeddedFiles"): NumberObject(7)})
     root[NameObject("/Names")] = files
     out = io.BytesIO()

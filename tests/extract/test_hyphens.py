@@ -10,11 +10,11 @@ from reportlab.pdfgen.canvas import Canvas
 from ingest.extract.cleaning import clean
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.hyphens import Vocabulary
-from tests.extract.scripts_pdf import LEFT, TOP, Shown, shown
+from tests.extract.scripts_pdf import LEFT, TOP, Shown, draw_page
 from tests.pdfs import pdf
 
 
-def cleaned(text: str, document: str = "", language: str = "en") -> str:
+def clean_text(text: str, document: str = "", language: str = "en") -> str:
     """A text of a document whose other pages are given."""
     return clean(text, Vocabulary([text, document], lambda: language))
 
@@ -61,44 +61,44 @@ def cleaned(text: str, document: str = "", language: str = "en") -> str:
 )
 def test_what_stands_around_a_hyphen_decides(written: str, mark: str, wanted: str) -> None:
     """Names, codes and compounds are found as they are written."""
-    assert cleaned(f"Of {written.replace('|', mark)} they say.") == f"Of {wanted} they say."
+    assert clean_text(f"Of {written.replace('|', mark)} they say.") == f"Of {wanted} they say."
 
 
 def test_the_document_decides_how_a_word_is_written() -> None:
     """What is written in one piece elsewhere is joined; a compound keeps its hyphen."""
     text = "The long-\nterm data-\nbase"
 
-    assert cleaned(text, "A long-term plan. A database.") == "The long-term database"
-    assert cleaned(text, "A longterm plan. A data-base.") == "The longterm data-base"
-    assert cleaned(text, "long-term, longterm, Long-term") == "The long-term database"
+    assert clean_text(text, "A long-term plan. A database.") == "The long-term database"
+    assert clean_text(text, "A longterm plan. A data-base.") == "The longterm data-base"
+    assert clean_text(text, "long-term, longterm, Long-term") == "The long-term database"
 
 
 def test_two_words_of_the_document_are_a_compound_where_the_language_has_them() -> None:
     """English parts its compounds, German does not."""
     other = "A machine is dependent on power. Die Noten und ein Symbol."
 
-    assert cleaned("machine-\ndependent", other) == "machine-dependent"
-    assert cleaned("Noten-\nsymbol", other, "de") == "Notensymbol"
-    assert cleaned("head-\nphones", "Phones on every head.") == "headphones"
+    assert clean_text("machine-\ndependent", other) == "machine-dependent"
+    assert clean_text("Noten-\nsymbol", other, "de") == "Notensymbol"
+    assert clean_text("head-\nphones", "Phones on every head.") == "headphones"
     assert (
-        cleaned("dit-\nil, peut-\nêtre présen-\ntés", language="fr")
+        clean_text("dit-\nil, peut-\nêtre présen-\ntés", language="fr")
         == "dit-il, peut-être présentés"
     )
-    assert cleaned("through-\nout", "It goes through and out.") == "throughout"
+    assert clean_text("through-\nout", "It goes through and out.") == "throughout"
 
 
 def test_a_conjunction_may_be_the_end_of_a_word() -> None:
     """A word that the document knows is not torn apart, and languages differ."""
-    assert cleaned("the vend-\nor is", "Each vendor has a number.") == "the vendor is"
-    assert cleaned("voor-\nen nadelen", language="nl") == "voor- en nadelen"
-    assert cleaned("wir bau-\nen ein Haus", language="de") == "wir bauen ein Haus"
-    assert cleaned("franco-\ny hispanohablantes", language="es") == "franco- y hispanohablantes"
+    assert clean_text("the vend-\nor is", "Each vendor has a number.") == "the vendor is"
+    assert clean_text("voor-\nen nadelen", language="nl") == "voor- en nadelen"
+    assert clean_text("wir bau-\nen ein Haus", language="de") == "wir bauen ein Haus"
+    assert clean_text("franco-\ny hispanohablantes", language="es") == "franco- y hispanohablantes"
 
 
 def test_capitals_are_joined_only_if_the_document_joins_them() -> None:
     """A title in capitals may be broken; two abbreviations may not be one word."""
-    assert cleaned("INFOR-\nMATION", "Information for you") == "INFORMATION"
-    assert cleaned("TCP-\nIP", "the protocol") == "TCP-IP"
+    assert clean_text("INFOR-\nMATION", "Information for you") == "INFORMATION"
+    assert clean_text("TCP-\nIP", "the protocol") == "TCP-IP"
 
 
 def test_the_hyphen_that_a_browser_sets_tells_it_from_one_that_was_written() -> None:
@@ -106,27 +106,27 @@ def test_the_hyphen_that_a_browser_sets_tells_it_from_one_that_was_written() -> 
     text = "infor~\nmation and pa~\nper and gar~\nden of a cost-\neffective, blue-\ngreen bird"
 
     assert (
-        cleaned(text.replace("~", "\u2010"))
+        clean_text(text.replace("~", "\u2010"))
         == "information and paper and garden of a cost-effective, blue-green bird"
     )
-    assert "bluegreen" in cleaned("of a blue-\ngreen bird")
+    assert "bluegreen" in clean_text("of a blue-\ngreen bird")
     address = "at https://docs.ex\u2010\nample.org/long-\nterm-plan"
-    assert cleaned(address) == "at https://docs.example.org/long-term-plan"
+    assert clean_text(address) == "at https://docs.example.org/long-term-plan"
 
 
 def test_a_web_address_over_two_lines_is_whole() -> None:
     """I find it as it is written; what follows an address that ends its line is none of it."""
     assert (
-        cleaned("See https://x.org/docs/\nold-files/a.pdf.")
+        clean_text("See https://x.org/docs/\nold-files/a.pdf.")
         == "See https://x.org/docs/old-files/a.pdf."
     )
-    assert cleaned("See https://x.org/\nfor the rest.") == "See https://x.org/\nfor the rest."
+    assert clean_text("See https://x.org/\nfor the rest.") == "See https://x.org/\nfor the rest."
 
 
 def test_a_minus_stays_where_no_word_is_broken() -> None:
     """Amounts, ranges and dashes are as they were."""
     for text in ("1,250.00-\nand more", "120-\n80-", "so it is -\nor not", "word--\nnext"):
-        assert cleaned(text) == text
+        assert clean_text(text) == text
 
 
 def test_soft_hyphens_that_are_drawn_are_hyphens() -> None:
@@ -144,7 +144,7 @@ def test_soft_hyphens_that_are_drawn_are_hyphens() -> None:
 
 def test_a_soft_hyphen_within_a_ligature_is_none() -> None:
     """A glyph may stand for letters and the place after them where the word could be broken."""
-    data = shown(Shown(LEFT, TOP, ["N", "ffi\xad", "c", "ient"]))
+    data = draw_page(Shown(LEFT, TOP, ["N", "ffi\xad", "c", "ient"]))
     assert extract(data, ExtractOptions()).pages == ("Nfficient",)
 
 

@@ -43,7 +43,7 @@ def unicode_map(texts: Mapping[int, str]) -> bytes:
     return f"begincmap\n{len(texts)} beginbfchar\n{pairs}\nendbfchar\nendcmap".encode()
 
 
-def with_glyph_names(data: bytes, names: Mapping[int, str], texts: Mapping[int, str]) -> bytes:
+def set_glyph_names(data: bytes, names: Mapping[int, str], texts: Mapping[int, str]) -> bytes:
     """A PDF whose font has these names, and this map if it is not empty."""
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(data))
     for page in writer.pages:
@@ -84,21 +84,21 @@ ASCII = {code: f"{code:04x}" for code in range(32, 123)}
 )
 def test_the_name_of_a_glyph_tells_its_letters(texts: Mapping[int, str]) -> None:
     """A ligature that the font does not translate is read all the same, on every page."""
-    data = with_glyph_names(pdf("plain", WRITTEN, WRITTEN), NAMES, texts)
+    data = set_glyph_names(pdf("plain", WRITTEN, WRITTEN), NAMES, texts)
 
     assert extract(data, ExtractOptions()).pages[1:] == ("The difficult office shut off again",) * 2
 
 
 def test_a_map_that_says_something_is_believed() -> None:
     """A name never overrules what the font translates."""
-    data = with_glyph_names(pdf("o~ and }"), NAMES, ASCII | {ord("~"): "006b", ord("}"): "0000"})
+    data = set_glyph_names(pdf("o~ and }"), NAMES, ASCII | {ord("~"): "006b", ord("}"): "0000"})
 
     assert extract(data, ExtractOptions()).pages == ("ok and ffi",)
 
 
 def test_a_locked_document_is_completed_too() -> None:
     """The copy with the letters opens without a password, and nobody else sees it."""
-    data = with_glyph_names(pdf(WRITTEN), NAMES, ASCII | dict.fromkeys(NAMES, "0000"))
+    data = set_glyph_names(pdf(WRITTEN), NAMES, ASCII | dict.fromkeys(NAMES, "0000"))
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(data))
     writer.encrypt("secret", algorithm="AES-256")
     out = io.BytesIO()
@@ -111,7 +111,7 @@ def test_a_locked_document_is_completed_too() -> None:
 
 def test_a_letter_that_nothing_tells_is_not_dropped() -> None:
     """A glyph without name or translation leaves a mark, not a hole."""
-    data = with_glyph_names(
+    data = set_glyph_names(
         pdf("an o~ce of the town, and a longer line of text"),
         {ord("~"): "/g17"},
         ASCII | {ord("~"): "0000"},
@@ -120,7 +120,7 @@ def test_a_letter_that_nothing_tells_is_not_dropped() -> None:
     assert "an o\ufffdce" in extract(data, ExtractOptions()).pages[0]
 
 
-def drawn(*pieces: tuple[float, float, float, str], font: str = "Helvetica") -> bytes:
+def draw(*pieces: tuple[float, float, float, str], font: str = "Helvetica") -> bytes:
     """A PDF with these pieces: x, y, size and text."""
     out = io.BytesIO()
     canvas = Canvas(out, pageCompression=0)
@@ -137,7 +137,7 @@ def read(data: bytes) -> str:
     return page
 
 
-def shown(text: str, size: float = 12, font: str = "Helvetica") -> float:
+def width_of(text: str, size: float = 12, font: str = "Helvetica") -> float:
     """The width of a text."""
     return float(stringWidth(text, font, size))
 
@@ -160,14 +160,14 @@ def test_an_accent_is_on_its_letter(
 ) -> None:
     """TeX draws the accent and then the letter below it, others the other way round."""
     before, accent, letter, after = parts
-    x, y = 72 + shown(before), 700
-    middle = x + shown(letter) / 2
-    over = (middle - shown(accent) / 2, y, 12, accent)
+    x, y = 72 + width_of(before), 700
+    middle = x + width_of(letter) / 2
+    over = (middle - width_of(accent) / 2, y, 12, accent)
     pair = [over, (x, y, 12, letter)]
-    data = drawn(
+    data = draw(
         *([(72, y, 12, before)] if before else []),
         *(pair if first == "accent" else pair[::-1]),
-        *([(x + shown(letter), y, 12, after)] if after else []),
+        *([(x + width_of(letter), y, 12, after)] if after else []),
         (72, 680, 12, "and another line"),
     )
 
@@ -178,7 +178,7 @@ def test_an_accent_beside_a_letter_is_a_sign() -> None:
     """Apostrophes, code and footnote signs stay what they are."""
     text = "it´s `code` and x^2 ~user ¨a¨"
 
-    assert read(drawn((72, 700, 12, text))) == text
+    assert read(draw((72, 700, 12, text))) == text
 
 
 PROSE = ["nce upon a time there was a miller", "had three sons, a mill and a cat.", "They worked."]
@@ -190,7 +190,7 @@ def test_a_drop_cap_is_on_its_word_and_no_heading(order: str, initial: str, rest
     """Wherever in the file it is drawn, a large initial begins the first word."""
     top, second, third = PROSE
     cap = (72, 676, 40, initial)
-    right = 74 + shown(initial, 40)
+    right = 74 + width_of(initial, 40)
     lines = [
         (72, 730, 12, "A tale that is told to children"),
         (right, 696, 12, rest + top[3:]),
@@ -198,7 +198,7 @@ def test_a_drop_cap_is_on_its_word_and_no_heading(order: str, initial: str, rest
         (72, 664, 12, third),
     ]
     place = {"first": 1, "last": 4}[order]
-    document = extract(drawn(*lines[:place], cap, *lines[place:]), ExtractOptions())
+    document = extract(draw(*lines[:place], cap, *lines[place:]), ExtractOptions())
 
     assert " ".join(document.pages[0].split()) == (
         f"A tale that is told to children {initial}{rest}{top[3:]} {second} {third}"
@@ -208,7 +208,7 @@ def test_a_drop_cap_is_on_its_word_and_no_heading(order: str, initial: str, rest
 
 def test_a_drop_cap_may_be_a_word() -> None:
     """The page knows whether it says "A long road" or "Along a road"."""
-    data = drawn(
+    data = draw(
         (72, 676, 40, "A"),
         (101, 696, 12, "long road leads to the mill, and it"),
         (101, 680, 12, "is as long as the river, where once"),
@@ -222,7 +222,7 @@ def test_a_raised_initial_is_no_heading() -> None:
     """A large first letter on the line of its word makes no title of the line."""
     lines = [(72, 640 - 14 * n, 10, f"Line {n} of a text that goes on and on.") for n in range(9)]
     document = extract(
-        drawn((72, 700, 24, "T"), (72 + shown("T", 24), 700, 10, "he quick brown fox"), *lines),
+        draw((72, 700, 24, "T"), (72 + width_of("T", 24), 700, 10, "he quick brown fox"), *lines),
         ExtractOptions(),
     )
 
@@ -232,7 +232,7 @@ def test_a_raised_initial_is_no_heading() -> None:
 
 def test_a_letter_over_an_index_is_no_drop_cap() -> None:
     """Letters above the entries of a glossary stay lines of their own."""
-    data = drawn(
+    data = draw(
         (72, 700, 24, "A"),
         (72, 680, 10, "adze: a tool for wood"),
         (72, 666, 10, "anvil: a block of iron"),
@@ -252,19 +252,19 @@ def test_a_letter_over_an_index_is_no_drop_cap() -> None:
 def test_a_footnote_mark_is_parted_from_its_word() -> None:
     """The word is found without the number that is raised behind it."""
     word, line = "three months", "The notice is three months"
-    end = 72 + shown(line)
-    data = drawn(
+    end = 72 + width_of(line)
+    data = draw(
         (72, 700, 12, line),
         (end, 705, 7, "12"),
-        (end + shown("12", 7), 700, 12, ", as in COVID19 and H2O."),
+        (end + width_of("12", 7), 700, 12, ", as in COVID19 and H2O."),
         (72, 660, 12, "Notes follow."),
-        (72 + shown("Notes follow."), 665, 7, "3"),
+        (72 + width_of("Notes follow."), 665, 7, "3"),
         (72, 620, 12, "It began in 2031."),
-        (72 + shown("It began in 2031."), 628, 7, "4"),
-        (76 + shown("It began in 2031."), 620, 12, " Then 3.5 m were built."),
+        (72 + width_of("It began in 2031."), 628, 7, "4"),
+        (76 + width_of("It began in 2031."), 620, 12, " Then 3.5 m were built."),
         (72, 580, 12, "It was 1871"),
-        (72 + shown("It was 1871"), 585, 7, "5"),
-        (76 + shown("It was 1871"), 580, 12, " and no. 18714."),
+        (72 + width_of("It was 1871"), 585, 7, "5"),
+        (76 + width_of("It was 1871"), 580, 12, " and no. 18714."),
     )
 
     assert f"{word} 12, as in COVID19 and H2O.\n" in read(data)
@@ -273,10 +273,10 @@ def test_a_footnote_mark_is_parted_from_its_word() -> None:
     assert "was 1871 5 and no. 18714." in read(data)
 
 
-def in_symbols(data: bytes) -> bytes:
+def set_symbols(data: bytes) -> bytes:
     """A PDF whose font has the codes of a symbol font."""
     texts = {code: f"{0xF000 + code:04x}" for code in range(32, 127)}
-    return with_glyph_names(data, {}, texts)
+    return set_glyph_names(data, {}, texts)
 
 
 @pytest.mark.parametrize(
@@ -291,8 +291,8 @@ def test_an_ordinal_in_smaller_type_is_on_its_line(before: str, raised: str, wan
     pieces = []
     for n, y, size, part in letters:
         pieces.append((x, y, size, part[n]))
-        x += shown(part[n], size)
-    data = drawn(*pieces)
+        x += width_of(part[n], size)
+    data = draw(*pieces)
     engine = Pdfium(data, ())
     page = load_page(engine.address, 0)
     text = load_text(page)
@@ -308,7 +308,7 @@ def test_an_ordinal_in_smaller_type_is_on_its_line(before: str, raised: str, wan
 
 def test_a_text_in_a_symbol_font_is_read_as_letters() -> None:
     """Words are words though a font numbers its letters as symbols; dingbats are none."""
-    assert read(in_symbols(pdf("The notice period, 1990.\n4711"))) == (
+    assert read(set_symbols(pdf("The notice period, 1990.\n4711"))) == (
         "The notice period, 1990.\n4711"
     )
     assert correct_symbols("ok \uf06c\uf06c\uf06c \uf0b7") == "ok \uf06c\uf06c\uf06c \uf0b7"
@@ -318,7 +318,7 @@ def test_a_page_with_mathematical_letters_is_read_from_the_top() -> None:
     """They count as two characters of a page, which is put in order as any other."""
     x, y, lead = scripts.LEFT, scripts.TOP, scripts.LEADING
     below = [scripts.Shown(x, y - lead * n, "MWN") for n in (3, 2, 1)]
-    data = scripts.shown(*below, scripts.Shown(x, y, ["\U0001d450", "N"]))
+    data = scripts.draw_page(*below, scripts.Shown(x, y, ["\U0001d450", "N"]))
     assert extract(data, ExtractOptions()).pages == ("\U0001d450N\nMWN\nMWN\nMWN",)
 
 
@@ -326,7 +326,7 @@ def test_a_page_with_glyphs_that_stand_for_nothing_is_read_as_any_other() -> Non
     """PDFium leaves notes of a music font out, but counts them."""
     x, y, lead = scripts.LEFT, scripts.TOP, scripts.LEADING
     below = [scripts.Shown(x, y - lead * n, "MWN") for n in (3, 2, 1)]
-    data = scripts.shown(*below, scripts.Shown(x, y, ["\x05", "\x03", "N"]))
+    data = scripts.draw_page(*below, scripts.Shown(x, y, ["\x05", "\x03", "N"]))
     assert extract(data, ExtractOptions()).pages == ("N\nMWN\nMWN\nMWN",)
 
 
@@ -338,7 +338,7 @@ def test_the_ligatures_of_ghostscript_are_letters() -> None:
     assert found == "office fire Staff \u6600椀 A\u6600椀物 東\u6600椀"
 
 
-def content(body: str) -> str:
+def read_content(body: str) -> str:
     """The text of a page with this content."""
     data = hostile_pdf({4: stream(f"BT /F 10 Tf 72 720 Td {body} ET".encode())})
     return extract(data, ExtractOptions("pdfium")).pages[0]
@@ -346,17 +346,20 @@ def content(body: str) -> str:
 
 def test_a_space_made_of_the_room_between_letters_is_one() -> None:
     """Ghostscript sets letters further apart where a word ends; letters set apart are a word."""
-    found = content(
+    found = read_content(
         "(The day) Tj 2.6 Tc (,a) Tj 0 Tc [260 (nd follo)] TJ 2.6 Tc (wt) Tj 0 Tc [260 (he end)] TJ"
     )
 
     assert found == "The day, and follow the end"
-    assert content("4 Tc (WIDE,TITLE) Tj") == "WIDE,TITLE"
+    assert read_content("4 Tc (WIDE,TITLE) Tj") == "WIDE,TITLE"
 
 
 def test_numbers_of_thousands_and_addresses_keep_together() -> None:
     """A comma or a dot without a gap after it is part of what it stands in."""
-    assert content("(3,300 of a,b at example.Com --all) Tj") == "3,300 of a,b at example.Com --all"
+    assert (
+        read_content("(3,300 of a,b at example.Com --all) Tj")
+        == "3,300 of a,b at example.Com --all"
+    )
 
 
 @pytest.mark.parametrize(
@@ -375,5 +378,5 @@ def test_the_little_space_beside_full_width_letters_is_none(
     right = scripts.LEFT + scripts.WIDTH * len(first) + gap
     parts = [scripts.Shown(scripts.LEFT, scripts.TOP, first)]
     parts.append(scripts.Shown(right, scripts.TOP, second))
-    data = scripts.shown(*parts)
+    data = scripts.draw_page(*parts)
     assert extract(data, ExtractOptions("pdfium")).pages[0] == wanted

@@ -31,7 +31,7 @@ def tree(kids: bytes, count: int) -> dict[int, bytes]:
     return {2: b"<< /Type /Pages /Kids [%b] /Count %d >>" % (kids, count)}
 
 
-def outlined(*titles: bytes) -> bytes:
+def outline_pdf(*titles: bytes) -> bytes:
     """A document whose outline has these titles, as they stand in the file."""
     made = {11 + n: ENTRY % (title, 12 + n) for n, title in enumerate(titles)}
     return pdf({10: b"<< /First 11 0 R >>", **made}, b"/Outlines 10 0 R")
@@ -93,7 +93,7 @@ def test_a_document_without_a_catalog_is_damaged(root: bytes) -> None:
 
 def test_a_title_that_is_no_unicode_does_not_take_the_others_with_it() -> None:
     """The good headings of an outline with a bad one are kept, and so is what the bad one says."""
-    document = extract(outlined(b"(First)", b"<FEFFD80000410000>", b"(Last)"), ExtractOptions())
+    document = extract(outline_pdf(b"(First)", b"<FEFFD80000410000>", b"(Last)"), ExtractOptions())
     assert [heading.title for heading in document.headings] == ["First", "A", "Last"]
 
 
@@ -113,7 +113,7 @@ def test_titles_and_labels_are_short_lines() -> None:
 
 def test_headings_are_neither_too_many_nor_too_deep() -> None:
     """An outline of a hundred thousand entries is no table of contents."""
-    wide = extract(outlined(*[b"(Entry)"] * (MAX_HEADINGS + 5)), ExtractOptions()).headings
+    wide = extract(outline_pdf(*[b"(Entry)"] * (MAX_HEADINGS + 5)), ExtractOptions()).headings
     assert len(wide) == MAX_HEADINGS_PER_PAGE
     deep = list(limit_headings(Heading(n, "Entry", n) for n in range(1, 1000)))
     assert [heading.level for heading in deep] == list(range(1, MAX_OUTLINE_LEVELS + 1))

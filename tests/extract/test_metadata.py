@@ -28,7 +28,7 @@ from tests.pdfs import pdf
 EXTRACTORS = ["pdfium", "pypdf"]
 
 
-def said(xmp: str = "", **entries: str | bytes) -> bytes:
+def info_pdf(xmp: str = "", **entries: str | bytes) -> bytes:
     """A PDF that says this of itself, byte for byte where it is bytes."""
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("a page")))
     writer.metadata = None
@@ -54,7 +54,7 @@ def said(xmp: str = "", **entries: str | bytes) -> bytes:
 @pytest.mark.parametrize("extractor", EXTRACTORS)
 def test_author_dates_and_program_are_kept(extractor: str) -> None:
     """I can filter by who wrote a document, and when."""
-    data = said(
+    data = info_pdf(
         Title="Annual report",
         Author="Ada Lovelace",
         CreationDate="D:20250317103000+01'30'",
@@ -83,7 +83,7 @@ def test_author_dates_and_program_are_kept(extractor: str) -> None:
 )
 def test_odd_encodings_are_repaired(extractor: str, raw: str | bytes) -> None:
     """A title is readable whatever its program took for an encoding."""
-    assert extract(said(Title=raw), ExtractOptions(extractor)).title == "Überblick – Ä"
+    assert extract(info_pdf(Title=raw), ExtractOptions(extractor)).title == "Überblick – Ä"
 
 
 @pytest.mark.parametrize("codec", ["utf-16-be", "utf-16-le"])
@@ -212,17 +212,17 @@ XMP = """<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
 @pytest.mark.parametrize("extractor", EXTRACTORS)
 def test_what_only_xmp_says_is_heard(extractor: str) -> None:
     """Newer programs leave the older place empty."""
-    document = extract(said(XMP), ExtractOptions(extractor))
+    document = extract(info_pdf(XMP), ExtractOptions(extractor))
 
     assert document.title == "Élan & vital"
     assert document.details.author == "Ada, Bo"
     assert document.details.created == "2025-03-17T08:00:00Z"
     assert document.details.producer == "Acme"
-    assert extract(said(XMP, Title="Own"), ExtractOptions(extractor)).title == "Own"
-    assert extract(said(XMP[:500]), ExtractOptions(extractor)).title == ""
+    assert extract(info_pdf(XMP, Title="Own"), ExtractOptions(extractor)).title == "Own"
+    assert extract(info_pdf(XMP[:500]), ExtractOptions(extractor)).title == ""
 
 
-def labelled(labels: PdfObject) -> bytes:
+def label(labels: PdfObject) -> bytes:
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("one", "two")))
     writer.root_object[NameObject("/PageLabels")] = labels
     out = io.BytesIO()
@@ -239,8 +239,8 @@ def test_odd_labels_cost_no_page(extractor: str) -> None:
     """Labels that are none cost nothing, and those that begin late are not overlooked."""
     style = DictionaryObject({NameObject("/S"): NameObject("/D")})
 
-    broken = extract(labelled(TextStringObject("broken")), ExtractOptions(extractor))
-    late = extract(labelled(ranges(NumberObject(1), style)), ExtractOptions(extractor))
+    broken = extract(label(TextStringObject("broken")), ExtractOptions(extractor))
+    late = extract(label(ranges(NumberObject(1), style)), ExtractOptions(extractor))
 
     assert broken.pages == late.pages == ("one", "two")
     assert broken.labels == ()

@@ -21,7 +21,7 @@ METHODS = ["RC4-40", "RC4-128", "AES-128", "AES-256-R5", "AES-256"]
 EVERYTHING = UserAccessPermissions.all()
 
 
-def locked(
+def lock_pdf(
     user: str = "secret",
     owner: str = "owner",
     method: str = "AES-256",
@@ -41,7 +41,7 @@ def test_every_way_to_lock_is_opened(extractor: str, method: str, password: str)
     """Whatever program locked it, its password opens it; that of its owner does too."""
     for key in (password, "owner"):
         options = ExtractOptions(extractor, ("wrong", key))
-        document = extract(locked(password, method=method), options)
+        document = extract(lock_pdf(password, method=method), options)
 
         assert document.pages == ("a secret text",)
         assert document.title == "Secrets"
@@ -50,7 +50,7 @@ def test_every_way_to_lock_is_opened(extractor: str, method: str, password: str)
 @pytest.mark.parametrize("extractor", EXTRACTORS)
 def test_equal_passwords_are_equal(extractor: str) -> None:
     """A password of special characters opens it, however they were typed."""
-    data = locked("fine IV")  # in the form that AES-256 asks for
+    data = lock_pdf("fine IV")  # in the form that AES-256 asks for
 
     assert extract(data, ExtractOptions(extractor, ("\ufb01ne\u00a0\u2163\u00ad",))).pages
 
@@ -69,7 +69,7 @@ def test_what_no_password_opens_is_skipped(
 ) -> None:
     """I am told whether there was no password, or not the right one; never which."""
     with pytest.raises(DocumentError) as caught:
-        extract(locked(), ExtractOptions(extractor, tried))
+        extract(lock_pdf(), ExtractOptions(extractor, tried))
 
     assert str(caught.value) == reason
     assert caught.value.code is Code.ENCRYPTED
@@ -78,7 +78,7 @@ def test_what_no_password_opens_is_skipped(
 @pytest.mark.parametrize("extractor", EXTRACTORS)
 def test_what_is_locked_by_other_means_says_so(extractor: str) -> None:
     """A document for the holders of certificates is no damaged one."""
-    data = locked().replace(b"/Standard", b"/Adobe.PS")
+    data = lock_pdf().replace(b"/Standard", b"/Adobe.PS")
 
     with pytest.raises(DocumentError, match="not with a password") as caught:
         extract(data, ExtractOptions(extractor, ("secret",)))
@@ -89,7 +89,7 @@ def test_what_is_locked_by_other_means_says_so(extractor: str) -> None:
 def test_what_is_forbidden_is_noted(extractor: str) -> None:
     """The index says that a document asks not to be copied or printed; it is read all the same."""
     asked = EVERYTHING & ~(UserAccessPermissions.EXTRACT | UserAccessPermissions.PRINT)
-    document = extract(locked("", allowed=asked), ExtractOptions(extractor))
+    document = extract(lock_pdf("", allowed=asked), ExtractOptions(extractor))
 
     assert document.pages == ("a secret text",)
     assert document.details.forbids == ("print", "copy")

@@ -33,7 +33,16 @@ from ingest.extract.indic import order_vowels, restore_letters
 from ingest.extract.layout.segments import Direction, find_directions, find_gaps
 from ingest.extract.layout.word_boxes import WordBoxes
 from ingest.extract.thai import NOTHING, correct_am, correct_unmapped
-from tests.extract.scripts_pdf import LEADING, LEFT, TOP, WIDTH, Shown, lines, one_by_one, shown
+from tests.extract.scripts_pdf import (
+    LEADING,
+    LEFT,
+    TOP,
+    WIDTH,
+    Shown,
+    draw_glyphs,
+    draw_page,
+    lines,
+)
 from tests.pdfs import pdf
 
 ARABIC = "مدير المكتب الرئيسي"
@@ -46,19 +55,19 @@ def read(data: bytes) -> str:
     return "\n".join(extract(data, ExtractOptions("pdfium")).pages)
 
 
-def seen(*texts: str) -> list[str]:
+def display(*texts: str) -> list[str]:
     """Lines as they are seen from the left."""
     return [get_display(text, base_dir="R") for text in texts]
 
 
 def test_letters_drawn_one_by_one_are_words() -> None:
     """A print of Chromium, which says for each glyph what it stands for, is read as written."""
-    assert read(shown(*one_by_one(get_display(ARABIC)))) == ARABIC
+    assert read(draw_page(*draw_glyphs(get_display(ARABIC)))) == ARABIC
 
 
 def test_letters_without_a_replacement_are_words_too() -> None:
     """Where Chromium's font says what a letter is, it says nothing more; the word is whole."""
-    assert read(shown(*one_by_one(get_display(ARABIC), plain="دا "))) == ARABIC
+    assert read(draw_page(*draw_glyphs(get_display(ARABIC), plain="دا "))) == ARABIC
 
 
 def test_a_space_is_where_there_is_a_gap() -> None:
@@ -69,20 +78,20 @@ def test_a_space_is_where_there_is_a_gap() -> None:
         Shown(LEFT + 2 * WIDTH, TOP, "c", "ल"),
         Shown(LEFT + 4 * WIDTH, TOP, "d", "है"),
     ]
-    assert read(shown(*parts)) == "कील है"
+    assert read(draw_page(*parts)) == "कील है"
 
 
 def test_mixed_lines_are_read_from_the_right() -> None:
     """An address inside of a Hebrew line keeps its order, and so do the words around it."""
-    assert read(shown(*lines(*seen(HEBREW, "הסכם Microsoft Azure בתוקף")))) == (
+    assert read(draw_page(*lines(*display(HEBREW, "הסכם Microsoft Azure בתוקף")))) == (
         f"{HEBREW}\nהסכם Microsoft Azure בתוקף"
     )
 
 
 def test_a_latin_word_over_two_lines_keeps_its_hyphen() -> None:
     """Browsers show the hyphen right of the word, as if the Hebrew line did not end there."""
-    above, below = seen("יש לשלוח מכתב אל", "עד סוף החודש")
-    found = read(shown(*lines(f"vaad- {above}", f"{below} bait@x.org")))
+    above, below = display("יש לשלוח מכתב אל", "עד סוף החודש")
+    found = read(draw_page(*lines(f"vaad- {above}", f"{below} bait@x.org")))
     assert found == "יש לשלוח מכתב אל vaad-bait@x.org עד סוף החודש"
 
 
@@ -94,7 +103,7 @@ def test_brackets_pair_up(mirrored: bool, line: str) -> None:
     if not mirrored:
         drawn = drawn.translate(str.maketrans("()", ")("))
     other = "לפי החוק ולפי הסכם זה"
-    assert read(shown(*lines(drawn, *seen(other)))) == f"{line}\n{other}"
+    assert read(draw_page(*lines(drawn, *display(other)))) == f"{line}\n{other}"
 
 
 def test_a_letter_of_two_halves_stays_whole() -> None:
@@ -105,7 +114,7 @@ def test_a_letter_of_two_halves_stays_whole() -> None:
         Shown(x, TOP, ["\U0001d450"]),
         Shown(x + 40, TOP, list("א")),
     ]
-    assert read(shown(*parts)) == "א \U0001d450 בג"
+    assert read(draw_page(*parts)) == "א \U0001d450 בג"
 
 
 def test_words_stored_in_order_stay_so() -> None:
@@ -115,7 +124,7 @@ def test_words_stored_in_order_stay_so() -> None:
     for word in words:
         x -= WIDTH * (len(word) + 1)
         parts.append(Shown(x, TOP, word))
-    assert read(shown(*parts)) == " ".join(words)
+    assert read(draw_page(*parts)) == " ".join(words)
 
 
 def test_mirrored_words_are_in_order() -> None:
@@ -125,13 +134,13 @@ def test_mirrored_words_are_in_order() -> None:
     for word in words:
         parts.append(Shown(x, TOP, word, matrix="-1 0 0 1"))
         x -= WIDTH * (len(word) + 1)
-    assert read(shown(*parts)) == " ".join(words)
+    assert read(draw_page(*parts)) == " ".join(words)
 
 
 def test_a_ligature_is_in_order() -> None:
     """A glyph that stands for several letters gives them in the order of reading."""
     glyphs = ["م", "لا", "س"]  # as seen from the left
-    assert read(shown(Shown(LEFT, TOP, glyphs))) == "سلام"
+    assert read(draw_page(Shown(LEFT, TOP, glyphs))) == "سلام"
 
 
 def test_an_alef_within_a_lam_follows_it() -> None:
@@ -192,7 +201,7 @@ def test_paragraphs_of_thai_are_not_joined() -> None:
     """The lines of a paragraph are one; the next one begins further down, on a line of its own."""
     text = "กขคงจฉชซฌญฎฏฐฑฒณดตถทธนบป"
     drops = [0, 1, 2, 4, 5, 6]
-    data = shown(*(Shown(LEFT, TOP - LEADING * drop, text) for drop in drops))
+    data = draw_page(*(Shown(LEFT, TOP - LEADING * drop, text) for drop in drops))
     assert read(data).replace("\n\n", "\n") == f"{3 * text}\n{3 * text}"
 
 
@@ -200,19 +209,19 @@ def test_vowel_points_stay_on_their_letters() -> None:
     """A point that is drawn over a letter follows it."""
     letters = Shown(LEFT, TOP, get_display("שלום"))
     point = Shown(LEFT + 2 * WIDTH, TOP, "\u05b8")
-    assert read(shown(letters, point)) == "של\u05b8ום"
+    assert read(draw_page(letters, point)) == "של\u05b8ום"
     edge = point._replace(x=LEFT + 2.4 * WIDTH)
-    assert read(shown(letters, edge)) == "של\u05b8ום"
+    assert read(draw_page(letters, edge)) == "של\u05b8ום"
 
 
 def test_a_syllable_of_several_glyphs_is_read_once() -> None:
     """Some programs give the text of a whole syllable for each of its glyphs."""
     syllable = [Shown(LEFT, TOP, ["दु"]), Shown(LEFT + WIDTH, TOP - 1, ["दु"])]
-    assert read(shown(*syllable, Shown(LEFT + 2 * WIDTH, TOP, "कान"))) == "दुकान"
+    assert read(draw_page(*syllable, Shown(LEFT + 2 * WIDTH, TOP, "कान"))) == "दुकान"
     am = [Shown(LEFT + x, TOP + y, ["ชำ"]) for x, y in ((0, 0), (WIDTH, 1), (0, 2))]
-    assert read(shown(*am, Shown(LEFT + 2 * WIDTH, TOP, "ระ"))) == "ชำระ"
+    assert read(draw_page(*am, Shown(LEFT + 2 * WIDTH, TOP, "ระ"))) == "ชำระ"
     twice = [Shown(LEFT, TOP, ["दा"]), Shown(LEFT + WIDTH, TOP, ["दा"])]
-    assert read(shown(*twice)) == "दादा"
+    assert read(draw_page(*twice)) == "दादा"
 
 
 def test_glyphs_mapped_to_the_syllable_of_their_first_use_are_read() -> None:
@@ -251,23 +260,23 @@ def test_letters_whose_bytes_ghostscript_mixes_up_are_read() -> None:
 def test_the_sign_of_a_syllable_follows_its_vowel() -> None:
     """A dot that is drawn on the letter is written after the vowel to the right of it."""
     parts = [Shown(LEFT, TOP, "य"), Shown(LEFT, TOP, "\u0902"), Shown(LEFT + WIDTH, TOP, "\u094b")]
-    assert read(shown(*parts)) == "य\u094b\u0902"
+    assert read(draw_page(*parts)) == "य\u094b\u0902"
 
 
 def test_a_space_under_a_letter_is_none() -> None:
     """A line from the right may end with a space that takes no place."""
     line = Shown(LEFT, TOP, get_display("שלום לכולם"))
-    assert read(shown(line, Shown(LEFT, TOP, " "))) == "שלום לכולם"
+    assert read(draw_page(line, Shown(LEFT, TOP, " "))) == "שלום לכולם"
 
 
 def test_numbers_of_a_list_are_read_from_the_left() -> None:
     """The marker of a Hebrew list's item has no letters, and is on the right of it."""
-    items = seen("ממלאים את הטופס", "מקבלים אישור")
+    items = display("ממלאים את הטופס", "מקבלים אישור")
     parts = [Shown(LEFT, TOP - LEADING * n, item) for n, item in enumerate(items)]
     right = LEFT + WIDTH * (max(map(len, items)) + 1)
     marks = [Shown(right, TOP - LEADING * n, f".{n + 1}") for n in range(2)]
     wanted = "1. ממלאים את הטופס 2. מקבלים אישור"
-    assert " ".join(read(shown(*parts, *marks)).split()) == wanted
+    assert " ".join(read(draw_page(*parts, *marks)).split()) == wanted
 
 
 @pytest.mark.parametrize(
@@ -306,12 +315,12 @@ def test_a_thai_vowel_mapped_as_a_syllable_is_a_vowel() -> None:
 def test_thai_tone_marks_follow_the_vowels() -> None:
     """Marks drawn one above the other are stored from the lower to the upper."""
     parts = [Shown(LEFT, TOP, "ท"), Shown(LEFT, TOP, "\u0e48"), Shown(LEFT, TOP, "\u0e35")]
-    assert read(shown(*parts)) == "ท\u0e35\u0e48"
+    assert read(draw_page(*parts)) == "ท\u0e35\u0e48"
 
 
 def test_a_thai_word_mark_stays() -> None:
     """The mark of no width that parts the words of a Thai text is kept; elsewhere it is not."""
-    data = shown(*lines("ภาพ\u200bไทย", "ab\u200bcd"))
+    data = draw_page(*lines("ภาพ\u200bไทย", "ab\u200bcd"))
     assert read(data) == "ภาพ\u200bไทย\nabcd"
 
 
@@ -319,7 +328,7 @@ def test_a_thai_word_mark_stays() -> None:
 def test_a_document_bound_on_the_right_is_read_as_any_other(direction: bytes) -> None:
     """The direction of the pages turns no line around: neither an English one nor a Hebrew one."""
     english = "The notice period is three months (at least)."
-    data = shown(*lines(english, *seen(HEBREW)), catalog=direction)
+    data = draw_page(*lines(english, *display(HEBREW)), catalog=direction)
     assert read(data) == f"{english}\n{HEBREW}"
 
 
@@ -341,13 +350,13 @@ def test_a_turned_page_is_read_from_the_right_too(matrix: str) -> None:
     """A landscape page that is stored sideways has its Hebrew lines in order."""
     line = get_display("שלום לכולם באתר example.com היום", base_dir="R")
     parts = [Shown(300, 400, line, matrix=matrix)]
-    assert read(shown(*parts)) == "שלום לכולם באתר example.com היום"
+    assert read(draw_page(*parts)) == "שלום לכולם באתר example.com היום"
 
 
 def test_the_columns_of_a_line_are_read_apart() -> None:
     """Cells side by side keep their own order; the right one comes first."""
-    right, left = seen("מחיר ABC", "כמות XYZ")
-    data = shown(
+    right, left = display("מחיר ABC", "כמות XYZ")
+    data = draw_page(
         *(
             Shown(x, TOP - LEADING * row, text)
             for row in range(2)
@@ -359,7 +368,7 @@ def test_the_columns_of_a_line_are_read_apart() -> None:
 
 def test_a_line_is_found_on_the_picture_of_its_page() -> None:
     """The inspector marks an Arabic line where it is drawn, though its letters are turned."""
-    engine = Pdfium(shown(*one_by_one(get_display(ARABIC))), ())
+    engine = Pdfium(draw_page(*draw_glyphs(get_display(ARABIC))), ())
     (found,) = find_text_positions(engine, 0, [ARABIC], (842, 595))
     assert found.left == pytest.approx(LEFT, abs=2)
     assert found.width == pytest.approx(WIDTH * len(ARABIC), abs=WIDTH)
@@ -387,7 +396,7 @@ PARTS = st.lists(
 @example([Shown(2.0 * n, 100.0, "1ि", None, False, turn) for n, turn in enumerate(TURNED)])
 def test_no_letter_of_a_page_is_lost(parts: list[Shown]) -> None:
     """However letters of many scripts are strewn over a page, each of them is read once."""
-    engine = Pdfium(shown(*parts), ())
+    engine = Pdfium(draw_page(*parts), ())
     page = load_page(engine.address, 0)
     text = load_text(page)
     try:

@@ -10,12 +10,12 @@ from pypdf.constants import UserAccessPermissions
 from pypdf.generic import DictionaryObject, NameObject, NumberObject
 
 from ingest.extract.document import ExtractOptions, extract
-from tests.pdfs import objects_pdf, shown, stream
+from tests.pdfs import draw_text, objects_pdf, stream
 
 FONT = "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
 
 
-def annotated(annotation: str, appearance: str = "", *, catalog: str = "") -> bytes:
+def annotate(annotation: str, appearance: str = "", *, catalog: str = "") -> bytes:
     """A page with one annotation (6), and its appearance (7)."""
     return objects_pdf(
         f"<< /Type /Catalog /Pages 2 0 R {catalog} >>",
@@ -23,7 +23,7 @@ def annotated(annotation: str, appearance: str = "", *, catalog: str = "") -> by
         FONT,
         "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 5 0 R "
         "/Resources << /Font << /F1 3 0 R >> >> /Annots [6 0 R] >>",
-        stream(shown("The contract.", 700)),
+        stream(draw_text("The contract.", 700)),
         f"<< /Type /Annot /Rect [100 100 400 160] {annotation} >>",
         stream(
             appearance,
@@ -53,7 +53,7 @@ SIGNED = "BT /F1 9 Tf 2 40 Td (Digitally signed by Jane Doe) Tj 0 -12 Td (on 12 
 )
 def test_the_text_of_an_appearance_is_found(annotation: str, catalog: str) -> None:
     """Who signed, and what a stamp says, is on the page for everybody to see."""
-    document = extract(annotated(annotation, SIGNED, catalog=catalog), ExtractOptions())
+    document = extract(annotate(annotation, SIGNED, catalog=catalog), ExtractOptions())
 
     assert document.pages[0].splitlines() == [
         "The contract.", "", "Digitally signed by Jane Doe", "on 12 May 2026",
@@ -71,7 +71,7 @@ def test_the_text_of_an_appearance_is_found(annotation: str, catalog: str) -> No
 )
 def test_an_appearance_that_no_viewer_shows_is_left_out(annotation: str) -> None:
     """What is hidden stays hidden; a button is no text."""
-    document = extract(annotated(annotation, SIGNED), ExtractOptions())
+    document = extract(annotate(annotation, SIGNED), ExtractOptions())
 
     assert document.pages == ("The contract.",)
 
@@ -80,7 +80,7 @@ def test_a_text_box_is_found_once() -> None:
     """Its entry and its appearance say the same, with other line ends."""
     box = "/Subtype /FreeText /Contents (Digitally signed by Jane Doe on 12 May 2026)"
 
-    document = extract(annotated(f"{box} /AP << /N 7 0 R >>", SIGNED), ExtractOptions())
+    document = extract(annotate(f"{box} /AP << /N 7 0 R >>", SIGNED), ExtractOptions())
 
     assert document.pages[0].count("Jane Doe") == 1
 
@@ -89,7 +89,7 @@ def test_fields_without_a_form_are_read() -> None:
     """Some programs drop the form of a document and leave its filled fields on the pages."""
     field = "/Subtype /Widget /FT /Tx /T (name) /TU (Full name) /V (Ada Lovelace)"
 
-    document = extract(annotated(field), ExtractOptions())
+    document = extract(annotate(field), ExtractOptions())
 
     assert "Full name: Ada Lovelace" in document.pages[0]
 
@@ -110,7 +110,7 @@ def tree(root_count: int, *, nested: bool) -> bytes:
         "<< /Type /Catalog /Pages 2 0 R >>",
         f"<< /Type /Pages /Kids {'[14 0 R]' if nested else kids} /Count {root_count} >>",
         *pages,
-        *(stream(shown(text, 700)) for text in PAGES),
+        *(stream(draw_text(text, 700)) for text in PAGES),
         FONT,
         middle,
     )

@@ -16,7 +16,7 @@ from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.ocr import local
 from ingest.extract.verify import MIN_AGREEMENT, TextVerifier
 from ingest.models import OcrResult
-from tests.pdfs import objects_pdf, pdf, prose, shown, stream
+from tests.pdfs import draw_text, objects_pdf, pdf, prose, stream
 
 if TYPE_CHECKING:
     from ingest.models import GreyImage
@@ -87,7 +87,7 @@ def test_what_local_ocr_cannot_judge_has_no_number(lines: list[str], confidence:
     assert check.agreement == {}
 
 
-def mapped(text: str) -> bytes:
+def map_letters(text: str) -> bytes:
     """A page whose font tells other letters than it shows: m to z are moved on by one."""
     letters = "mnopqrstuvwxyz"
     entries = " ".join(
@@ -100,7 +100,7 @@ def mapped(text: str) -> bytes:
         f"{len(letters)} beginbfchar {entries} endbfchar endcmap "
         "CMapName currentdict /CMap defineresource pop end end"
     )
-    lines = "".join(shown(line, 740 - 16 * n) for n, line in enumerate(text.split("\n")))
+    lines = "".join(draw_text(line, 740 - 16 * n) for n, line in enumerate(text.split("\n")))
     return objects_pdf(
         "<< /Type /Catalog /Pages 2 0 R >>",
         "<< /Type /Pages /Kids [4 0 R] /Count 1 >>",
@@ -115,7 +115,7 @@ def mapped(text: str) -> bytes:
 
 @pytest.mark.parametrize(("data", "agrees"), [
     pytest.param(pdf(prose("lathes")), True, id="right"),
-    pytest.param(mapped(prose("lathes", 12)), False, id="wrong"),
+    pytest.param(map_letters(prose("lathes", 12)), False, id="wrong"),
 ])  # fmt: skip
 def test_the_local_ocr_compares_the_lines_of_a_page(data: bytes, agrees: bool) -> None:
     """A font that lies about a few letters is found, though its text looks like a language."""

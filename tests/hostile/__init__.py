@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.hostile.bombs import bombs
 from tests.hostile.content import content
-from tests.hostile.files import files, flipped, truncated
+from tests.hostile.files import files, flip_bytes, truncate
 from tests.hostile.kinds import Kind
 from tests.hostile.trees import trees
 
@@ -17,18 +17,18 @@ DATA = ROOT / "data"
 BROKEN = ROOT / "tests/data/broken"
 
 
-def generated() -> Iterator[Kind]:
+def generate() -> Iterator[Kind]:
     """Every kind that is made without a sample."""
     return chain(bombs(), trees(), content(), files())
 
 
-def harmed(cuts: int, flips: int, files: int | None = None) -> Iterator[Kind]:
+def harm(cuts: int, flips: int, files: int | None = None) -> Iterator[Kind]:
     """`files` samples, each truncated at `cuts` places, and `flips` copies with random bytes."""
     paths = [path for folder in (DATA, BROKEN) for path in sorted(folder.rglob("*.pdf"))]
     samples = [(path.stem.replace(" ", "-"), path.read_bytes()) for path in paths]
     for name, data in sorted(samples, key=lambda sample: len(sample[1]))[:files]:
-        yield from truncated(name, data, cuts)
-    yield from flipped(samples, flips)
+        yield from truncate(name, data, cuts)
+    yield from flip_bytes(samples, flips)
 
 
 def sparse(path: Path, size: int = 4 << 30) -> Path:

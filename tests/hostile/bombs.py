@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import reduce
 
 from tests.hostile.kinds import NOTHING, Kind
-from tests.hostile.writing import SHOWN, bomb, deflated, page, pdf, stream, text
+from tests.hostile.writing import SHOWN, bomb, deflate, page, pdf, stream, text
 
 MEGABYTE = 1 << 20
 
@@ -83,7 +83,7 @@ def filters() -> Iterator[Kind]:
         "unknown": b"/Predictor 99 /Columns 0",
     }.items():
         entries = b"/DecodeParms << " + values + b" >>"
-        yield Kind(f"predictor-{name}", pdf({4: deflated(text(), entries)}))
+        yield Kind(f"predictor-{name}", pdf({4: deflate(text(), entries)}))
     yield Kind("filters-unknown", pdf({4: stream(text(), b"/Filter /Nonsense")}))
     yield Kind("filters-themselves", pdf({4: stream(text(), b"/Filter 4 0 R")}))
     yield Kind("filters-crypt-identity", pdf({4: stream(text(), b"/Filter /Crypt")}))
@@ -112,47 +112,48 @@ def tables() -> Iterator[Kind]:
     """Object streams and cross-reference streams that grow or make false claims."""
     zeros, flate = b"\0" * MEGABYTE, b"/Filter /FlateDecode "
     inside = b"/Type /ObjStm /N %d /First %d "
-    yield Kind("objstm-bomb", crossed({10: stream(bomb(zeros, 4096), flate + inside % (1, 10))}))
-    yield Kind("objstm-many", crossed({10: deflated(b"11 0 ", inside % (1_000_000_000, 5))}))
-    yield Kind("objstm-far", crossed({10: deflated(b"11 0 ", inside % (1, 2_000_000_000))}))
-    yield Kind("objstm-negative", crossed({10: deflated(b"11 -5 ", inside % (-1, -7))}))
+    yield Kind("objstm-bomb", xref_pdf({10: stream(bomb(zeros, 4096), flate + inside % (1, 10))}))
+    yield Kind("objstm-many", xref_pdf({10: deflate(b"11 0 ", inside % (1_000_000_000, 5))}))
+    yield Kind("objstm-far", xref_pdf({10: deflate(b"11 0 ", inside % (1, 2_000_000_000))}))
+    yield Kind("objstm-negative", xref_pdf({10: deflate(b"11 -5 ", inside % (-1, -7))}))
     pairs = b"".join(b"%d %d " % (n, n) for n in range(100_000, 1_100_000))
     yield Kind(
         "objstm-million",
-        crossed({10: deflated(pairs + b"0" * 10, inside % (1_000_000, len(pairs)))}),
+        xref_pdf({10: deflate(pairs + b"0" * 10, inside % (1_000_000, len(pairs)))}),
     )
     yield Kind(
         "objstm-extends-itself",
-        crossed({10: deflated(b"11 0 1", inside % (1, 5) + b"/Extends 10 0 R")}),
+        xref_pdf({10: deflate(b"11 0 1", inside % (1, 5) + b"/Extends 10 0 R")}),
     )
     widths = b"/W [1 4 2] "
     yield Kind(
         "xrefstm-bomb",
-        crossed({}, bomb(zeros, 4096), b"/W [1 4 2] /Index [0 600000000] /Size 600000000"),
+        xref_pdf({}, bomb(zeros, 4096), b"/W [1 4 2] /Index [0 600000000] /Size 600000000"),
     )
     yield Kind(
         "xrefstm-no-width",
-        crossed({}, zlib.compress(b""), b"/W [0 0 0] /Index [0 2147483647] /Size 2147483647"),
+        xref_pdf({}, zlib.compress(b""), b"/W [0 0 0] /Index [0 2147483647] /Size 2147483647"),
     )
     yield Kind(
         "xrefstm-wide",
-        crossed({}, zlib.compress(zeros), b"/W [2147483647 2147483647 2147483647] /Size 9"),
+        xref_pdf({}, zlib.compress(zeros), b"/W [2147483647 2147483647 2147483647] /Size 9"),
     )
     yield Kind(
         "xrefstm-negative",
-        crossed({}, zlib.compress(zeros), b"/W [-1 -4 -2] /Index [-5 -7] /Size -3"),
+        xref_pdf({}, zlib.compress(zeros), b"/W [-1 -4 -2] /Index [-5 -7] /Size -3"),
     )
     yield Kind(
-        "xrefstm-million", crossed({}, bomb(zeros, 7), widths + b"/Index [0 1048576] /Size 1048576")
+        "xrefstm-million",
+        xref_pdf({}, bomb(zeros, 7), widths + b"/Index [0 1048576] /Size 1048576"),
     )
     pairs = b"".join(b"%d 1 " % n for n in range(0, 2_000_000, 2))
     yield Kind(
         "xrefstm-index-million",
-        crossed({}, bomb(zeros, 7), widths + b"/Size 2000000 /Index [" + pairs + b"]"),
+        xref_pdf({}, bomb(zeros, 7), widths + b"/Size 2000000 /Index [" + pairs + b"]"),
     )
 
 
-def crossed(
+def xref_pdf(
     more: dict[int, bytes], rows: bytes = b"", entries: bytes = b"/W [1 4 2] /Size 1"
 ) -> bytes:
     """A file whose table is a stream; without `rows` one that is right for its objects."""
@@ -191,12 +192,12 @@ def images() -> Iterator[Kind]:
         ),
         "flate": stream(bomb(b"\0" * MEGABYTE, 4096), grey + b"/Filter /FlateDecode"),
         "truncated": stream(b"\0", grey),
-        "indexed": deflated(
+        "indexed": deflate(
             b"\0" * 99,
             size
             + b"/BitsPerComponent 8 /ColorSpace [/Indexed [/Indexed /DeviceRGB 255 10 0 R] 2147483647 10 0 R]",
         ),
-        "own-mask": deflated(b"\0" * 99, grey + b"/SMask 10 0 R /Mask 10 0 R"),
+        "own-mask": deflate(b"\0" * 99, grey + b"/SMask 10 0 R /Mask 10 0 R"),
     }.items():
         resources = b"/XObject << /X 10 0 R >>"
         shows = b"q 500 0 0 500 0 0 cm /X Do Q"
@@ -204,9 +205,9 @@ def images() -> Iterator[Kind]:
         beside = {3: page(b"", resources), 4: stream(text(before=shows)), 10: made}
         yield Kind(f"image-{name}-beside-text", pdf(beside), SHOWN)
     inline = b"BI /W 65535 /H 65535 /BPC 8 /CS /G ID "
-    yield Kind("image-inline-endless", pdf({4: deflated(inline + b"x" * 20 * MEGABYTE)}))
+    yield Kind("image-inline-endless", pdf({4: deflate(inline + b"x" * 20 * MEGABYTE)}))
     yield Kind(
-        "image-inline-100000", pdf({4: deflated(b"BI /W 1 /H 1 /BPC 8 /CS /G ID x EI " * 100_000)})
+        "image-inline-100000", pdf({4: deflate(b"BI /W 1 /H 1 /BPC 8 /CS /G ID x EI " * 100_000)})
     )
 
 
@@ -222,9 +223,9 @@ def texts() -> Iterator[Kind]:
     )
     word = stream(zlib.compress(body + b"(" + b"x" * 1_000_000 + b") Tj ET"), flate)
     yield Kind("text-endless-word", pdf({4: word}))
-    yield Kind("text-hyphens", pdf({4: deflated(body + b"(a-) Tj T* " * 100_000 + b"ET")}))
+    yield Kind("text-hyphens", pdf({4: deflate(body + b"(a-) Tj T* " * 100_000 + b"ET")}))
     yield Kind(
-        "text-endless-tj", pdf({4: deflated(body + b"[" + b"(a) -200 " * 500_000 + b"] TJ ET")})
+        "text-endless-tj", pdf({4: deflate(body + b"[" + b"(a) -200 " * 500_000 + b"] TJ ET")})
     )
     each = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources << /Font << /F 5 0 R >> >> >>"
     many = dict.fromkeys(range(10, 2010), each)
@@ -237,7 +238,7 @@ def texts() -> Iterator[Kind]:
     for letters, name in ((512, "512"), (30_000, "30000")):
         mapped = b"1 beginbfchar <61> <%b> endbfchar" % (b"0061" * letters)
         fonts = {5: b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /ToUnicode 10 0 R >>"}
-        shows = deflated(body + (b"(%b) Tj T* " % (b"a" * 100)) * 1000 + b"ET")
+        shows = deflate(body + (b"(%b) Tj T* " % (b"a" * 100)) * 1000 + b"ET")
         yield Kind(f"text-glyph-is-{name}-letters", pdf({**fonts, 4: shows, 10: cmap(mapped)}))
     yield Kind("text-of-one-page", pdf(), SHOWN, NOTHING)
 
@@ -246,4 +247,4 @@ def cmap(body: bytes) -> bytes:
     """A ToUnicode map."""
     begins = b"/CIDInit /ProcSet findresource begin 12 dict begin begincmap "
     space = b"1 begincodespacerange <00> <ff> endcodespacerange "
-    return deflated(begins + space + body + b" endcmap end end")
+    return deflate(begins + space + body + b" endcmap end end")

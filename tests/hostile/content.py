@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from tests.hostile.bombs import cmap
 from tests.hostile.kinds import LOCKED, NAMED, Kind
-from tests.hostile.writing import SHOWN, deflated, page, pdf, stream, text
+from tests.hostile.writing import SHOWN, deflate, page, pdf, stream, text
 
 MILLION = 1_000_000
 FORM = b"/Type /XObject /Subtype /Form /BBox [0 0 595 842] /Resources << /Font << /F 5 0 R >> /XObject << %b >> >>"
@@ -46,9 +46,9 @@ def syntax() -> Iterator[Kind]:
         "curve-million": b"0 0 m " + b"1 2 3 4 5 6 c " * MILLION + b"S",
         "dash-million": b"[" + b"1 " * MILLION + b"] 0 d " + b"0 0 m 9 9 l S",
     }.items():
-        yield Kind(f"content-{name}", pdf({4: deflated(body)}))
+        yield Kind(f"content-{name}", pdf({4: deflate(body)}))
         if name in ("q-million", "Q-million", "operators-unknown", "comment-endless", "binary"):
-            after = deflated(body + b"\n" + text())
+            after = deflate(body + b"\n" + text())
             yield Kind(f"content-{name}-then-text", pdf({4: after}))
     for name, value in {
         "arrays": b"[" * 100_000 + b"]" * 100_000,
@@ -89,7 +89,7 @@ def xobjects() -> Iterator[Kind]:
     deep = {10 + n: stream(b"/X Do", FORM % (b"/X %d 0 R" % (11 + n))) for n in range(20_000)}
     yield Kind("form-deep-20000", pdf({**see, **deep, 20_010: stream(text(), FORM % b"")}))
     once = stream(text("again"), FORM % b"")
-    yield Kind("form-100000-times", pdf({**see, 4: deflated(b"/X Do " * 100_000), 10: once}))
+    yield Kind("form-100000-times", pdf({**see, 4: deflate(b"/X Do " * 100_000), 10: once}))
     tiles = b"/Pattern << /P 10 0 R >>"
     tile = stream(
         b"/Pattern cs /P scn 0 0 9 9 re f",
@@ -163,11 +163,11 @@ def places() -> Iterator[Kind]:
         b"BT /F 1 Tf %d %d Td (a) Tj ET" % (n * 7919 % 595, n * 104_729 % 842)
         for n in range(100_000)
     )
-    yield Kind("place-100000-scattered", pdf({4: deflated(spread)}))
+    yield Kind("place-100000-scattered", pdf({4: deflate(spread)}))
     grid = b" ".join(b"%d %d 3 3 re S" % (n % 300 * 2, n // 300 * 2) for n in range(100_000))
-    yield Kind("place-100000-cells", pdf({4: deflated(text(before=grid))}), SHOWN)
+    yield Kind("place-100000-cells", pdf({4: deflate(text(before=grid))}), SHOWN)
     tall = b"BT /F 1 Tf 0 1 -1 0 300 300 Tm " + b"(x y) Tj 1 1 Td " * 50_000 + b"ET"
-    yield Kind("place-50000-turned-lines", pdf({4: deflated(tall)}))
+    yield Kind("place-50000-turned-lines", pdf({4: deflate(tall)}))
 
 
 def fonts() -> Iterator[Kind]:
@@ -210,7 +210,7 @@ def fonts() -> Iterator[Kind]:
     long = b"BT /F 12 Tf " + b"(%b) Tj " % (b"a" * 100) * 2000 + b"ET"
     marks = cmap(b"1 beginbfrange <20> <7f> <0300> endbfrange")
     mapped = plain % (b"Type1", b"/ToUnicode 10 0 R")
-    yield Kind("tounicode-combining-200000", pdf({5: mapped, 4: deflated(long), 10: marks}))
+    yield Kind("tounicode-combining-200000", pdf({5: mapped, 4: deflate(long), 10: marks}))
     three = b"<< /Type /Font /Subtype /Type3 /FontBBox [0 0 1 1] /FontMatrix [1 0 0 1 0 0] /FirstChar 97 /LastChar 97 /Widths [1] /Encoding << /Differences [97 /a] >> /CharProcs << /a 10 0 R >> /Resources << /Font << /F 5 0 R >> >> >>"
     glyph = stream(b"1 0 d0 BT /F 1 Tf (aaaa) Tj ET")
     yield Kind("type3-itself", pdf({4: stream(text("aaaa")), 5: three, 10: glyph}))

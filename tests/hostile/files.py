@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from random import Random
 
 from tests.hostile.kinds import NO_PDF, Kind
-from tests.hostile.writing import FONT, SHOWN, appended, file, page, pdf, stream, table, text
+from tests.hostile.writing import FONT, SHOWN, append, file, page, pdf, stream, table, text
 
 
 def files() -> Iterator[Kind]:
@@ -83,9 +83,7 @@ def tables() -> Iterator[Kind]:
     updated = good
     for number in range(1000):
         before = updated.rindex(b"xref\n0")
-        updated = appended(
-            updated, {10: b"%d" % number}, b"/Size 11 /Root 1 0 R /Prev %d " % before
-        )
+        updated = append(updated, {10: b"%d" % number}, b"/Size 11 /Root 1 0 R /Prev %d " % before)
     yield Kind("updates-1000", updated, SHOWN)
     lie = b"%PDF-1.7\n9 0 obj\n<< /Linearized 1 /L 99999999 /H [0 9999999] /O 77 /E 5 /N 1000000 /T 3 >>\nendobj\n"
     yield Kind("linearized-lies", lie + good)
@@ -200,7 +198,7 @@ def strangers() -> Iterator[Kind]:
     yield Kind("no-pdf-zip-with-one-inside", stored.getvalue())
 
 
-def truncated(name: str, data: bytes, times: int) -> Iterator[Kind]:
+def truncate(name: str, data: bytes, times: int) -> Iterator[Kind]:
     """A file truncated at each of so many places."""
     for n in range(times):
         cut = len(data) * n // times
@@ -208,7 +206,7 @@ def truncated(name: str, data: bytes, times: int) -> Iterator[Kind]:
         yield Kind(f"cut-{name}-at-{cut}", data[:cut], ends=ends)
 
 
-def flipped(samples: Sequence[tuple[str, bytes]], times: int, seed: int = 6) -> Iterator[Kind]:
+def flip_bytes(samples: Sequence[tuple[str, bytes]], times: int, seed: int = 6) -> Iterator[Kind]:
     """Copies of the samples in turn, each with one to a hundred bytes of it made random."""
     random = Random(seed)
     for n in range(times):

@@ -38,7 +38,7 @@ def megabytes(text: str) -> float:
 
 
 @contextmanager
-def watched(pid: int) -> Iterator[Peaks]:
+def watch_children(pid: int) -> Iterator[Peaks]:
     """Measure the peaks of the children of a process during the block."""
     peaks, over = Peaks(), threading.Event()
 

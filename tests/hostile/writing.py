@@ -45,7 +45,7 @@ def stream(body: bytes, entries: bytes = b"") -> bytes:
     return b"<< %b /Length %d >>\nstream\n%b\nendstream" % (entries, len(body), body)
 
 
-def deflated(body: bytes, entries: bytes = b"") -> bytes:
+def deflate(body: bytes, entries: bytes = b"") -> bytes:
     """A compressed stream object."""
     return stream(zlib.compress(body), b"/Filter /FlateDecode " + entries)
 
@@ -67,22 +67,22 @@ def table(offsets: Mapping[int, int], at: int, trailer: bytes) -> bytes:
         b"%010d 00000 n \n" % offsets[n] if n in offsets else b"0000000000 65535 f \n"
         for n in range(size)
     )
-    return b"xref\n0 %d\n%b%b" % (size, rows, ended(at, b"/Size %d %b" % (size, trailer)))
+    return b"xref\n0 %d\n%b%b" % (size, rows, end(at, b"/Size %d %b" % (size, trailer)))
 
 
-def ended(at: int, trailer: bytes) -> bytes:
+def end(at: int, trailer: bytes) -> bytes:
     """A trailer, and where the table before it begins."""
     return b"trailer\n<< %b >>\nstartxref\n%d\n%%%%EOF\n" % (trailer, at)
 
 
-def appended(data: bytes, objects: Mapping[int, bytes], trailer: bytes) -> bytes:
+def append(data: bytes, objects: Mapping[int, bytes], trailer: bytes) -> bytes:
     """A file with an incremental update; the trailer says what came before."""
     parts, rows, at = [data], [], len(data)
     for number, value in sorted(objects.items()):
         parts.append(b"%d 0 obj\n%b\nendobj\n" % (number, value))
         rows.append(b"%d 1\n%010d 00000 n \n" % (number, at))
         at += len(parts[-1])
-    return b"".join([*parts, b"xref\n0 0\n", *rows, ended(at, trailer)])
+    return b"".join([*parts, b"xref\n0 0\n", *rows, end(at, trailer)])
 
 
 def bomb(block: bytes, times: int) -> bytes:

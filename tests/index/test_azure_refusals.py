@@ -85,7 +85,8 @@ def test_a_full_service_lacks_no_role(azure: Azure, made: AzureIndex) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", [faults.too_many(), faults.too_many(seconds=1), *map(faults.broken, (500, 520, 599))]
+    "fault",
+    [faults.too_many(), faults.too_many(seconds=1), *map(faults.fail_with, (500, 520, 599))],
 )
 def test_what_waiting_mends_is_waited_out(
     azure: Azure, made: AzureIndex, fault: faults.Fault
@@ -109,7 +110,7 @@ def test_what_waiting_mends_is_waited_out(
 def test_a_firewall_is_no_missing_role(azure: Azure, made: AzureIndex, refusal: Response) -> None:
     """The body says nothing of a role, so I am sent to the network settings, with a request id."""
     refused = Response(refusal.status, refusal.body, {**refusal.headers, "request-id": "abc-1"})
-    azure.faults.add(faults.instead("closed", refused), "search")
+    azure.faults.add(faults.answer_with("closed", refused), "search")
     with pytest.raises(ConfigError, match="check its firewall and its public network") as caught:
         write(made)
     assert not isinstance(caught.value, RoleError)
@@ -119,8 +120,10 @@ def test_a_firewall_is_no_missing_role(azure: Azure, made: AzureIndex, refusal: 
 
 def test_a_proxy_that_refuses_even_a_lease_is_no_bug(azure: Azure, made: AzureIndex) -> None:
     """413 for a request of a hundred bytes, and a redirect: one line each, and not for ever."""
-    azure.faults.add(faults.instead("413", Response(413)), "search", nth=1)
-    azure.faults.add(faults.instead("302", Response(302, b"", {"Location": "x"})), "search", nth=2)
+    azure.faults.add(faults.answer_with("413", Response(413)), "search", nth=1)
+    azure.faults.add(
+        faults.answer_with("302", Response(302, b"", {"Location": "x"})), "search", nth=2
+    )
     with pytest.raises(ServiceError, match="too large"):
         made.documents.write_statuses("merge", [{"id": "lease-1"}])
     with pytest.raises(ConfigError, match="redirects to another address"):
@@ -142,7 +145,7 @@ def test_a_closed_service_is_no_missing_role_either_way(azure: Azure, made: Azur
         write(made)
     assert not isinstance(caught.value, RoleError)
 
-    azure.faults.add(faults.instead("closed", failure(403, "", "Forbidden")), "openai")
+    azure.faults.add(faults.answer_with("closed", failure(403, "", "Forbidden")), "openai")
     settings = client(azure)
     connections = create_connections(settings)
     with pytest.raises(ConfigError, match="firewall") as caught:
@@ -164,14 +167,16 @@ def on_text(text: str, fault: faults.Fault) -> faults.Fault:
 
 
 SPOILT = {
-    "409": faults.refused(409, keys={"c1"}),
-    "503": faults.refused(503, keys={"c1"}),
-    "whole 500": on_text("text 1", faults.broken(500)),
-    "whole 503": on_text("text 1", faults.broken(503)),
-    "whole 403": on_text("text 1", faults.instead("403", Response(403, b"Blocked by the gateway"))),
-    "whole 400": on_text("text 1", faults.instead("400", failure(400, "", "Bad text."))),
-    "whole 409": on_text("text 1", faults.instead("409", failure(409, "", "Conflict."))),
-    "reset": on_text("text 1", faults.reset()),
+    "409": faults.refuse(409, keys={"c1"}),
+    "503": faults.refuse(503, keys={"c1"}),
+    "whole 500": on_text("text 1", faults.fail_with(500)),
+    "whole 503": on_text("text 1", faults.fail_with(503)),
+    "whole 403": on_text(
+        "text 1", faults.answer_with("403", Response(403, b"Blocked by the gateway"))
+    ),
+    "whole 400": on_text("text 1", faults.answer_with("400", failure(400, "", "Bad text."))),
+    "whole 409": on_text("text 1", faults.answer_with("409", failure(409, "", "Conflict."))),
+    "reset": on_text("text 1", faults.reset_connection()),
 }
 
 
@@ -193,7 +198,7 @@ def test_an_outage_for_all_documents_refuses_none(
     azure: Azure, made: AzureIndex, status: int
 ) -> None:
     """It is the service that fails: the run ends, and the next one goes on."""
-    azure.faults.add(faults.refused(status, every=1), "search", "POST", "docs/search.index")
+    azure.faults.add(faults.refuse(status, every=1), "search", "POST", "docs/search.index")
     with pytest.raises(ServiceError, match="run again later"):
         made.documents.write("upload", CHUNKS)
 

@@ -82,8 +82,8 @@ on_any_index = pytest.mark.parametrize(
 def service(azure: Azure) -> AzureIndex:
     """An index on the emulator, through the SDK, as a managed identity; reads do not lag."""
     azure.search.delays.search = azure.search.delays.lookup = 0
-    made = opened(azure.search_endpoint, "contract")
-    ensure_index(made, defined(made.documents.name))
+    made = open_azure(azure.search_endpoint, "contract")
+    ensure_index(made, define(made.documents.name))
     return made
 
 
@@ -93,7 +93,7 @@ def test_who_only_looks_judges_a_lease_by_the_service_s_clock(
     """My clock is three minutes fast: a run that I watch is not dead for that."""
     azure.clock.advance(-2 * LEASE_SECONDS)
     service.hold()
-    with closing(opened(azure.search_endpoint, "contract")) as reader:
+    with closing(open_azure(azure.search_endpoint, "contract")) as reader:
         assert reader.seconds_since_write() == 0
     service.close()
 
@@ -103,27 +103,27 @@ def foreign(azure: Azure) -> AzureIndex:
     """An index that the demo's prepdocs made, and that of its records."""
     azure.search.delays.search = azure.search.delays.lookup = 0
     definition = demo(DIMENSIONS) | {"name": "contract"}
-    with opened(azure.search_endpoint, "contract").indexes as indexes:
+    with open_azure(azure.search_endpoint, "contract").indexes as indexes:
         indexes.create_index(SearchIndex(definition))
     profile = find_profile("azure-search-openai-demo")
-    made = open_foreign_index("contract", profile, partial(connected, azure.search_endpoint))
+    made = open_foreign_index("contract", profile, partial(connect, azure.search_endpoint))
     made.filled_by = (MODEL, DIMENSIONS)
     wanted = build_definition("contract", DIMENSIONS, "standard.lucene", None, profile)
     ensure_foreign_index(made, Wanted(profile, wanted, lambda: MODEL))
     return made
 
 
-def connected(endpoint: str, name: str) -> DocumentClient:
+def connect(endpoint: str, name: str) -> DocumentClient:
     login = SharedCredential(lambda: create_credential("", "", hosted=True))
     token = TokenCache(login, SEARCH_SCOPE)
     return DocumentClient(endpoint, name, token, RetryPolicy(), may_be_absent=False)
 
 
-def opened(endpoint: str, name: str) -> AzureIndex:
-    return AzureIndex(connected(endpoint, name), (MODEL, DIMENSIONS))
+def open_azure(endpoint: str, name: str) -> AzureIndex:
+    return AzureIndex(connect(endpoint, name), (MODEL, DIMENSIONS))
 
 
-def defined(name: str) -> SearchIndex:
+def define(name: str) -> SearchIndex:
     return build_definition(name, DIMENSIONS, COMPOUND_ANALYZER_NAME, None)
 
 
@@ -490,7 +490,7 @@ def test_any_question_gets_an_answer(index: Index, text: str) -> None:
         assert isinstance(ids(index, text, mode), list)
 
 
-def past(number: int) -> Summary:
+def summary(number: int) -> Summary:
     counts = {"new": number, "failed": 0}
     stages = {"reading": {"wall": 1.5, "threads": 2.5}}
     ended = f"2026-11-24T09:{number // 60:02}:{number % 60:02}+00:00"
@@ -501,9 +501,9 @@ def test_the_last_runs_are_remembered_newest_first(index: Index) -> None:
     """I see what the last nights came to, and nothing of it is found by a search."""
     assert index.runs(5) == []
     for number in range(3):
-        index.save_run(past(number))
+        index.save_run(summary(number))
 
-    assert index.runs(2) == [past(2), past(1)]
+    assert index.runs(2) == [summary(2), summary(1)]
     assert index.totals().sources == index.totals().chunks == 0
     assert index.search("reading", vector("reading"), Mode.HYBRID, 5) == []
 
@@ -511,11 +511,11 @@ def test_the_last_runs_are_remembered_newest_first(index: Index) -> None:
 def test_runs_of_long_ago_are_forgotten(index: Index) -> None:
     """A job that runs every hour does not fill the index with itself."""
     for number in range(MAX_SAVED_RUNS + 3):
-        index.save_run(past(number))
+        index.save_run(summary(number))
 
     kept = index.runs(1000)
     assert len(kept) == MAX_SAVED_RUNS
-    assert kept[-1] == past(3)
+    assert kept[-1] == summary(3)
 
 
 def page(number: int, source: str = "tools/mill.pdf") -> CachedPage:
@@ -581,7 +581,7 @@ def test_vectors_can_be_had_again(index: Index) -> None:
     index.upload([A, B])
     if isinstance(index, AzureIndex):
         endpoint = index.documents.endpoint
-        with closing(AzureGenerations("any", partial(opened, endpoint), defined)) as alias:
+        with closing(AzureGenerations("any", partial(open_azure, endpoint), define)) as alias:
             alias.reveal_vectors(index.documents.name)
 
     found = index.vectors([A.chunk.id, B.chunk.id, C.chunk.id])
@@ -668,7 +668,7 @@ def test_there_is_room_and_it_is_told(index: Index) -> None:
 def test_it_is_known_how_long_others_have_been_quiet(index: Index, tmp_path: Path) -> None:
     """A check can tell whether a run is at work, without getting into its way."""
     assert index.seconds_since_write() == math.inf
-    other = again(index, tmp_path)
+    other = reopen(index, tmp_path)
     other.hold()
     assert index.seconds_since_write() == 0
     assert other.seconds_since_write() == math.inf  # the one at work is itself
@@ -680,7 +680,7 @@ def test_it_is_known_how_long_others_have_been_quiet(index: Index, tmp_path: Pat
 def test_workers_see_whether_their_run_holds_the_index(index: Index, tmp_path: Path) -> None:
     """Of a service they do, by the name of who holds it; nobody else can write to a folder."""
     index.hold("tcp://scheduler:8786")
-    other = again(index, tmp_path)
+    other = reopen(index, tmp_path)
     held = isinstance(index, AzureIndex)
     assert bool(index.holder) == held
     assert bool(other.lease_stamp(index.holder)) == held
@@ -693,7 +693,7 @@ def test_workers_see_whether_their_run_holds_the_index(index: Index, tmp_path: P
     index.close()
     assert not other.lease_stamp(holder)
     if held:
-        other_worker = again(index, tmp_path)
+        other_worker = reopen(index, tmp_path)
         with pytest.raises(BusyError, match="another run has taken over the index"):
             other_worker.join(holder)
     other.close()
@@ -703,7 +703,7 @@ def test_an_index_says_which_model_filled_it(index: Index, tmp_path: Path) -> No
     """A rebuild with another model knows it, and so does a later process."""
     index.hold()
     index.close()
-    other = again(index, tmp_path)
+    other = reopen(index, tmp_path)
     assert other.vector_space() == (MODEL, DIMENSIONS)
     other.hold()  # as a rebuild does, which writes nothing to it
     assert other.vector_space() == (MODEL, DIMENSIONS)
@@ -716,7 +716,7 @@ def test_every_chunk_has_a_vector(index: Index) -> None:
     assert list(index.flaws(DIMENSIONS, thorough=True)) == []
 
 
-def again(index: Index, folder: Path) -> Index:
+def reopen(index: Index, folder: Path) -> Index:
     """The index, as another process opens it."""
     if isinstance(index, AzureIndex):
         old = index.documents

@@ -78,10 +78,10 @@ def unpack_service(version: str, root: Path, azure: Azure) -> None:
     index = Index(made["definition"], "1")
     azure.search.indexes["chunks"] = index
     for document in made["documents"]:
-        index.written(**moved(document, root), now=0.0, delays=azure.search.delays)
+        index.written(**move(document, root), now=0.0, delays=azure.search.delays)
 
 
-def moved(document: dict[str, Any], root: Path) -> dict[str, Any]:
+def move(document: dict[str, Any], root: Path) -> dict[str, Any]:
     """The key of a document and its content, with the root where it is now."""
     if document.get("root") == OLD_ROOT:
         document["root"] = str(root)

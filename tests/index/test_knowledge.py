@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from ingest.cli.arguments import build_parser
 from ingest.cli.knowledge import main
+from ingest.cli.parser import build_parser
 from ingest.errors import ConfigError
 from tests.conftest import DIMENSIONS
 from tests.emulator.emulator import Azure

@@ -170,7 +170,7 @@ def test_a_killed_run_is_followed_at_once_where_its_process_is_known_to_be_gone(
     made = world(lag=45.0)
 
     def kill(_: int) -> None:
-        if any(document.get("kind") == "chunk" for document in stored(made)):
+        if any(document.get("kind") == "chunk" for document in list_stored(made)):
             raise Crash
 
     assert made.run(kill, f"{owner.local_host()}:{DEAD_PROCESS}") is None
@@ -179,7 +179,7 @@ def test_a_killed_run_is_followed_at_once_where_its_process_is_known_to_be_gone(
     made.check()
 
 
-def stored(made: World) -> list[Any]:
+def list_stored(made: World) -> list[Any]:
     return list(made.service.indexes[INDEX].latest.values())
 
 
@@ -216,7 +216,7 @@ def test_a_lost_answer_about_the_lease_costs_seconds() -> None:
         made.check()
 
 
-def held_until(made: World, when: datetime, who: str, **more: object) -> None:
+def write_lease(made: World, when: datetime, who: str, **more: object) -> None:
     """Write a lease as a version without epochs does."""
     lease = {"id": "lease", "kind": "lease", "run": who, "settled": when.isoformat()}
     Direct(made.service, made.clock, Process()).write_statuses("upload", [lease | more])
@@ -227,11 +227,11 @@ def test_a_lease_dated_in_the_future_blocks_nobody_for_days(*, is_renewed: bool)
     """A clock was three days fast: a lease that is not renewed is not held."""
     made = world(lag=0.0)
     started, future = made.clock.now(), made.clock_time() + timedelta(days=3)
-    held_until(made, future, f"{ANOTHER_MACHINE}:77")
+    write_lease(made, future, f"{ANOTHER_MACHINE}:77")
 
     def renew(_: int) -> None:
         if is_renewed and made.clock.now() > started + LEASE_RENEW_SECONDS:
-            held_until(made, future + timedelta(seconds=20), f"{ANOTHER_MACHINE}:77")
+            write_lease(made, future + timedelta(seconds=20), f"{ANOTHER_MACHINE}:77")
 
     assert made.run(renew) == (BUSY if is_renewed else 0)
     assert made.clock.now() < started + LEASE_SECONDS
@@ -240,11 +240,11 @@ def test_a_lease_dated_in_the_future_blocks_nobody_for_days(*, is_renewed: bool)
 def test_the_lease_of_an_earlier_version_is_kept_and_followed() -> None:
     """Machines are not all upgraded at once."""
     made = world()
-    held_until(made, made.clock_time(), "host:77:00aa11bb")
+    write_lease(made, made.clock_time(), "host:77:00aa11bb")
     made.clock.advance(5)
     assert made.run() == BUSY
     assert "another run (host:77) is writing" in str(made.errors[-1])
-    held_until(made, made.clock_time(), "free")
+    write_lease(made, made.clock_time(), "free")
     made.clock.advance(5)
     assert made.run() == 0
     made.check()

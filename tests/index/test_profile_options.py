@@ -41,7 +41,7 @@ KEY = {
 }
 
 
-def opened(settings: Settings, *entries: IndexEntry) -> list[Flaw]:
+def find_flaws(settings: Settings, *entries: IndexEntry) -> list[Flaw]:
     """Open the index as a run does, which creates or updates it; what is wrong with it."""
     connections = create_connections(settings)
     with (
@@ -62,7 +62,7 @@ def test_a_new_index_has_the_options_of_its_profile(
     """Compressed to bits, truncated, and encrypted with a key of one's own, records too."""
     profile = tmp_path / "contoso.toml"
     profile.write_text(f'extends = "{base}"\n{OPTIONS}')
-    opened(client(azure, INGEST_PROFILE=str(profile), AZURE_SEARCH_INDEX="new"))
+    find_flaws(client(azure, INGEST_PROFILE=str(profile), AZURE_SEARCH_INDEX="new"))
 
     names = {"new"} if base == "ingest" else {"new", "new-ingest"}
     assert azure.search.indexes.keys() == names
@@ -84,7 +84,7 @@ def test_a_new_index_of_the_demo_has_images(azure: Azure) -> None:
     )
     image = "file:///home/ann/figures/1.png"
     figure = ChunkFigure(FigureKind.CHART, (0.0, 0.0, 1.0, 0.5), "gpt", image)
-    opened(settings, replace(A, chunk=replace(A.chunk, figure=figure)))
+    find_flaws(settings, replace(A, chunk=replace(A.chunk, figure=figure)))
     (stored,) = azure.search.indexes["new"].latest.values()
     (shown,) = stored["images"]
     assert (shown["url"], shown["boundingbox"]) == ("1.png", [0.0, 0.0, 1.0, 0.5])
@@ -105,9 +105,9 @@ def test_an_update_leaves_what_an_application_added_alone(azure: Azure) -> None:
     before = index.definition
 
     chosen = client(azure, INGEST_PROFILE="gpt-rag", AZURE_SEARCH_INDEX="ragindex")
-    opened(chosen)
+    find_flaws(chosen)
     assert index.definition == before
-    opened(
+    find_flaws(
         client(
             azure, INGEST_PROFILE="gpt-rag", AZURE_SEARCH_INDEX="ragindex", INGEST_ADD_FIELDS="yes"
         )
@@ -122,7 +122,7 @@ def test_the_default_profile_leaves_an_application_s_index_alone(azure: Azure) -
     index = create_index(azure, gpt_rag(DIMENSIONS))
     before = index.definition
     with pytest.raises(ConfigError, match="INGEST_PROFILE=gpt-rag, which fits"):
-        opened(client(azure, AZURE_SEARCH_INDEX="ragindex"))
+        find_flaws(client(azure, AZURE_SEARCH_INDEX="ragindex"))
     assert index.definition == before
     assert azure.search.indexes.keys() == {"ragindex"}
 
@@ -134,13 +134,13 @@ def test_who_may_only_write_documents_fills_what_others_prepared(azure: Azure) -
     chosen = client(azure, INGEST_PROFILE="gpt-rag", AZURE_SEARCH_INDEX="ragindex")
     azure.identity.default.withdraw(SERVICE_CONTRIBUTOR)
     with pytest.raises(RoleError, match="Search Service Contributor"):
-        opened(chosen)
+        find_flaws(chosen)
     azure.identity.default.grant(SERVICE_CONTRIBUTOR)
-    assert opened(chosen) == []
+    assert find_flaws(chosen) == []
     with pytest.raises(ConfigError, match="filled with vectors of text-embedding-3-large"):
-        opened(replace(chosen, openai_model="text-embedding-3-small"))
+        find_flaws(replace(chosen, openai_model="text-embedding-3-small"))
     azure.identity.default.withdraw(SERVICE_CONTRIBUTOR)
-    assert opened(chosen) == []
+    assert find_flaws(chosen) == []
 
     index.written(A.chunk.id, None, azure.clock.now(), azure.search.delays)
     connections = create_connections(chosen)

@@ -49,7 +49,7 @@ def fields(definition: Definition) -> dict[str, Field]:
     }
 
 
-def bound(profile: Profile, definition: Definition) -> FieldMapping:
+def bind(profile: Profile, definition: Definition) -> FieldMapping:
     mapping, _, problems = bind_profile(profile, fields(definition))
     assert problems == []
     return mapping
@@ -65,7 +65,7 @@ def write_profile(text: str, tmp_path: Any) -> Profile:
 def test_a_chunk_is_a_document_of_the_demo(definition: Definition) -> None:
     """However the sample made its index: no field is written that it lacks."""
     profile = load_profile(build_settings({"INGEST_PROFILE": DEMO}, {}))
-    document = bound(profile, definition).to_document(VALUES)
+    document = bind(profile, definition).to_document(VALUES)
     assert document.pop("embedding") is VALUES["embedding"]
     assert document == {
         "id": CHUNK.id,
@@ -80,7 +80,7 @@ def test_a_chunk_is_a_document_of_the_demo(definition: Definition) -> None:
 def test_an_image_of_a_figure_is_one_of_the_demo_s_images() -> None:
     """The sample shows it beside the answer; a chunk of the document's own text has none."""
     settings = build_settings({"INGEST_PROFILE": DEMO, "INGEST_FIGURES_TO": "figures"}, {})
-    mapping = bound(load_profile(settings), demo_full(4))
+    mapping = bind(load_profile(settings), demo_full(4))
     image = {"figure_image": f"{URL}.png", "figure_box": [0.1, 0.2, 0.9, 0.5]}
     assert mapping.to_document(VALUES)["images"] == []
     assert mapping.to_document(VALUES | image)["images"] == [
@@ -90,7 +90,7 @@ def test_an_image_of_a_figure_is_one_of_the_demo_s_images() -> None:
 
 def test_a_chunk_is_a_document_of_gpt_rag() -> None:
     """Its own purger leaves it alone: it deletes what has the source "blob"."""
-    mapping = bound(find_profile(RAG), gpt_rag(4))
+    mapping = bind(find_profile(RAG), gpt_rag(4))
     document = mapping.to_document(VALUES)
     assert (mapping.key, mapping.vector) == ("id", "contentVector")
     assert document.pop("contentVector") is VALUES["embedding"]

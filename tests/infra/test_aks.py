@@ -29,7 +29,7 @@ KUBERNETES = "1.34"
 SETTINGS = {item.metadata["env"] for item in environment_settings()}
 
 
-def only(kind: str) -> Document:
+def find(kind: str) -> Document:
     """A copy of the one document of a kind."""
     (found,) = (each for each in DOCUMENTS if each["kind"] == kind)
     return copy.deepcopy(found)
@@ -62,13 +62,13 @@ def close_schema(schema: Any) -> Any:
 def refusal(document: Document) -> str:
     """Reason why a cluster would refuse the document; "" if it would not."""
     try:
-        valid(document)
+        check(document)
     except ValidationError as error:
         return str(error.message)
     return ""
 
 
-def valid(document: Document) -> None:
+def check(document: Document) -> None:
     """Raises if a cluster would refuse the document."""
     if document["apiVersion"] == "kubernetes.dask.org/v1":
         definition(document["kind"]).validate(document)
@@ -78,7 +78,7 @@ def valid(document: Document) -> None:
 
 def pods() -> dict[str, Document]:
     """Every pod there will be, by its container's name: as a Pod."""
-    cluster, job = only("DaskCluster"), only("CronJob")
+    cluster, job = find("DaskCluster"), find("CronJob")
     inherited = cluster["metadata"]["labels"]  # as the operator has it
     made = {}
     for part, labels in (
@@ -113,7 +113,7 @@ def test_a_cluster_accepts_what_the_operator_makes_of_it(pod: Document) -> None:
 
 def set_field(kind: str, path: str, value: Any) -> Document:
     """A document with one field set, or left out where the value is None."""
-    made = only(kind)
+    made = find(kind)
     *way, last = path.split(".")
     inner: Any = made
     for name in way:
@@ -145,7 +145,7 @@ POD = "spec.jobTemplate.spec.template.spec"
 def test_a_fault_in_it_is_found(kind: str, path: str, value: Any, told: str) -> None:
     """A misspelt, missing or mistyped field does not pass, at any depth."""
     with pytest.raises(ValidationError, match=told):
-        valid(set_field(kind, path, value))
+        check(set_field(kind, path, value))
 
 
 def test_every_node_is_the_same_image_and_can_change_nothing_in_it() -> None:
@@ -165,7 +165,7 @@ def test_every_node_is_the_same_image_and_can_change_nothing_in_it() -> None:
 
 def test_who_signs_in_is_who_has_the_identity() -> None:
     """Workers and driver are the identity of the service account; the scheduler is nobody."""
-    account = only("ServiceAccount")
+    account = find("ServiceAccount")
     assert "azure.workload.identity/client-id" in account["metadata"]["annotations"]
     for name, pod in pods().items():
         signed = name != "scheduler"
@@ -185,20 +185,20 @@ def test_the_commands_are_those_of_the_image() -> None:
 
 def test_what_the_driver_is_told_are_settings() -> None:
     """No name is made up, every value is read as it stands, and the engine is the service there."""
-    told = only("ConfigMap")["data"]
+    told = find("ConfigMap")["data"]
     assert told.keys() <= SETTINGS
     assert all(isinstance(value, str) for value in told.values())  # an empty one, too
     made_up = {name: "https://name.example" for name in told if name.endswith("_ENDPOINT")}
     made_up |= {"AZURE_OPENAI_EMBEDDING_DIMENSIONS": "1536", "INGEST_OCR": ""}
     read = build_settings(told | made_up, {})
-    cluster = only("DaskCluster")
+    cluster = find("DaskCluster")
     service, metadata = cluster["spec"]["scheduler"]["service"], cluster["metadata"]
     ports = {port["name"]: port["port"] for port in service["ports"]}
     # The operator names the service so, and tells workers this address.
     host = f"{metadata['name']}-scheduler.{metadata['namespace']}.svc.cluster.local"
     assert read.engine == f"tcp://{host}:{ports['tcp-comm']}"
     assert service["selector"]["dask.org/cluster-name"] == metadata["name"]
-    assert only("DaskAutoscaler")["spec"]["cluster"] == metadata["name"]
+    assert find("DaskAutoscaler")["spec"]["cluster"] == metadata["name"]
 
 
 FLAGS = {"tcp-comm": "--port ", "http-dashboard": "--dashboard-address :"}
@@ -222,11 +222,11 @@ def test_a_driver_has_the_time_to_end_in_order() -> None:
     """SIGTERM is given longer than a run takes to settle what is under way and to let go."""
     pod = pods()["ingest"]["spec"]
     assert pod["terminationGracePeriodSeconds"] >= Settings().grace_seconds + 30
-    job = only("CronJob")["spec"]
+    job = find("CronJob")["spec"]
     assert job["concurrencyPolicy"] == "Forbid"
     failure, _ = job["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
     assert failure["onExitCodes"]["values"] == [2, 3]  # 1 and 11 pass by themselves
-    assert only("ConfigMap")["data"]["INGEST_EXIT_OK"] == "known"
+    assert find("ConfigMap")["data"]["INGEST_EXIT_OK"] == "known"
     # What a killed driver leaves behind lapses before the last try: index/lease.py.
     waits = [10 * 2**n for n in range(job["jobTemplate"]["spec"]["backoffLimit"])]
     assert sum(waits) > 90
@@ -234,7 +234,7 @@ def test_a_driver_has_the_time_to_end_in_order() -> None:
 
 def test_nobody_else_reaches_the_scheduler() -> None:
     """Its ports run any code they are sent, so the network admits only pods with one label."""
-    policy = only("NetworkPolicy")["spec"]
+    policy = find("NetworkPolicy")["spec"]
     ours, operator = policy["ingress"]
     assert policy["podSelector"] == {}
     (mine,) = ours["from"][0]["podSelector"]["matchLabels"].items()

@@ -19,7 +19,7 @@ from ingest import __version__
 from tests.conftest import ROOT, environment, fill_once, run_process
 from tests.emulator.emulator import Azure
 from tests.pdfs import prose, write
-from tests.processes import Process, running, wait_until
+from tests.processes import Process, start, wait_until
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 EMULATOR = (ROOT / "tests/emulator/Dockerfile").read_text()
@@ -42,7 +42,7 @@ def stages(dockerfile: str) -> dict[str, list[tuple[str, str]]]:
 STAGES = stages(EMULATOR) | stages(DOCKERFILE)
 
 
-def of(stage: str, word: str) -> list[str]:
+def instructions(stage: str, word: str) -> list[str]:
     return [rest for found, rest in STAGES[stage] if found == word]
 
 
@@ -106,7 +106,7 @@ def fill(folder: Path) -> None:
 
 def test_the_image_has_ingest_and_nothing_that_builds(installed: Path) -> None:
     """No pip, no build tool, no local model: little to carry and little to attack."""
-    assert of("ingest", "COPY") == ["--from=build /opt/ingest /opt/ingest"]
+    assert instructions("ingest", "COPY") == ["--from=build /opt/ingest /opt/ingest"]
     (site,) = installed.glob("lib/python*/site-packages")
     names = {path.name.partition("-")[0].lower() for path in site.iterdir()}
     assert {"ingest", "openai", "numpy", "distributed"} <= names
@@ -136,7 +136,7 @@ def test_it_does_the_job_as_its_command_does(
     installed: Path, azure: Azure, folder: Path, tmp_path: Path
 ) -> None:
     """With only variables set, and no argument but its own, it fills the index on Azure."""
-    (entry,), (command,) = of("ingest", "ENTRYPOINT"), of("ingest", "CMD")
+    (entry,), (command,) = instructions("ingest", "ENTRYPOINT"), instructions("ingest", "CMD")
     program, arguments = installed / "bin/ingest", ["run"]
     assert [*json.loads(entry), *json.loads(command)] == [program.name, *arguments]
     write(folder / "a.pdf", prose("lathes"))
@@ -172,7 +172,7 @@ def test_a_stop_is_heard_by_the_process_itself(
     for n in range(8):
         write(folder / f"{n}.pdf", prose(f"topic {n}", 30))
     azure.openai.latency = 1.0
-    with running(
+    with start(
         *(installed / "bin/ingest", "run", folder),
         cwd=tmp_path,
         env=environment()
@@ -215,7 +215,7 @@ def test_it_is_a_scheduler_and_a_worker_too(
             ["worker", address, "--nthreads", "1"],
         ):
             call = (*dask, *command, "--dashboard-address", "127.0.0.1:0")
-            started = nodes.enter_context(running(*call, cwd=home, env=node))
+            started = nodes.enter_context(start(*call, cwd=home, env=node))
             nodes.callback(end, started)
         done = run_process(
             installed / "bin/ingest",
@@ -281,12 +281,12 @@ def test_it_is_a_number_that_is_not_root_and_a_base_that_cannot_change() -> None
     """A host that forbids root accepts it; a tag that moves does not change what is built."""
     assert list(STAGES)[-1] == "ingest"  # what is built when no stage is named
     for stage in ("ingest", "emulator"):
-        (user,) = of(stage, "USER")
+        (user,) = instructions(stage, "USER")
         assert re.fullmatch(r"[1-9]\d+:[1-9]\d+", user)
     pinned = r"^ARG PYTHON_IMAGE=\S+:3\.13\.\d+-slim-\w+@sha256:[0-9a-f]{64}$"
     (base,) = re.findall(pinned, DOCKERFILE, re.MULTILINE)
     assert re.findall(pinned, EMULATOR, re.MULTILINE) == [base]
-    assert {of(stage, "FROM")[0].partition(" AS ")[0] for stage in STAGES if stage} == {
+    assert {instructions(stage, "FROM")[0].partition(" AS ")[0] for stage in STAGES if stage} == {
         "${PYTHON_IMAGE}"
     }
     # A builder without BuildKit builds every stage of a file.
@@ -303,7 +303,7 @@ def test_nothing_secret_is_in_reach_of_a_build(tmp_path: Path) -> None:
     copied = {
         name.partition("/")[0]
         for stage in STAGES
-        for rest in of(stage, "COPY")
+        for rest in instructions(stage, "COPY")
         if not rest.startswith("--from")
         for name in rest.split()[:-1]
     }

@@ -103,7 +103,7 @@ def test_a_service_that_fails_ends_azd_only_if_i_say_so(
 ) -> None:
     """What I cannot mend does not undo a deployment, and I am told how to go on."""
     write(folder / "a.pdf", prose("lathes"))
-    azure.faults.add(faults.broken(503), "openai")
+    azure.faults.add(faults.fail_with(503), "openai")
 
     done = hook(
         azure,

@@ -67,7 +67,7 @@ def test_what_a_node_is_told_are_settings() -> None:
     told = dict(line.split("=", 1) for line in FILES["ingest.env"].splitlines())
     assert told.keys() - IDENTITY <= {item.metadata["env"] for item in environment_settings()}
     filled = {
-        name: "https://name.example" if name.endswith("_ENDPOINT") else filled_in(value)
+        name: "https://name.example" if name.endswith("_ENDPOINT") else fill_in(value)
         for name, value in told.items()
     }
     (port,) = re.findall(r"--port (\d+)", FILES["dask-scheduler.service"])
@@ -79,7 +79,7 @@ def test_what_a_node_is_told_are_settings() -> None:
     assert not re.search(r"KEY|SECRET|PASSWORD", TEXT)
 
 
-def filled_in(value: str) -> str:
+def fill_in(value: str) -> str:
     """A value whose variable has one."""
     return re.sub(r"\$\{\w+\}", "something", value)
 

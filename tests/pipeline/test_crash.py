@@ -17,7 +17,7 @@ import pytest
 from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import IndexEntry, Recipe, Record, Refusal
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds, dump
-from tests.pdfs import aged, prose, write
+from tests.pdfs import prose, set_age, write
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
@@ -67,7 +67,7 @@ class Mortal(SqliteIndex):
         self._write(lambda: drop(record, keeps_pages=keeps_pages), lambda: None)
 
 
-def before(folder: Path) -> None:
+def first_documents(folder: Path) -> None:
     """Documents of the first, undisturbed run."""
     write(folder / "changed.pdf", *(prose(topic, 12) for topic in ("lathes", "mills")))
     write(folder / "gone.pdf", prose("cranes", 12))
@@ -75,14 +75,14 @@ def before(folder: Path) -> None:
     write(folder / "turns empty.pdf", prose("vices", 6))
 
 
-def after(folder: Path) -> None:
+def second_documents(folder: Path) -> None:
     """Documents of the run that dies."""
     pages = [prose(topic, 12) for topic in ("saws", "lathes", "drills")]
     write(folder / "changed.pdf", *pages, age=50)
     write(folder / "new.pdf", *["The same words on every page, again and again."] * 20)
     write(folder / "turns empty.pdf", "", age=50)
     (folder / "broken.pdf").write_bytes(b"%PDF-broken")
-    aged(folder / "broken.pdf")
+    set_age(folder / "broken.pdf")
     (folder / "gone.pdf").unlink(missing_ok=True)
 
 
@@ -110,12 +110,12 @@ def test_a_run_that_dies_at_any_write_is_made_good_by_the_next(tmp_path: Path, w
     folder = tmp_path / "docs"
     folder.mkdir()
     calm = World(tmp_path / "calm", folder)
-    before(folder)
+    first_documents(folder)
     calm.bench.run()
     snapshot = tmp_path / "calm" / "index.db"
     calm.index.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     start = snapshot.read_bytes()
-    after(folder)
+    second_documents(folder)
     calm.bench.embeds.texts.clear()
     calm.bench.run()
     wanted, texts = dump(calm.index), sorted(calm.bench.embeds.texts)
@@ -175,7 +175,7 @@ def test_a_model_that_fails_at_any_call_costs_only_that_call(tmp_path: Path) -> 
     """A service that goes away midway leaves what was done done."""
     folder = tmp_path / "docs"
     folder.mkdir()
-    before(folder)
+    first_documents(folder)
     calm = World(tmp_path / "calm", folder)
     calm.bench.run()
     wanted = dump(calm.index)

@@ -28,7 +28,7 @@ from ingest.pipeline.stages import ingest_root
 from ingest.sources import Root
 from ingest.sources.folder import parse_folder_roots
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds
-from tests.pdfs import aged, prose, write
+from tests.pdfs import prose, set_age, write
 from tests.pipeline.test_crash import Crash
 
 Reading = Callable[[Stale], None]
@@ -69,17 +69,17 @@ def record(bench: Bench, name: str) -> Record | None:
     return bench.index.record(str(bench.folder), name)
 
 
-def dies(stale: Stale) -> None:
+def die(stale: Stale) -> None:
     """Reading this one ends the process."""
     if stale.source.name == "poison.pdf":
         raise Crash
 
 
-def until_it_lives(bench: Bench, most: int = 20) -> tuple[int, list[RunEvent]]:
+def run_until_alive(bench: Bench, most: int = 20) -> tuple[int, list[RunEvent]]:
     """Runs that end with the process, until one does not: how many, and the events of that."""
     for deaths in range(most):
         try:
-            return deaths, run(bench, dies, Run(f"run {deaths:02}"))
+            return deaths, run(bench, die, Run(f"run {deaths:02}"))
         except Crash:
             pass
     raise AssertionError
@@ -87,7 +87,7 @@ def until_it_lives(bench: Bench, most: int = 20) -> tuple[int, list[RunEvent]]:
 
 def test_what_ends_the_process_is_left_alone_in_the_end(bench: Bench) -> None:
     """A document that takes the container down is found by halves, blamed alone, and skipped."""
-    deaths, events = until_it_lives(bench)
+    deaths, events = run_until_alive(bench)
 
     (settled,) = (e for e in events if isinstance(e, SourceResult) and e.source == "poison.pdf")
     assert (settled.outcome, settled.code) == (Outcome.FAILED, Code.CRASHED)
@@ -107,7 +107,7 @@ def test_six_kills_over_an_innocent_file_do_not_condemn_it(bench: Bench, *, only
     kills = 6 if not only else 2 * MAX_DEATHS
     for number in range(kills):
         with pytest.raises(Crash):
-            run(bench, dies, Run(f"run {number:02}"))
+            run(bench, die, Run(f"run {number:02}"))
 
     assert set(bench.outcomes().values()) <= {"new", "unchanged"}
 
@@ -153,7 +153,7 @@ def test_a_run_that_ends_in_order_blames_no_document(bench: Bench, tmp_path: Pat
 def test_the_second_run_reads_all_others_before_the_suspects(bench: Bench) -> None:
     """One bad document does not keep the rest out of the index, run after run."""
     with pytest.raises(Crash):
-        run(bench, dies)
+        run(bench, die)
     suspects = [r.source for r in bench.index.records() if r.error == INTERRUPTED_REASON]
     order: list[str] = []
 
@@ -183,7 +183,7 @@ def test_what_the_index_had_stays_while_an_attempt_is_counted(bench: Bench) -> N
     bench.run()
     before = record(bench, "poison.pdf")
     write(bench.folder / "poison.pdf", prose("new poison", 9), age=50)
-    until_it_lives(bench)
+    run_until_alive(bench)
 
     after = record(bench, "poison.pdf")
     assert before
@@ -196,14 +196,14 @@ def test_a_kill_does_not_overwrite_a_known_cause(bench: Bench) -> None:
     """A damaged file stays damaged, since the night it broke, however often the job is killed."""
     path = bench.folder / "poison.pdf"
     path.write_bytes(b"%PDF-1.7 nothing")
-    aged(path)  # of a file that was just written the time is not trusted
+    set_age(path)  # of a file that was just written the time is not trusted
     run(bench, lambda _: None, Run("run 00"))
     first = record(bench, "poison.pdf")
     assert first
     assert first.code == Code.DAMAGED
     for number in (1, 2):
         with pytest.raises(Crash):
-            run(bench, dies, Run(f"run 0{number}"))
+            run(bench, die, Run(f"run 0{number}"))
         killed = record(bench, "poison.pdf")
         assert killed
         assert (killed.code, killed.outcome) == (Code.DAMAGED, Outcome.FAILED)
@@ -217,7 +217,7 @@ def test_a_kill_does_not_overwrite_a_known_cause(bench: Bench) -> None:
 
     write(path, prose("mended"))  # other bytes: the cause is known no longer
     with pytest.raises(Crash):
-        run(bench, dies, Run("run 04"))
+        run(bench, die, Run("run 04"))
     changed = record(bench, "poison.pdf")
     assert changed
     assert (changed.code, changed.error) == (Code.CRASHED, INTERRUPTED_REASON)

@@ -36,7 +36,9 @@ def record(name: str, outcome: Outcome = Outcome.NEW, **more: object) -> Record:
     return Record("/r", name, outcome=outcome, **(values | more))  # type: ignore[arg-type]
 
 
-def compared(listing: list[Listed], records: list[Record], retrying_run: str = "") -> list[Change]:
+def compare_all(
+    listing: list[Listed], records: list[Record], retrying_run: str = ""
+) -> list[Change]:
     rule = SkipRule("recipe", "reader", retrying_run=retrying_run)
     return list(compare(listing, records, rule))
 
@@ -48,7 +50,7 @@ def test_every_name_gets_exactly_one_change(
     """Nothing in my folder or in the index is overlooked, and nothing comes up twice."""
     modified = {name: data.draw(st.sampled_from("12")) for name in sorted(here)}
 
-    changes = compared(
+    changes = compare_all(
         [source(name, modified[name]) for name in sorted(here)], [record(n) for n in sorted(known)]
     )
 
@@ -81,7 +83,7 @@ def test_every_name_gets_exactly_one_change(
 )
 def test_what_is_looked_at_again(known: Record) -> None:
     """Anything less than the same size, time and recipe, and success, is looked into."""
-    (change,) = compared([source("a")], [known])
+    (change,) = compare_all([source("a")], [known])
     assert isinstance(change, Stale)
 
 
@@ -89,15 +91,15 @@ def test_a_failure_is_not_tried_for_ever() -> None:
     """A broken document costs three nights, not every night, and goes on being reported."""
     known = record("a", outcome=Outcome.FAILED, attempts=MAX_ATTEMPTS, error="damaged")
 
-    (change,) = compared([source("a")], [known])
+    (change,) = compare_all([source("a")], [known])
     assert isinstance(change, SourceResult)
     assert change.outcome is Outcome.FAILED
     assert not change.harmless
     assert "damaged (tried 3 times; --retry-failed tries again)" in change.reason
 
-    (again,) = compared([source("a")], [known], retrying_run="r2")
+    (again,) = compare_all([source("a")], [known], retrying_run="r2")
     assert isinstance(again, Stale)
-    (changed,) = compared([source("a", "2")], [known])
+    (changed,) = compare_all([source("a", "2")], [known])
     assert isinstance(changed, Stale)
 
 
@@ -105,20 +107,20 @@ def test_a_failure_is_not_tried_for_ever() -> None:
 def test_what_failed_for_a_cause_outside_of_it_is_tried_again(code: Code) -> None:
     """A service, a disk or permissions failed for a week: once they are mended, it is indexed."""
     tried = {"outcome": code.outcome, "attempts": MAX_ATTEMPTS + 9, "code": code}
-    (change,) = compared([source("a")], [record("a", **tried)])  # type: ignore[arg-type]
+    (change,) = compare_all([source("a")], [record("a", **tried)])  # type: ignore[arg-type]
     assert isinstance(change, Stale)
     dead = record("a", error=INTERRUPTED_REASON, **tried)  # type: ignore[arg-type]
-    assert isinstance(compared([source("a")], [dead])[0], SourceResult)
+    assert isinstance(compare_all([source("a")], [dead])[0], SourceResult)
 
 
 def test_a_retry_that_kills_its_worker_is_the_last() -> None:
     """--retry-failed on a cluster: the next worker finds what its run has begun, and gives up."""
     tried = {"outcome": Outcome.FAILED, "attempts": MAX_ATTEMPTS + 1, "error": "killed"}
     known = record("a", run="r2", **tried)  # type: ignore[arg-type]
-    (change,) = compared([source("a")], [known], retrying_run="r2")
+    (change,) = compare_all([source("a")], [known], retrying_run="r2")
     assert isinstance(change, SourceResult)
     assert change.outcome is Outcome.FAILED
-    (again,) = compared([source("a")], [known], retrying_run="r3")
+    (again,) = compare_all([source("a")], [known], retrying_run="r3")
     assert isinstance(again, Stale)
 
 
@@ -139,7 +141,7 @@ def test_what_is_locked_is_tried_whenever_there_are_passwords() -> None:
 
 def test_an_oddity_is_settled_and_protects_its_record() -> None:
     """A file that became a dead link does not lose what the index has of it."""
-    (change,) = compared([ListingIssue("/r", "a", "a link to nothing")], [record("a")])
+    (change,) = compare_all([ListingIssue("/r", "a", "a link to nothing")], [record("a")])
 
     assert isinstance(change, Skipped)
     assert (change.result.outcome, change.result.chunks) == (Outcome.SKIPPED, 2)
@@ -150,12 +152,12 @@ def test_what_a_record_says_already_is_not_written_again() -> None:
     """A dead link that stays is written down once, and reported since the run that met it first."""
     said = {"size": -1, "modified": "", "error": "a link to nothing", "code": Code.IGNORED}
     known = record("a", Outcome.SKIPPED, details=Details(since="r1"), **said)
-    (change,) = compared([ListingIssue("/r", "a", "a link to nothing")], [known])
+    (change,) = compare_all([ListingIssue("/r", "a", "a link to nothing")], [known])
     assert isinstance(change, Skipped)
     assert change.is_recorded
     assert change.result.details.since == "r1"
 
-    (other,) = compared([ListingIssue("/r", "a", "not a regular file")], [known])
+    (other,) = compare_all([ListingIssue("/r", "a", "not a regular file")], [known])
     assert isinstance(other, Skipped)
     assert not other.is_recorded
 
@@ -168,13 +170,13 @@ def test_files_of_other_kinds_are_counted_and_change_nothing() -> None:
         Unread("/r", "c"),
         source("d.pdf"),
     ]
-    found = absences(listing, [record("d.pdf"), record("e.pdf")])
+    found = track(listing, [record("d.pdf"), record("e.pdf")])
     (left,) = found.ignored.to_events("/r")
     assert left.kinds == {".docx": 2, "no extension": 1}
     assert found.present_count == 1
     assert [gone.source for gone in found.vanished] == ["e.pdf"]
 
-    empty = absences([Unread("/r", "a.docx")], [record("b.pdf")]).withheld_deletions("/r")
+    empty = track([Unread("/r", "a.docx")], [record("b.pdf")]).withheld_deletions("/r")
     assert empty is not None  # they do not prove that the PDFs are gone
     assert "no PDFs at all" in empty.reason
 
@@ -197,12 +199,12 @@ def test_an_extension_is_short_and_in_the_name_of_the_file(name: str, expected: 
 def test_a_listing_out_of_order_is_not_believed() -> None:
     """A bug in a listing must stop the run before it deletes anything."""
     with pytest.raises(AssertionError, match="listed after"):
-        compared([source("b"), source("a")], [])
+        compare_all([source("b"), source("a")], [])
 
 
-def absences(listing: list[Listed], records: list[Record], **more: object) -> AbsenceTracker:
+def track(listing: list[Listed], records: list[Record], **more: object) -> AbsenceTracker:
     found = AbsenceTracker(**({"prune": True, "max_deletes": None} | more))  # type: ignore[arg-type]
-    list(found.filter_changes(compared(listing, records), lambda: False))
+    list(found.filter_changes(compare_all(listing, records), lambda: False))
     return found
 
 
@@ -211,13 +213,13 @@ MANY = [record(f"{n:03}") for n in range(200)]
 
 def test_a_few_vanished_sources_may_go() -> None:
     """I delete a file and it is gone from the answers after the next run."""
-    assert absences([source("b")], [record("a"), record("b")]).withheld_deletions("/r") is None
+    assert track([source("b")], [record("a"), record("b")]).withheld_deletions("/r") is None
 
 
 @pytest.mark.parametrize("prune", [True, False])
 def test_an_empty_listing_removes_nothing(*, prune: bool) -> None:
     """Invariant 6: a disk that was not mounted does not empty my index, nor is its night green."""
-    kept = absences([], [record("a")], prune=prune).withheld_deletions("/r")
+    kept = track([], [record("a")], prune=prune).withheld_deletions("/r")
     assert kept is not None
     assert "no PDFs at all" in kept.reason
     assert not kept.harmless
@@ -225,20 +227,20 @@ def test_an_empty_listing_removes_nothing(*, prune: bool) -> None:
 
 def test_a_root_that_is_meant_to_be_empty_is_believed() -> None:
     """I emptied a folder and say so: its documents go, within the limit for deletions."""
-    kept = absences([], MANY).withheld_deletions("/r")
+    kept = track([], MANY).withheld_deletions("/r")
     assert kept
     assert "--allow-empty --max-deletes 200 removes them" in kept.reason
-    assert absences([], [record("a")], allow_empty=True).withheld_deletions("/r") is None
-    assert absences([], MANY, allow_empty=True).withheld_deletions("/r") is not None
-    assert absences([], MANY, allow_empty=True, max_deletes=200).withheld_deletions("/r") is None
-    assert absences([], []).withheld_deletions("/r") is None  # a new root may be empty
+    assert track([], [record("a")], allow_empty=True).withheld_deletions("/r") is None
+    assert track([], MANY, allow_empty=True).withheld_deletions("/r") is not None
+    assert track([], MANY, allow_empty=True, max_deletes=200).withheld_deletions("/r") is None
+    assert track([], []).withheld_deletions("/r") is None  # a new root may be empty
 
 
 def test_a_listing_with_a_blind_spot_removes_nothing() -> None:
     """Invariant 6: a folder I may not enter is not a folder that is gone."""
     hidden = ListingIssue("/r", "x/", "cannot be read", hides=True)
-    assert UnlistedFolder("x/") in compared([hidden], [])
-    kept = absences([source("a"), hidden], [record("b")]).withheld_deletions("/r")
+    assert UnlistedFolder("x/") in compare_all([hidden], [])
+    kept = track([source("a"), hidden], [record("b")]).withheld_deletions("/r")
     assert kept is not None
     assert "x/ could not be listed" in kept.reason
 
@@ -247,7 +249,7 @@ def test_a_run_that_was_stopped_removes_nothing() -> None:
     """Invariant 6: what the run did not get to is not gone."""
     found = AbsenceTracker(prune=True, max_deletes=None)
     changes = found.filter_changes(
-        compared([source("c")], [record("a"), record("b")]), lambda: found.present_count > 0
+        compare_all([source("c")], [record("a"), record("b")]), lambda: found.present_count > 0
     )
     list(changes)
     found.is_complete = False
@@ -258,18 +260,18 @@ def test_many_deletions_need_a_word() -> None:
     """Invariant 6: half the index does not go without being told to, and I learn how."""
     here: list[Listed] = [source(f"{n:03}") for n in range(100)]
 
-    kept = absences(here, MANY).withheld_deletions("/r")
+    kept = track(here, MANY).withheld_deletions("/r")
 
     assert kept is not None
     assert not kept.harmless
     assert "limit of 20; --max-deletes 100 removes them" in kept.reason
-    assert absences(here, MANY, max_deletes=100).withheld_deletions("/r") is None
-    assert absences(here, MANY, max_deletes=99).withheld_deletions("/r") is not None
+    assert track(here, MANY, max_deletes=100).withheld_deletions("/r") is None
+    assert track(here, MANY, max_deletes=99).withheld_deletions("/r") is not None
 
 
 def test_no_prune_keeps_everything() -> None:
     """I can turn removing off."""
-    assert absences([source("b")], [record("a")], prune=False).withheld_deletions("/r") is not None
+    assert track([source("b")], [record("a")], prune=False).withheld_deletions("/r") is not None
 
 
 def test_the_usual_limit_is_a_tenth_but_at_least_ten() -> None:
@@ -304,7 +306,7 @@ def test_sources_inside_an_unchanged_one_are_unchanged() -> None:
         source("p.pdf b.pdf"),
         source("q.pdf"),
     ]
-    assert kinds(compared(listing, records)) == dict.fromkeys(
+    assert kinds(compare_all(listing, records)) == dict.fromkeys(
         ["p.pdf", "p.pdf b.pdf", "p.pdf//a.pdf", "q.pdf"], "unchanged"
     )
 
@@ -312,7 +314,7 @@ def test_sources_inside_an_unchanged_one_are_unchanged() -> None:
 def test_what_is_inside_a_changed_source_is_settled_with_it() -> None:
     """It is neither read on its own nor taken for vanished."""
     records = [portfolio("a.pdf"), record("p.pdf//a.pdf")]
-    assert kinds(compared([source("p.pdf", "2")], records)) == {"p.pdf": "Stale"}
+    assert kinds(compare_all([source("p.pdf", "2")], records)) == {"p.pdf": "Stale"}
 
 
 @pytest.mark.parametrize(
@@ -327,7 +329,7 @@ def test_what_is_inside_a_changed_source_is_settled_with_it() -> None:
 )
 def test_a_source_whose_inside_is_not_done_is_read_again(inside: list[Record]) -> None:
     """A run that died between a portfolio and its parts is made good by the next."""
-    (change,) = compared([source("p.pdf")], [portfolio("a.pdf"), *inside])
+    (change,) = compare_all([source("p.pdf")], [portfolio("a.pdf"), *inside])
     assert isinstance(change, Stale)
     assert change.known_fingerprint == ""
 
@@ -335,14 +337,14 @@ def test_a_source_whose_inside_is_not_done_is_read_again(inside: list[Record]) -
 def test_what_is_inside_and_failed_for_good_is_reported() -> None:
     """A locked PDF in a portfolio is named in every run, and its portfolio is not read for it."""
     failed = record("p.pdf//a.pdf", outcome=Outcome.SKIPPED, attempts=MAX_ATTEMPTS, error="locked")
-    changes = compared([source("p.pdf")], [portfolio("a.pdf"), failed])
+    changes = compare_all([source("p.pdf")], [portfolio("a.pdf"), failed])
     assert kinds(changes) == {"p.pdf": "unchanged", "p.pdf//a.pdf": "skipped"}
 
 
 def test_what_is_inside_a_vanished_source_vanishes() -> None:
     """Deleting a portfolio deletes its parts, and counts as one source for the limit."""
     records = [portfolio("a.pdf", "b.pdf"), record("p.pdf//a.pdf"), record("p.pdf//b.pdf")]
-    changes = compared([source("q.pdf")], records)
+    changes = compare_all([source("q.pdf")], records)
     assert kinds(changes) == {
         "p.pdf": "Vanished",
         "p.pdf//a.pdf": "Vanished",
@@ -365,14 +367,14 @@ def test_what_is_inside_a_vanished_source_vanishes() -> None:
 )
 def test_only_scans_are_read_again_once_something_reads_them(details: Details, stale: bool) -> None:
     """Turning OCR on costs nothing for documents that have their text."""
-    (change,) = compared([source("a")], [record("a", details=details)])
+    (change,) = compare_all([source("a")], [record("a", details=details)])
     assert isinstance(change, Stale) is stale
 
 
 def test_a_scan_with_a_new_time_is_read_again_too() -> None:
     """What reads scans does so even if the file was only touched since."""
     known = record("a", details=Details(scanned=(2,)))
-    (change,) = compared([source("a", "2")], [known])
+    (change,) = compare_all([source("a", "2")], [known])
     assert isinstance(change, Stale)
     assert change.known_fingerprint == ""
 
@@ -389,9 +391,9 @@ def test_missing_pages_are_tried_again_a_few_times_and_stay_reported() -> None:
     """A page that hung on a busy machine gets another chance, but not for ever."""
     details = Details(missing=(3,))
     known = record("a", details=details, attempts=1, code="pages-missing", error="page 3")
-    (change,) = compared([source("a")], [known])
+    (change,) = compare_all([source("a")], [known])
     assert isinstance(change, Stale)
-    (settled,) = compared([source("a")], [replace(known, attempts=MAX_ATTEMPTS)])
+    (settled,) = compare_all([source("a")], [replace(known, attempts=MAX_ATTEMPTS)])
     assert isinstance(settled, SourceResult)
     assert (settled.outcome, settled.code, settled.harmless) == (
         Outcome.UNCHANGED,

@@ -48,9 +48,9 @@ from ingest.sources.folder import parse_folder_roots
 from tests.commands.check.conftest import Shelf, Time
 from tests.conftest import DIMENSIONS, MODEL, Bench
 from tests.emulator.emulator import Azure
-from tests.index.test_contract import A, B, defined, opened
+from tests.index.test_contract import A, B, define, open_azure
 from tests.pdfs import write
-from tests.pipeline.reader.test_describing_figures import client, with_figures
+from tests.pipeline.reader.test_describing_figures import client, draw_figures
 from tests.pipeline.reader.test_describing_figures import write as write_pdf
 from tests.runs import run
 
@@ -135,11 +135,11 @@ def test_descriptions_come_and_go_with_their_document(bench: Bench) -> None:
 def test_a_service_that_cannot_mark_a_description_is_not_given_one(azure: Azure) -> None:
     """An identity may write and not add fields: my nightly run goes on, and nothing is unmarked."""
     azure.search.delays.search = azure.search.delays.lookup = 0
-    definition = defined("earlier")
+    definition = define("earlier")
     definition.fields = [f for f in definition.fields if f.name not in FIGURE_FIELD_NAMES]
-    with closing(opened(azure.search_endpoint, "earlier")) as made:
+    with closing(open_azure(azure.search_endpoint, "earlier")) as made:
         ensure_index(made, definition)
-    with closing(opened(azure.search_endpoint, "earlier")) as index:
+    with closing(open_azure(azure.search_endpoint, "earlier")) as index:
         figure = insert_figure_chunks(
             PreparedDocument("f", 3, 0, "", (), described=(DESCRIBED,)), B.source, RECIPE
         )
@@ -155,7 +155,7 @@ def test_a_service_that_cannot_mark_a_description_is_not_given_one(azure: Azure)
         assert found("only") == []
         with pytest.raises(MissingFieldError, match="run ingest run once with the role"):
             index.upload([described])
-        ensure_index(index, defined("earlier"))
+        ensure_index(index, define("earlier"))
         assert index.upload([described]) == []
         assert found("only") == [described.chunk.id]
         assert found("exclude") == [A.chunk.id]
@@ -212,7 +212,7 @@ def test_a_lost_description_is_found_and_put_back(bench: Bench) -> None:
 
 def test_a_rebuild_asks_no_model_again(azure: Azure, folder: Path, tmp_path: Path) -> None:
     """A new index takes descriptions and their vectors over from the one that it replaces."""
-    write_pdf(folder / "a.pdf", with_figures("blue valves"))
+    write_pdf(folder / "a.pdf", draw_figures("blue valves"))
     chosen = client(azure, tmp_path)
     run(folder, chosen)
     space = (azure.environment["AZURE_OPENAI_EMBEDDING_MODEL"], DIMENSIONS)

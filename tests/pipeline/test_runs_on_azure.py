@@ -68,7 +68,7 @@ def client(azure: Azure, **more: Any) -> Settings:
 
 
 @contextmanager
-def connected(
+def open_run(
     chosen: Settings, stop: Cancellation | None = None, *, write: bool = True
 ) -> Iterator[Services]:
     """Everything that a run needs, where waits are shorter."""
@@ -82,23 +82,23 @@ def run(folder: Path, chosen: Settings, stop: Cancellation | None = None) -> lis
     """One run over a folder, in this process; its events."""
     stop = stop or Cancellation()
     (root,) = parse_folder_roots([str(folder)])
-    with connected(chosen, stop) as all_:
+    with open_run(chosen, stop) as all_:
         return list(ingest_root(root, all_, Run("r", max_deletes=99, stop=stop)))
 
 
-def contents(azure: Azure) -> dict[str, Any]:
+def read_index(azure: Azure) -> dict[str, Any]:
     """The index, but for what tells of runs: when, and by which one, each record was written."""
     azure.search.settle()
     return drop_times(azure.search.dump(INDEX))
 
 
-def first(folder: Path) -> None:
+def write_first(folder: Path) -> None:
     for n in range(9):
         write(folder / f"{n}.pdf", *(prose(f"topic {n} {page}", 8) for page in range(2)))
     write(folder / "gone.pdf", prose("cranes", 8))
 
 
-def second(folder: Path) -> None:
+def write_second(folder: Path) -> None:
     write(folder / "1.pdf", prose("saws", 8), prose("topic 1 1", 8), age=50)
     write(folder / "new.pdf", prose("anvils", 12))
     write(folder / "3.pdf", "", age=50)
@@ -113,12 +113,12 @@ def calm(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path, dict[str
     with run_emulator(dimensions=64) as azure, pytest.MonkeyPatch.context() as patch:
         for name, value in azure.environment.items():
             patch.setenv(name, value)
-        first(folder)
+        write_first(folder)
         run(folder, client(azure))
-        middle = contents(azure)
-        second(folder)
+        middle = read_index(azure)
+        write_second(folder)
         run(folder, client(azure))
-        wanted = contents(azure)
+        wanted = read_index(azure)
     assert middle != wanted
     return base, folder, wanted
 
@@ -135,9 +135,9 @@ def test_a_tenth_of_all_requests_may_fail(
     azure.faults.randomly(0.1, seed=seed, services=("openai", "search", "identity"))
     azure.openai.out_of_order = azure.search.results_out_of_order = True
 
-    first(folder)
+    write_first(folder)
     one = run(folder, chosen)
-    second(folder)
+    write_second(folder)
     two = run(folder, chosen)
 
     assert {*outcomes_by_source(one).values()} == {"new"}
@@ -150,7 +150,7 @@ def test_a_tenth_of_all_requests_may_fail(
     }
     assert azure.faults.happened
     times = {"modified"}  # of the files, which were written again for this test
-    found = contents(azure)
+    found = read_index(azure)
     assert found.keys() == wanted.keys()
     for key, document in found.items():
         assert {k: v for k, v in document.items() if k not in times} == {
@@ -162,8 +162,8 @@ def test_documents_refused_inside_a_success_are_sent_again_alone(
     azure: Azure, folder: Path
 ) -> None:
     """Invariant 7: a 207 is read item by item; only what was refused is sent again."""
-    first(folder)
-    azure.faults.add(faults.refused(503, every=2), "search", "POST", "docs/search.index", nth=9)
+    write_first(folder)
+    azure.faults.add(faults.refuse(503, every=2), "search", "POST", "docs/search.index", nth=9)
 
     assert set(outcomes_by_source(run(folder, client(azure))).values()) == {"new"}
 
@@ -174,10 +174,10 @@ def test_documents_refused_inside_a_success_are_sent_again_alone(
 
 def test_a_document_the_index_will_never_take_fails_alone(azure: Azure, folder: Path) -> None:
     """A permanent refusal fails its document, with the service's words, and no other."""
-    first(folder)
+    write_first(folder)
     bad = next(iter(chunk_keys(azure, folder)))
     azure.search.indexes.clear()
-    azure.faults.add(faults.refused(400, keys=[bad]), "search", "POST", "docs/search.index")
+    azure.faults.add(faults.refuse(400, keys=[bad]), "search", "POST", "docs/search.index")
 
     found = results_by_source(run(folder, client(azure)))
 
@@ -190,28 +190,28 @@ def test_a_document_the_index_will_never_take_fails_alone(azure: Azure, folder: 
 def chunk_keys(azure: Azure, folder: Path) -> list[str]:
     """The keys of all chunks, from a run that went well."""
     run(folder, client(azure))
-    return [key for key, document in contents(azure).items() if document["kind"] == "chunk"]
+    return [key for key, document in read_index(azure).items() if document["kind"] == "chunk"]
 
 
 def test_a_lost_answer_costs_one_more_request_and_no_copy(azure: Azure, folder: Path) -> None:
     """The service did the work and the answer was lost: doing it again changes nothing."""
-    first(folder)
-    azure.faults.add(faults.lost(), "search", "POST", "docs/search.index", nth={2, 5, 9})
-    azure.faults.add(faults.lost(), "openai", nth=1)
+    write_first(folder)
+    azure.faults.add(faults.drop(), "search", "POST", "docs/search.index", nth={2, 5, 9})
+    azure.faults.add(faults.drop(), "openai", nth=1)
     run(folder, client(azure))
-    found = contents(azure)
+    found = read_index(azure)
 
     azure.faults.quiet()
     azure.search.indexes.clear()
     run(folder, client(azure))
-    assert contents(azure) == found
+    assert read_index(azure) == found
 
 
 def test_a_token_revoked_midway_is_replaced(azure: Azure, folder: Path) -> None:
     """Invariant 8: a 401 forces one renewal, and the run goes on."""
-    first(folder)
+    write_first(folder)
     (root,) = parse_folder_roots([str(folder)])
-    with connected(client(azure)) as all_:
+    with open_run(client(azure)) as all_:
         events, revoked = [], False
         for event in ingest_root(root, all_, Run("r")):
             events.append(event)
@@ -219,7 +219,7 @@ def test_a_token_revoked_midway_is_replaced(azure: Azure, folder: Path) -> None:
                 azure.identity.revoke_all()
                 revoked = True
         assert len(outcomes_by_source(events)) == 10
-        second(folder)
+        write_second(folder)
         azure.identity.revoke_all()
         again = outcomes_by_source(list(ingest_root(root, all_, Run("r", max_deletes=9))))
     assert "changed" in again.values()
@@ -231,7 +231,7 @@ def test_tokens_expire_all_night_and_the_run_goes_on(azure: Azure, folder: Path)
     for n in range(60):
         write(folder / f"{n}.pdf", prose(f"topic {n}", 8))
     (root,) = parse_folder_roots([str(folder)])
-    with connected(client(azure)) as all_:
+    with open_run(client(azure)) as all_:
         done = 0
         for event in ingest_root(root, all_, Run("r")):
             if outcomes_by_source([event]):
@@ -246,7 +246,7 @@ def test_throttling_is_waited_out(
     azure: Azure, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Invariant 9: the service's word is kept to, and I am told what I wait for."""
-    first(folder)
+    write_first(folder)
     throttled, refused = faults.too_many(seconds=30), list[float]()
 
     def refuse(request: Request, service: Service) -> Response:
@@ -257,7 +257,7 @@ def test_throttling_is_waited_out(
     with caplog.at_level(logging.WARNING, "ingest"):
         logging.getLogger("ingest").propagate = True
         (root,) = parse_folder_roots([str(folder)])
-        with connected(client(azure)) as all_:
+        with open_run(client(azure)) as all_:
             assert set(outcomes_by_source(list(ingest_root(root, all_, Run("r")))).values()) == {
                 "new"
             }
@@ -283,7 +283,7 @@ def test_a_request_larger_than_the_quota_is_made_smaller(azure: Azure, folder: P
 
 def test_one_text_the_service_refuses_costs_only_its_document(azure: Azure, folder: Path) -> None:
     """Where the service counts differently, one chunk is named and the batch is not lost."""
-    first(folder)
+    write_first(folder)
     write(folder / "long.pdf", "x" * 60 + "\n" + prose("a much longer text", 2))
     azure.openai.tokens = 40
     found = results_by_source(run(folder, client(azure, INGEST_CHUNK_TOKENS="64")))
@@ -306,7 +306,7 @@ def test_a_missing_role_is_named_with_the_command_that_grants_it(
     azure: Azure, folder: Path, missing: str, words: list[str]
 ) -> None:
     """Who lacks which role on what, and a command to copy."""
-    first(folder)
+    write_first(folder)
     azure.identity.default.withdraw(missing)
     if missing == DATA_CONTRIBUTOR:
         azure.identity.default.withdraw(DATA_READER)
@@ -322,7 +322,7 @@ def test_a_missing_role_is_named_with_the_command_that_grants_it(
 
 def test_new_roles_are_waited_for(azure: Azure, folder: Path) -> None:
     """Right after a deployment the run polls until its roles hold."""
-    first(folder)
+    write_first(folder)
     azure.identity.default.withdraw(OPENAI_USER)
     azure.identity.default.grant(OPENAI_USER, at=azure.clock.now() + 3)
 
@@ -334,16 +334,16 @@ def test_an_identity_that_may_only_write_documents_can_fill_an_index(
     azure: Azure, folder: Path
 ) -> None:
     """Creating needs a role that filling does not: the job gets along without it."""
-    first(folder)
+    write_first(folder)
     run(folder, client(azure))
     azure.identity.default.withdraw(SERVICE_CONTRIBUTOR)
-    second(folder)
+    write_second(folder)
     assert "changed" in outcomes_by_source(run(folder, client(azure))).values()
 
 
 def test_a_schema_that_differs_is_said_exactly(azure: Azure, folder: Path) -> None:
     """An index with other vectors is left alone, and I learn what differs."""
-    first(folder)
+    write_first(folder)
     run(folder, client(azure))
 
     with pytest.raises(
@@ -354,9 +354,9 @@ def test_a_schema_that_differs_is_said_exactly(azure: Azure, folder: Path) -> No
 
 def test_fields_that_are_missing_are_added(azure: Azure, folder: Path) -> None:
     """An index of an older version is completed, and what it holds stays."""
-    first(folder)
+    write_first(folder)
     run(folder, client(azure))
-    before = contents(azure)
+    before = read_index(azure)
     index = azure.search.indexes[INDEX]
     index.definition["fields"] = [
         f for f in index.definition["fields"] if f["name"] not in {"page_label", "empty_pages"}
@@ -364,16 +364,16 @@ def test_fields_that_are_missing_are_added(azure: Azure, folder: Path) -> None:
     run(folder, client(azure))
     names = {f["name"] for f in index.definition["fields"]}
     assert {"page_label", "empty_pages"} <= names
-    assert contents(azure).keys() == before.keys()
+    assert read_index(azure).keys() == before.keys()
 
 
 def test_two_runs_do_not_meet(azure: Azure, folder: Path) -> None:
     """The second steps back; once the first is over, it may."""
-    first(folder)
+    write_first(folder)
     with (
-        connected(client(azure)),
+        open_run(client(azure)),
         pytest.raises(BusyError, match="another run"),
-        connected(client(azure)),
+        open_run(client(azure)),
     ):
         pass
     assert set(outcomes_by_source(run(folder, client(azure))).values()) == {"new"}
@@ -394,7 +394,7 @@ def test_two_copies_of_a_job_damage_nothing(azure: Azure, folder: Path) -> None:
     assert codes.keys() == {0, BusyError.exit_code}, codes
     assert "another run" in codes[BusyError.exit_code]
     assert set(azure.openai.texts.values()) == {1}  # nothing was paid for twice
-    code, output, _ = called(azure, folder, "run", "docs", "-v", "--json")
+    code, output, _ = run_command(azure, folder, "run", "docs", "-v", "--json")
     assert code == 0
     assert {e["outcome"] for e in map(json.loads, output.splitlines()) if "outcome" in e} == {
         "unchanged"
@@ -414,40 +414,40 @@ def test_a_stopped_process_that_goes_on_after_another_run_writes_nothing(
         then = datetime.now(UTC) - timedelta(seconds=100)
         for key, document in azure.search.dump(INDEX).items():
             if key.startswith("lease"):
-                aged(azure, document | {"settled": then.isoformat(timespec="seconds")})
+                write_old_lease(azure, document | {"settled": then.isoformat(timespec="seconds")})
         write(folder / "a.pdf", prose("anvils", 12), age=50)
-        code, _, errors = called(azure, folder, "run", "docs")
+        code, _, errors = run_command(azure, folder, "run", "docs")
         assert code == 0, errors
-        wanted = contents(azure)
+        wanted = read_index(azure)
         process.send(signal.SIGCONT)
         assert process.wait() == BusyError.exit_code, process.stderr.text
     assert "another run has taken over the index" in process.stderr.text
-    assert contents(azure) == wanted
+    assert read_index(azure) == wanted
 
 
 def test_an_index_deleted_midway_is_an_error_and_the_next_run_fills_it(
     azure: Azure, folder: Path
 ) -> None:
     """Invariant 1: the state lives in the index; a new index is simply not up to date."""
-    first(folder)
+    write_first(folder)
     run(folder, client(azure))
-    wanted = contents(azure)
+    wanted = read_index(azure)
     azure.search.indexes.clear()
     (root,) = parse_folder_roots([str(folder)])
-    with pytest.raises((ConfigError, ServiceError)), connected(client(azure)) as all_:
+    with pytest.raises((ConfigError, ServiceError)), open_run(client(azure)) as all_:
         for event in ingest_root(root, all_, Run("r")):
             if outcomes_by_source([event]):
                 azure.search.indexes.clear()
 
     assert set(outcomes_by_source(run(folder, client(azure))).values()) == {"new"}
-    assert contents(azure) == wanted
+    assert read_index(azure) == wanted
 
 
 def test_search_answers_by_words_and_meaning(azure: Azure, folder: Path) -> None:
     """What was indexed is found, with the fields that applications expect."""
-    first(folder)
+    write_first(folder)
     run(folder, client(azure))
-    with connected(client(azure)) as all_:
+    with open_run(client(azure)) as all_:
         question = "says of cranes that item"
         vector = all_.embedder.embed([question])[0]
         for mode in Mode:
@@ -459,7 +459,7 @@ def test_search_answers_by_words_and_meaning(azure: Azure, folder: Path) -> None
 @pytest.mark.parametrize("api_version", ["", "2024-10-21"])
 def test_both_forms_of_url_work(azure: Azure, folder: Path, api_version: str) -> None:
     """The v1 API, or the older form where somebody must."""
-    first(folder)
+    write_first(folder)
     run(folder, client(azure, AZURE_OPENAI_API_VERSION=api_version))
     route = "deployments" if api_version else "v1"
     assert {request.route for request in azure.openai.requests} == {route}
@@ -467,7 +467,7 @@ def test_both_forms_of_url_work(azure: Azure, folder: Path, api_version: str) ->
 
 def test_keys_work_for_who_must(azure: Azure, folder: Path) -> None:
     """A key is used if one is set, and never shown; without tokens nobody signs in."""
-    first(folder)
+    write_first(folder)
     azure.openai.local_auth = azure.search.local_auth = True
     keys = {"AZURE_OPENAI_KEY": azure.openai.key, "AZURE_SEARCH_KEY": azure.search.key}
     run(folder, client(azure, **keys))
@@ -482,7 +482,7 @@ def test_keys_work_for_who_must(azure: Azure, folder: Path) -> None:
 
 def test_what_does_not_exist_is_named(azure: Azure, folder: Path) -> None:
     """A deployment or a host that is spelt wrong ends in one line."""
-    first(folder)
+    write_first(folder)
     with pytest.raises(ConfigError, match="does not exist: check the endpoint and the deployment"):
         run(folder, client(azure, AZURE_OPENAI_EMBEDDING_DEPLOYMENT="typo"))
     with pytest.raises(ConfigError, match="cannot be reached"):
@@ -492,7 +492,7 @@ def test_what_does_not_exist_is_named(azure: Azure, folder: Path) -> None:
 
 def test_a_new_deployment_is_waited_for(azure: Azure, folder: Path) -> None:
     """Right after it was made, the service says for minutes that there is no such deployment."""
-    first(folder)
+    write_first(folder)
     made = azure.openai.deployments.pop("embeddings")
 
     def soon(request: Request, service: Service) -> Response:
@@ -512,7 +512,7 @@ def test_a_quiet_index_is_not_asked_for_records_it_does_not_list(
     azure: Azure, folder: Path
 ) -> None:
     """New documents cost no lookup, unless another run wrote so lately that listings lag behind."""
-    first(folder)
+    write_first(folder)
     run(folder, client(azure))
     asked = azure.count("search", "GET", "docs('source-")
     assert asked == 0  # the index was made by this run
@@ -524,13 +524,13 @@ def test_a_quiet_index_is_not_asked_for_records_it_does_not_list(
     later = datetime.now(UTC) - timedelta(minutes=10)
     lease = azure.search.dump(INDEX)["lease"]
     assert lease["run"] == "free"
-    aged(azure, lease | {"settled": later.isoformat(timespec="seconds")})
+    write_old_lease(azure, lease | {"settled": later.isoformat(timespec="seconds")})
     write(folder / "later.pdf", prose("later", 8))
     run(folder, client(azure))
     assert azure.count("search", "GET", "docs('source-") == asked + 1
 
 
-def aged(azure: Azure, lease: dict[str, Any]) -> None:
+def write_old_lease(azure: Azure, lease: dict[str, Any]) -> None:
     """Write the lease as it would look had the last run been long ago."""
     login = SharedCredential(lambda: create_credential("", "", hosted=True))
     documents = DocumentClient(
@@ -559,7 +559,7 @@ def command(azure: Azure, folder: Path, *arguments: str) -> AbstractContextManag
     return running_ingest(*arguments, cwd=folder.parent, env=env)
 
 
-def called(azure: Azure, folder: Path, *arguments: str) -> tuple[int, str, str]:
+def run_command(azure: Azure, folder: Path, *arguments: str) -> tuple[int, str, str]:
     """The real command's exit code, its output and its errors, once it has ended."""
     done = run_ingest(folder.parent, *arguments, **COMMANDS | azure.environment)
     return done.returncode, done.stdout, done.stderr
@@ -578,20 +578,20 @@ def test_killed_runs_pay_for_no_text_twice_but_those_in_flight(azure: Azure, fol
             wait_until(lambda before=before: len(azure.openai.requests) >= before + 2)  # type: ignore[misc]
             time.sleep(moments.uniform(0, 0.6))
             process.send(signal.SIGKILL)
-    code, _, errors = called(azure, folder, "run", "docs")
+    code, _, errors = run_command(azure, folder, "run", "docs")
 
     assert code == 0, errors
     in_flight = 6 * 3  # texts in a request, requests at once; what was received is in the journal
     assert len(azure.openai.repeated) <= kills * in_flight
-    found = contents(azure)
+    found = read_index(azure)
     azure.search.indexes.clear()
-    assert called(azure, folder, "run", "docs")[0] == 0
-    assert contents(azure) == found
+    assert run_command(azure, folder, "run", "docs")[0] == 0
+    assert read_index(azure) == found
 
 
 def test_no_secret_shows_anywhere_at_any_verbosity(azure: Azure, folder: Path) -> None:
     """Invariant 10: not in a log, an error, a result or a record, even where everything fails."""
-    first(folder)
+    write_first(folder)
     azure.faults.randomly(0.2, seed=3)
     shown = ""
     for arguments in (
@@ -599,12 +599,12 @@ def test_no_secret_shows_anywhere_at_any_verbosity(azure: Azure, folder: Path) -
         ["run", "docs", "--json", "-vvv"],
         ["status", "--json", "-vv"],
     ):
-        _, output, errors = called(azure, folder, *arguments)
+        _, output, errors = run_command(azure, folder, *arguments)
         shown += output + errors
     azure.identity.default.withdraw(OPENAI_USER)
     write(folder / "more.pdf", prose("more"))
-    _, output, errors = called(azure, folder, "run", "docs", "-vvv")
-    shown += output + errors + repr(contents(azure))
+    _, output, errors = run_command(azure, folder, "run", "docs", "-vvv")
+    shown += output + errors + repr(read_index(azure))
 
     assert azure.identity.default.oid in shown  # the error is there, and says who
     secrets = [*azure.identity.issued, azure.identity.secret, azure.openai.key, azure.search.key]
@@ -623,7 +623,7 @@ def test_a_stop_while_the_quota_is_waited_for_is_a_stop(
 
     It says what the service billed, though not all that was under way got its turn.
     """
-    first(folder)
+    write_first(folder)
     azure.openai.tpm = 1500
     azure.environment["INGEST_GRACE_SECONDS"] = "1"
     with command(azure, folder, "run", "docs", "--json") as process:
@@ -634,7 +634,7 @@ def test_a_stop_while_the_quota_is_waited_for_is_a_stop(
     billed = sum(request.tokens for request in azure.openai.requests)
     assert spent["tokens"] - spent["lost_tokens"] <= billed <= spent["tokens"]
     azure.openai.tpm = None
-    assert called(azure, folder, "run", "docs")[0] == 0
+    assert run_command(azure, folder, "run", "docs")[0] == 0
     assert azure.openai.repeated == {}
 
 
@@ -649,7 +649,7 @@ def test_a_deadline_is_kept(azure: Azure, folder: Path) -> None:
     ):
         assert process.wait() == 1, process.stderr.text
     assert "stopped early: run again to continue" in process.stdout.text
-    assert called(azure, folder, "run", "docs")[0] == 0
+    assert run_command(azure, folder, "run", "docs")[0] == 0
 
 
 def test_what_is_written_may_be_seen_late(
@@ -662,14 +662,14 @@ def test_what_is_written_may_be_seen_late(
     delays = azure.search.delays
     delays.search = delays.lookup = delays.count = 20 / SPEED
     chosen = client(azure, AZURE_OPENAI_EMBEDDING_DIMENSIONS="64")
-    first(folder)
+    write_first(folder)
     run(folder, chosen)
     assert set(outcomes_by_source(run(folder, chosen)).values()) == {"unchanged"}
     assert azure.openai.repeated == {}
 
-    second(folder)
+    write_second(folder)
     run(folder, chosen)
-    assert contents(azure).keys() == wanted.keys()
+    assert read_index(azure).keys() == wanted.keys()
 
 
 def test_a_first_run_says_what_it_wrote(azure: Azure, folder: Path) -> None:
@@ -684,9 +684,9 @@ def test_a_first_run_says_what_it_wrote(azure: Azure, folder: Path) -> None:
 
 def test_an_error_is_said_at_once_though_others_wait(azure: Azure, folder: Path) -> None:
     """What nobody can mend by waiting does not wait for those that do."""
-    first(folder)
+    write_first(folder)
     azure.faults.add(faults.too_many(seconds=280), "openai", nth=set(range(2, 99)))
-    refusing = azure.faults.add(faults.broken(400), "search", "POST", "docs/search.index")
+    refusing = azure.faults.add(faults.fail_with(400), "search", "POST", "docs/search.index")
     refusing.due = lambda _: len(azure.openai.requests) > 0  # once others wait for the quota
     with pytest.raises(ServiceError, match="refused a request \\(400"):
         run(folder, client(azure))
@@ -695,14 +695,14 @@ def test_an_error_is_said_at_once_though_others_wait(azure: Azure, folder: Path)
 
 def test_a_plan_before_the_first_run_needs_no_index(azure: Azure, folder: Path) -> None:
     """What a first run would cost can be asked before anything exists; nothing is made."""
-    first(folder)
-    code, output, errors = called(azure, folder, "plan", "docs")
+    write_first(folder)
+    code, output, errors = run_command(azure, folder, "plan", "docs")
     assert code == 0, errors
     assert "Files:   10 new" in output
     assert azure.search.indexes == {}
     assert azure.openai.requests == []
 
-    code, _, errors = called(azure, folder, "search", "cranes")
+    code, _, errors = run_command(azure, folder, "search", "cranes")
     assert code == 2
     assert "chunks on https://" in errors
     assert "is empty: fill it with ingest run" in errors
@@ -710,7 +710,7 @@ def test_a_plan_before_the_first_run_needs_no_index(azure: Azure, folder: Path) 
 
 def test_any_service_with_the_protocol_embeds(azure: Azure, folder: Path, tmp_path: Path) -> None:
     """A server of one's own, named by its URL, fills an index on this machine."""
-    first(folder)
+    write_first(folder)
     azure.openai.local_auth = True
     own = {
         "INGEST_EMBEDDER": f"{azure.openai_endpoint}/openai/v1",
@@ -764,7 +764,7 @@ def test_a_record_that_the_index_never_shows_costs_its_source(azure: Azure, fold
     write(folder / "b.pdf", prose("another b", 8), age=50)
     (folder / "c.pdf").unlink()
     for name in ("b.pdf", "c.pdf"):
-        azure.faults.add(faults.broken(500), "search", "GET", keys[name])
+        azure.faults.add(faults.fail_with(500), "search", "GET", keys[name])
     events = results_by_source(run(folder, client(azure, INGEST_RETRY_SECONDS="60")))
     found = outcomes_by_source([*events.values()])
     assert found == {"a.pdf": "changed", "b.pdf": "failed", "c.pdf": "failed"}
@@ -783,7 +783,7 @@ def test_a_record_that_the_index_never_takes_costs_its_source(azure: Azure, fold
     keys = {d["id"] for d in documents if (d["kind"], d["source"]) == ("source", "b.pdf")}
     for name in ("a.pdf", "b.pdf"):
         write(folder / name, prose(f"another {name}", 8), age=50)
-    azure.faults.add(faults.refused(409, keys=keys), "search", "POST", "search.index")
+    azure.faults.add(faults.refuse(409, keys=keys), "search", "POST", "search.index")
     events = results_by_source(run(folder, client(azure, INGEST_RETRY_SECONDS="5")))
     assert outcomes_by_source([*events.values()]) == {"a.pdf": "changed", "b.pdf": "failed"}
     assert events["b.pdf"].code == "refused"

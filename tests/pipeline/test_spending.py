@@ -34,7 +34,7 @@ from ingest.runtime.concurrency import InlineExecutor
 from ingest.runtime.retry import RetryPolicy
 from ingest.runtime.timing import Stopwatch
 from tests.conftest import DIMENSIONS
-from tests.emulator.faults import FITTING, Fault, broken, lost, reset
+from tests.emulator.faults import FITTING, Fault, drop, fail_with, reset_connection
 from tests.emulator.identity import Identity
 from tests.emulator.openai import Deployment, OpenAI
 from tests.emulator.server import Request
@@ -163,7 +163,7 @@ def read(root: Root, stale: Stale) -> PreparedDocument | None:
     return PreparedDocument(fingerprint, 1, 0, name, tuple(chunks))
 
 
-def written(random: Random) -> dict[str, str]:
+def write_texts(random: Random) -> dict[str, str]:
     """One to five documents of one to twelve chunks."""
     longest = random.choice((5, 40, 150))
     texts = iter(range(10**6))
@@ -181,11 +181,11 @@ def lines(files: dict[str, str]) -> list[str]:
     return [line for text in files.values() for line in text.split("\n")]
 
 
-def opened(folder: Path, number: int) -> tuple[Archive, float, float, Random]:
+def open_archive(folder: Path, number: int) -> tuple[Archive, float, float, Random]:
     """An archive, the deadline of its nights in seconds, their limit in tokens, and chance."""
     seed(number)  # of the waits between attempts
     random = Random(number)
-    files = written(random)
+    files = write_texts(random)
     largest = max(count_tokens(lines(files)))
     archive = Archive(
         folder,
@@ -198,7 +198,9 @@ def opened(folder: Path, number: int) -> tuple[Archive, float, float, Random]:
     return archive, random.choice((8.0, 25.0, 90.0)), limit, random
 
 
-def sometimes(random: Random, share: float, kinds: Sequence[Fault]) -> Callable[[], Fault | None]:
+def fault_sometimes(
+    random: Random, share: float, kinds: Sequence[Fault]
+) -> Callable[[], Fault | None]:
     """A fault for a share of the requests."""
     return lambda: random.choice(kinds) if kinds and random.random() < share else None
 
@@ -214,9 +216,9 @@ def test_each_run_that_pays_makes_progress(tmp_path: Path) -> None:
     So no text is paid for twice, but for answers that were lost, and some night is the last one.
     """
     for number in range(60):
-        archive, deadline, limit, random = opened(tmp_path / str(number), number)
+        archive, deadline, limit, random = open_archive(tmp_path / str(number), number)
         if random.random() < 0.3:
-            archive.fault = sometimes(random, 0.1, [lost()])
+            archive.fault = fault_sometimes(random, 0.1, [drop()])
         wanted, lost_tokens, night = {*lines(archive.files)}, 0, None
         while night is None or night.budget.stop.is_requested():
             before = archive.billed()
@@ -238,14 +240,16 @@ def test_a_run_spends_what_it_says_and_what_it_may(tmp_path: Path) -> None:
     Answers that were lost may have been billed or not, and are counted.
     """
     for number in range(60):
-        archive, deadline, limit, random = opened(tmp_path / str(number), number)
+        archive, deadline, limit, random = open_archive(tmp_path / str(number), number)
         texts = lines(archive.files)
         if random.random() < 0.3:
             archive.service.tokens = max(count_tokens(texts)) - 1  # 400 for the longest
         kind, odd = random.choice(("", "500", "zeros", "null")), random.choice(texts)
         archive.service.spoilt = partial(spoil, kind, odd)
-        kinds = random.choice(([], FITTING["embeddings"], [broken(503), broken(502), reset()]))
-        archive.fault = sometimes(random, 0.4, kinds)
+        kinds = random.choice(
+            ([], FITTING["embeddings"], [fail_with(503), fail_with(502), reset_connection()])
+        )
+        archive.fault = fault_sometimes(random, 0.4, kinds)
         for _ in range(2):
             before = archive.billed()
             budget = archive.night(deadline, limit).budget

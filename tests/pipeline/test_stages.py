@@ -40,7 +40,7 @@ from ingest.pipeline.stages import ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import Folder, parse_folder_roots
 from tests.conftest import ROOT, Bench, dump, outcomes_by_source, results_by_source
-from tests.pdfs import aged, prose, write
+from tests.pdfs import prose, set_age, write
 from tests.processes import PATIENCE
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def test_a_touched_file_is_read_but_not_embedded(bench: Bench) -> None:
     bench.run()
     bench.embeds.texts.clear()
 
-    aged(path, 10)
+    set_age(path, 10)
     events = bench.run()
     assert outcomes_by_source(events) == {"a.pdf": "unchanged"}
     assert bench.read == ["a.pdf", "a.pdf"]
@@ -197,8 +197,8 @@ def test_a_document_that_turns_bad_keeps_what_the_index_has(bench: Bench) -> Non
     bench.run()
     good = chunk_ids(bench, "a.pdf")
 
-    aged(path, 50).write_bytes(b"%PDF-1.7 broken")
-    aged(path, 40)
+    set_age(path, 50).write_bytes(b"%PDF-1.7 broken")
+    set_age(path, 40)
     assert bench.outcomes() == {"a.pdf": "failed"}
     assert chunk_ids(bench, "a.pdf") == good
     assert bench.index.existing_ids(good) == set(good)
@@ -213,7 +213,7 @@ def test_failures_are_counted_and_given_up(bench: Bench) -> None:
     """Three tries with the same bytes, then it is only reported; new bytes start anew."""
     path = bench.folder / "a.pdf"
     path.write_bytes(b"%PDF-1.7 broken")
-    aged(path)
+    set_age(path)
     tries = [results_by_source(bench.run())["a.pdf"] for _ in range(4)]
     assert ["tried" in event.reason for event in tries] == [False, False, False, True]
     assert all(not event.harmless for event in tries)
@@ -229,12 +229,12 @@ def test_a_trouble_is_known_since_the_run_that_first_reported_it(bench: Bench) -
     """A file that is broken for good is no news, until its bytes or its trouble change."""
     path = bench.folder / "a.pdf"
     path.write_bytes(b"%PDF-1.7 broken")
-    aged(path)
+    set_age(path)
     said = [results_by_source(bench.run(Run(f"run {n}")))["a.pdf"].details.since for n in range(5)]
     assert said == ["run 0"] * 5  # tried three times, then only reported
 
-    aged(path, 50).write_bytes(b"%PDF-1.7 broken in another way")
-    aged(path, 40)
+    set_age(path, 50).write_bytes(b"%PDF-1.7 broken in another way")
+    set_age(path, 40)
     assert results_by_source(bench.run(Run("run 5")))["a.pdf"].details.since == "run 5"
     write(path, prose("lathes"), age=30)
     assert results_by_source(bench.run(Run("run 6")))["a.pdf"].details.since == ""

@@ -10,34 +10,40 @@ from ingest.pipeline.transaction import Transaction, describe_missing, format_pa
 CHUNK = Chunk("a", "text", 1, 0, 0, 4, 1, 1, (), ())
 
 
-def made(*chunks: Chunk, **details: object) -> PreparedDocument:
+def prepare(*chunks: Chunk, **details: object) -> PreparedDocument:
     return PreparedDocument("f", 9, 0, "t", chunks, Details(**details))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
     ("document", "code", "words"),
     [
-        pytest.param(made(CHUNK), "", "", id="whole"),
-        pytest.param(made(), Code.NO_TEXT, "no text", id="nothing"),
-        pytest.param(made(CHUNK, scanned=(2, 3)), Code.SCANNED, "pages 2-3 of 9", id="scans"),
-        pytest.param(made(CHUNK, scanned=(2,), ocr="x"), "", "", id="scans that were read"),
+        pytest.param(prepare(CHUNK), "", "", id="whole"),
+        pytest.param(prepare(), Code.NO_TEXT, "no text", id="nothing"),
+        pytest.param(prepare(CHUNK, scanned=(2, 3)), Code.SCANNED, "pages 2-3 of 9", id="scans"),
+        pytest.param(prepare(CHUNK, scanned=(2,), ocr="x"), "", "", id="scans that were read"),
         pytest.param(
-            made(CHUNK, scanned=(2,), doubtful=(2,), ocr="x"), Code.DOUBTFUL, "page 2", id="unsure"
+            prepare(CHUNK, scanned=(2,), doubtful=(2,), ocr="x"),
+            Code.DOUBTFUL,
+            "page 2",
+            id="unsure",
         ),
         pytest.param(
-            made(CHUNK, scanned=(2,), missing=(4,)), Code.PAGES_MISSING, "page 4", id="the worst"
+            prepare(CHUNK, scanned=(2,), missing=(4,)),
+            Code.PAGES_MISSING,
+            "page 4",
+            id="the worst",
         ),
         pytest.param(
-            made(CHUNK, scanned=(2,), undecoded=(2,), hidden=(1,)),
+            prepare(CHUNK, scanned=(2,), undecoded=(2,), hidden=(1,)),
             Code.UNDECODED,
             "page 2",
             id="not decoded",
         ),
         pytest.param(
-            made(CHUNK, scanned=(2,), hidden=(1,)), Code.HIDDEN_TEXT, "page 1", id="hidden text"
+            prepare(CHUNK, scanned=(2,), hidden=(1,)), Code.HIDDEN_TEXT, "page 1", id="hidden text"
         ),
         pytest.param(
-            made(CHUNK, scanned=(2, 3), doubtful=(2,)), Code.SCANNED, "page 3", id="a scan"
+            prepare(CHUNK, scanned=(2, 3), doubtful=(2,)), Code.SCANNED, "page 3", id="a scan"
         ),
     ],
 )
@@ -52,7 +58,7 @@ def test_the_worst_that_is_lacking_is_said(
 
 def test_a_document_without_any_text_has_no_others_in_the_index() -> None:
     """A message about missing pages does not promise what is not there."""
-    whole, partly = made(missing=(1, 2)), made(CHUNK, missing=(2,))
+    whole, partly = prepare(missing=(1, 2)), prepare(CHUNK, missing=(2,))
 
     assert describe_missing(whole)[0] == "pages 1-2 of 9 pages could not be read"
     assert describe_missing(partly)[0].endswith("could not be read; the others are in the index")
@@ -74,7 +80,7 @@ def test_pages_are_named_shortly(pages: tuple[int, ...], words: str) -> None:
 def test_an_intent_names_the_images_of_both_versions() -> None:
     """Whenever the run dies, no image is deleted that a chunk in the index may show."""
     record = Record("r", "a.pdf", details=Details(images=("old.png", "both.png")))
-    document = made(CHUNK, images=("both.png", "new.png"))
+    document = prepare(CHUNK, images=("both.png", "new.png"))
     write = Transaction(Source("r", "a.pdf", "", 1, ""), "", record, document, frozenset())
     assert write.intent("run").details.images == ("old.png", "both.png", "new.png")
     assert write.commit("run").details.images == ("both.png", "new.png")

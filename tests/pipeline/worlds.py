@@ -427,7 +427,7 @@ def edit(world: World, random: Random) -> None:
             world.files[name] = " ".join(random.choices(WORDS, k=random.randint(1, 9)))
 
 
-def disturbed(world: World, random: Random) -> None:
+def disturb(world: World, random: Random) -> None:
     """One run that is left alone, killed, paused, or met by another one, at any request."""
     kind = random.choice(("left alone", "killed", "killed here", "paused", "met"))
     at = random.randint(1, 40)
@@ -453,7 +453,7 @@ def live(world: World, seed: int) -> None:
     world.files["0.pdf"] = "w0 w1 w2"
     for _ in range(random.randint(2, 4)):
         edit(world, random)
-        disturbed(world, random)
+        disturb(world, random)
         world.clock.advance(random.choice((0.0, 0.5, 2.0, 20.0, LEASE_SECONDS, 400.0)))
     world.clock.advance(LEASE_SECONDS + world.lag)
     assert world.run() == 0, world.errors

@@ -41,7 +41,7 @@ class World:
         return call
 
 
-def same(error: Exception) -> Exception:
+def identity(error: Exception) -> Exception:
     return error
 
 
@@ -49,7 +49,8 @@ def test_what_passes_is_waited_out_with_growing_waits() -> None:
     """A service that is busy for a while costs a while."""
     world = World()
     assert (
-        call_with_retry(world.failing(6, RetryableError("busy")), same, world.patience()) == "done"
+        call_with_retry(world.failing(6, RetryableError("busy")), identity, world.patience())
+        == "done"
     )
     waits = [b - a for a, b in zip(world.calls, world.calls[1:], strict=False)]
     assert len(waits) == 6
@@ -61,7 +62,7 @@ def test_the_services_word_is_a_floor(seed: int) -> None:
     """Invariant 9: nobody comes back before the time that was asked for."""
     world = World()
     call_with_retry(
-        world.failing(3, RetryableError("busy", retry_after=17.0)), same, world.patience()
+        world.failing(3, RetryableError("busy", retry_after=17.0)), identity, world.patience()
     )
     waits = [b - a for a, b in zip(world.calls, world.calls[1:], strict=False)]
     assert min(waits) >= 17.0
@@ -71,7 +72,7 @@ def test_patience_ends() -> None:
     """A service that stays away is an error that says what it said, how often and how long."""
     world = World()
     with pytest.raises(ServiceError, match=r"busy; tried \d+ times in \d+ s: run again later"):
-        call_with_retry(world.failing(10**6, RetryableError("busy")), same, world.patience())
+        call_with_retry(world.failing(10**6, RetryableError("busy")), identity, world.patience())
     assert world.now <= 600
 
 
@@ -79,7 +80,7 @@ def test_what_cannot_pass_is_not_tried_again() -> None:
     """A wrong setting is said at once."""
     world = World()
     with pytest.raises(ConfigError, match="wrong") as raised:
-        call_with_retry(world.failing(1, ConfigError("wrong")), same, world.patience())
+        call_with_retry(world.failing(1, ConfigError("wrong")), identity, world.patience())
     assert len(world.calls) == 1
     assert raised.value.__cause__ is None  # whoever looks for the first cause comes to an end
 
@@ -88,12 +89,14 @@ def test_new_roles_are_waited_for_if_asked() -> None:
     """Right after a deployment, the role that does not hold yet is polled for."""
     world = World()
     patience = replace(world.patience(), role_seconds=300)
-    assert call_with_retry(world.failing(8, RoleError("lacks a role")), same, patience) == "done"
+    assert (
+        call_with_retry(world.failing(8, RoleError("lacks a role")), identity, patience) == "done"
+    )
     assert world.now > 60
 
     world = World()
     with pytest.raises(RoleError):
-        call_with_retry(world.failing(8, RoleError("lacks a role")), same, world.patience())
+        call_with_retry(world.failing(8, RoleError("lacks a role")), identity, world.patience())
 
 
 def test_a_stop_ends_a_wait() -> None:
@@ -101,7 +104,9 @@ def test_a_stop_ends_a_wait() -> None:
     world = World()
     patience = replace(world.patience(), is_cancelled=lambda: world.now > 3)
     with pytest.raises(ServiceError, match="stopped while waiting"):
-        call_with_retry(world.failing(9, RetryableError("busy", retry_after=300)), same, patience)
+        call_with_retry(
+            world.failing(9, RetryableError("busy", retry_after=300)), identity, patience
+        )
     assert world.now < 5
 
 
@@ -110,7 +115,9 @@ def test_long_waits_are_said(caplog: pytest.LogCaptureFixture) -> None:
     world = World()
     with caplog.at_level(logging.WARNING, "ingest"):
         call_with_retry(
-            world.failing(1, RetryableError("the quota", retry_after=38)), same, world.patience()
+            world.failing(1, RetryableError("the quota", retry_after=38)),
+            identity,
+            world.patience(),
         )
     assert "waiting 38 s: the quota" in caplog.text or "waiting 39 s: the quota" in caplog.text
 
@@ -122,7 +129,7 @@ def test_an_outage_is_not_a_page_of_equal_warnings(caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.INFO, "ingest"):
         for _ in range(16):
             world.calls.clear()
-            call_with_retry(world.failing(1, RetryableError("down", 6)), same, patience)
+            call_with_retry(world.failing(1, RetryableError("down", 6)), identity, patience)
     levels = [record.levelno for record in caplog.records]
     assert len(levels) == len(patience.waits) == 16
     assert levels[:9] == [logging.WARNING] + 8 * [logging.INFO]
@@ -150,5 +157,5 @@ def test_every_form_of_the_word_is_understood(headers: dict[str, str], floor: fl
 def test_an_error_is_not_its_own_cause() -> None:
     """Who follows causes to their end, as an engine does with an error of a worker, gets there."""
     with pytest.raises(ConfigError) as raised:
-        call_with_retry(World().failing(1, ConfigError("wrong")), same, World().patience())
+        call_with_retry(World().failing(1, ConfigError("wrong")), identity, World().patience())
     assert raised.value.__cause__ is not raised.value

@@ -59,7 +59,7 @@ def in_azurite(
 NAMES = ["a-b.pdf", "a.PDF", "a/z.pdf", "a0.pdf", "a/b/c.pdf", "B.pdf", "é ü#?%25+&.pdf", "文.pdf"]
 
 
-def listing(shelf: Shelf) -> dict[str, Source]:
+def list_sources(shelf: Shelf) -> dict[str, Source]:
     found = require_sorted(shelf.root.list(), lambda item: item.name)
     return {item.name: item for item in found if isinstance(item, Source)}
 
@@ -75,7 +75,7 @@ def test_all_pdfs_are_listed_in_the_order_of_their_names(shelf: Shelf) -> None:
     for name in [*NAMES, "\U0001f600.pdf", "\uff5e.pdf", "a.txt", "a/pdf"]:
         shelf.put(name, b"%PDF-")
 
-    assert list(listing(shelf)) == sorted([*NAMES, "\U0001f600.pdf", "\uff5e.pdf"])
+    assert list(list_sources(shelf)) == sorted([*NAMES, "\U0001f600.pdf", "\uff5e.pdf"])
 
 
 def test_what_is_read_is_what_was_listed(shelf: Shelf) -> None:
@@ -84,7 +84,7 @@ def test_what_is_read_is_what_was_listed(shelf: Shelf) -> None:
     for name, text in texts.items():
         shelf.put(name, text)
 
-    for name, source in listing(shelf).items():
+    for name, source in list_sources(shelf).items():
         assert source.size == len(texts[name])
         assert read(shelf, source) == texts[name]
 
@@ -93,9 +93,9 @@ def test_equal_means_unchanged_and_only_that(shelf: Shelf) -> None:
     """Size and mark of change spare the reading; a change of either is seen."""
     shelf.put("a.pdf", b"%PDF-1")
     shelf.put("b.pdf", b"%PDF-1")
-    before = listing(shelf)
+    before = list_sources(shelf)
     shelf.put("b.pdf", b"%PDF-2")
-    after = listing(shelf)
+    after = list_sources(shelf)
 
     assert after["a.pdf"] == before["a.pdf"]
     assert after["b.pdf"].modified != before["b.pdf"].modified
@@ -106,7 +106,7 @@ def test_one_source_is_found_by_its_name(shelf: Shelf) -> None:
     for name in NAMES:
         shelf.put(name, b"%PDF-1")
     shelf.put("a-b.pdf.pdf", b"%PDF-1")
-    listed = listing(shelf)
+    listed = list_sources(shelf)
     for name in NAMES:
         found = shelf.root.find(name)
         assert (found.name, found.size, found.modified) == (
@@ -123,13 +123,13 @@ def test_one_source_is_found_by_its_name(shelf: Shelf) -> None:
 def test_what_vanished_is_skipped(shelf: Shelf) -> None:
     """Between listing and reading a document may go; that is no failure of the run."""
     shelf.put("a.pdf", b"%PDF-")
-    (source,) = listing(shelf).values()
+    (source,) = list_sources(shelf).values()
     shelf.remove("a.pdf")
 
     with pytest.raises(DocumentError, match="vanished before it was read") as caught:
         read(shelf, source)
     assert caught.value.outcome is Outcome.SKIPPED
-    assert not listing(shelf)
+    assert not list_sources(shelf)
 
 
 def test_a_run_brings_the_index_in_step(shelf: Shelf, bench: Bench) -> None:
@@ -156,7 +156,7 @@ def test_hidden_files_are_named_and_hidden_folders_left_alone(shelf: Shelf) -> N
 
     odd = [item for item in shelf.root.list() if isinstance(item, ListingIssue)]
 
-    assert list(listing(shelf)) == ["a.pdf"]
+    assert list(list_sources(shelf)) == ["a.pdf"]
     assert [(item.name, item.harmless) for item in odd] == [("._a.pdf", True)]
 
 
@@ -168,7 +168,7 @@ def test_files_of_other_kinds_are_listed_as_unread(shelf: Shelf) -> None:
     found = list(require_sorted(shelf.root.list(), lambda item: item.name))
 
     assert [i.name for i in found if isinstance(i, Unread)] == ["Makefile", "a.docx", "a/b.html"]
-    assert list(listing(shelf)) == ["a.pdf"]
+    assert list(list_sources(shelf)) == ["a.pdf"]
 
 
 def test_what_is_excluded_is_left_out_by_its_name_in_the_root(shelf: Shelf) -> None:
@@ -181,8 +181,8 @@ def test_what_is_excluded_is_left_out_by_its_name_in_the_root(shelf: Shelf) -> N
         listed = list(require_sorted(root.list(), lambda item: item.name))
         found = [item.name for item in listed if isinstance(item, Source)]
         out = [item.name for item in listed if isinstance(item, Unread) and item.excluded]
-        assert sorted([*found, *out]) == list(listing(shelf))
-        assert [name for name in listing(shelf) if root.covers(name)] == found
+        assert sorted([*found, *out]) == list(list_sources(shelf))
+        assert [name for name in list_sources(shelf) if root.covers(name)] == found
         return found
 
     assert left() == ["a.pdf", "x/a.pdf", "x/y/b.pdf", "z/a.pdf"]
@@ -222,7 +222,7 @@ def test_what_the_index_has_of_an_excluded_source_stays(shelf: Shelf, bench: Ben
 def test_a_source_has_an_address(shelf: Shelf) -> None:
     """What stands in an answer opens in a browser, and names the root it came from."""
     shelf.put("x y/a#b.pdf", b"%PDF-")
-    (source,) = listing(shelf).values()
+    (source,) = list_sources(shelf).values()
 
     assert source_url(source).startswith(("https://", "file://"))
     assert source_url(source).endswith("/x%20y/a%23b.pdf")

@@ -15,7 +15,7 @@ from ingest.models import ListingIssue, Outcome, Source, Unread
 from ingest.pipeline.diff import SkipRule, Stale, compare
 from ingest.sources import source_url
 from ingest.sources.folder import glob_matches, normalize_name, parse_folder_roots
-from tests.pdfs import aged, write
+from tests.pdfs import set_age, write
 
 
 def names(*arguments: str) -> list[str]:
@@ -308,7 +308,7 @@ def test_a_file_that_changes_is_not_read_half(folder: Path) -> None:
 def test_a_fresh_file_is_not_trusted_by_its_time(folder: Path) -> None:
     """Two writes in one tick of a coarse clock do not hide the second from me."""
     touch(folder, "new.pdf")
-    aged(write(folder / "old.pdf", "text"))
+    set_age(write(folder / "old.pdf", "text"))
 
     recent = {
         i.name: i.recent

@@ -35,7 +35,7 @@ from ingest.pipeline.context import Run
 from tests.commands.check.conftest import Shelf, Time, fill_shelf, sorted_kinds
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds, dump, vector
 from tests.emulator.emulator import Azure
-from tests.pdfs import aged, pdf, prose, write
+from tests.pdfs import pdf, prose, set_age, write
 from tests.pipeline.reader.test_attachments import portfolio
 from tests.pipeline.test_crash import Crash, Mortal
 from tests.sources.shelves import Emulated, storage
@@ -504,7 +504,7 @@ def test_a_failed_document_keeps_what_it_had_and_is_in_order(local: Shelf) -> No
     """A file that turned bad is a run's outcome, not damage: its last good chunks stay."""
     path = local.bench.folder / "a.pdf"
     path.write_bytes(b"%PDF-broken")
-    aged(path)
+    set_age(path)
     assert local.bench.outcomes()["a.pdf"] == "failed"
     assert local.check(local.bench.folder) == []
     local.index.delete([local.chunks("a.pdf")[0].id])

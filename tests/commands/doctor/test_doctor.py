@@ -149,7 +149,7 @@ def test_a_reader_is_told_that_writing_needs_more(azure: Azure) -> None:
 )
 def test_a_missing_role_may_be_a_403(azure: Azure, answer: Response) -> None:
     """The documentation of the service has 401 and 403, and both mean the same."""
-    azure.faults.add(faults.instead("denied", answer), "openai", "POST")
+    azure.faults.add(faults.answer_with("denied", answer), "openai", "POST")
     assert OPENAI_USER in find_problems(run_doctor(azure))["role"]
 
 
@@ -174,7 +174,7 @@ def test_a_service_that_takes_keys_only_is_suspected(azure: Azure) -> None:
 def test_a_firewall_is_no_missing_role(azure: Azure) -> None:
     """A 403 for where I am is not mistaken for one of who I am."""
     answer = failure(403, "403", "Public access is disabled. Please configure private endpoint.")
-    azure.faults.add(faults.instead("blocked", answer), "openai", "POST")
+    azure.faults.add(faults.answer_with("blocked", answer), "openai", "POST")
     found = find_problems(run_doctor(azure))
     assert list(found) == ["deployment"]
     assert "rejects requests from this network (Public access is disabled" in found["deployment"]

@@ -11,8 +11,8 @@ from ingest.config.connections import create_connections
 from ingest.runtime.cancellation import Cancellation
 from tests.commands.report.reports import make_report
 from tests.emulator.emulator import Azure
-from tests.pipeline.reader.test_describing_figures import client, with_figures, write
-from tests.runs import connected, run
+from tests.pipeline.reader.test_describing_figures import client, draw_figures, write
+from tests.runs import open_run, run
 
 
 def test_each_figure_is_shown_with_its_outcome(azure: Azure, folder: Path, tmp_path: Path) -> None:
@@ -22,12 +22,12 @@ def test_each_figure_is_shown_with_its_outcome(azure: Azure, folder: Path, tmp_p
     """
     azure.openai.chat.refusing["red lathes"] = "finish"
     azure.openai.chat.answers["blue valves"] = {"summary": "Bar 5 < 7 & 9."}
-    write(folder / "a.pdf", with_figures("blue valves", "red lathes"))
+    write(folder / "a.pdf", draw_figures("blue valves", "red lathes"))
     chosen = client(azure, tmp_path)
     run(folder, chosen)
     asked = len(azure.openai.chat.asked)
 
-    with connected(chosen, Cancellation(), write=False) as services:
+    with open_run(chosen, Cancellation(), write=False) as services:
         access = IndexAccess(chosen, create_connections(chosen), services.index, services.recipe)
         (one,) = inspect_sources(list(services.index.records()), ["a.pdf"], access)
 

@@ -22,7 +22,7 @@ from tests.emulator.identity import COGNITIVE_USER
 from tests.extract.ocr.test_document_intelligence_runs import client
 from tests.pdfs import pdf, prose, write
 from tests.pipeline.reader.test_attachments import portfolio
-from tests.runs import connected, run
+from tests.runs import open_run, run
 from tests.scans import write as write_scan
 
 
@@ -155,7 +155,7 @@ def test_looking_at_scans_pays_for_nothing(azure: Azure, folder: Path) -> None:
     asked = azure.count("ocr")
     azure.search.settle()
 
-    with connected(chosen, write=False) as all_:
+    with open_run(chosen, write=False) as all_:
         access = IndexAccess(chosen, create_connections(chosen), all_.index, all_.recipe)
         (one,) = inspect_sources(list(all_.index.records()), [], access)
 

@@ -38,7 +38,7 @@ from ingest.pipeline.context import Run
 from ingest.pipeline.stages import ingest_root
 from ingest.sources.folder import parse_folder_roots
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds, dump, vector
-from tests.pdfs import aged, prose, write
+from tests.pdfs import prose, set_age, write
 from tests.pipeline.test_crash import Crash, Mortal
 
 SMALL, LARGE = 32, 64  # tokens in a chunk
@@ -351,7 +351,7 @@ def test_an_index_begun_for_another_model_is_begun_anew(library: Library) -> Non
 def test_a_document_that_turned_bad_is_not_lost(library: Library) -> None:
     """Invariant 5: what the index in use has of it would be gone, so nothing is switched."""
     (library.docs / "cranes.pdf").write_bytes(b"%PDF-broken")
-    aged(library.docs / "cranes.pdf")
+    set_age(library.docs / "cranes.pdf")
     with pytest.raises(ConfigError, match=r"lacks .*cranes.pdf .*--max-deletes 1"):
         library.rebuild()
     assert library.line.current() == "index.db"
@@ -365,7 +365,7 @@ def test_a_document_that_turned_bad_between_two_rebuilds_stays(library: Library)
     library.rebuild()
     library.line.switch("index.db")
     (library.docs / "cranes.pdf").write_bytes(b"%PDF-broken")
-    aged(library.docs / "cranes.pdf")
+    set_age(library.docs / "cranes.pdf")
     library.rebuild()
     with library.opened() as index:
         assert index.search("cranes", vector("cranes"), Mode.TEXT, 3)

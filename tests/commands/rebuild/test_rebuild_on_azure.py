@@ -38,7 +38,7 @@ from tests.emulator import faults
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import COGNITIVE_USER, SERVICE_CONTRIBUTOR
 from tests.pdfs import prose, write
-from tests.pipeline.test_runs_on_azure import SPEED, connected, run
+from tests.pipeline.test_runs_on_azure import SPEED, open_run, run
 from tests.pipeline.test_runs_on_azure import client as any_client
 
 INDEX, ALIAS = "chunks", "live"
@@ -171,7 +171,7 @@ def test_another_model_is_paid_for_once(azure: Azure, folder: Path, live: Settin
         run(folder, sixteen)
     before = count_texts(azure)
     azure.search.delays.search = 0.5  # seconds in which counts do not close
-    azure.faults.add(faults.broken(400), "search", "PUT", "/aliases", nth=1)
+    azure.faults.add(faults.fail_with(400), "search", "PUT", "/aliases", nth=1)
     with search_meanwhile(live, 3) as wrong:
         with pytest.raises(ConfigError):
             rebuild(folder, sixteen)
@@ -286,7 +286,7 @@ def test_runs_are_held_off_meanwhile(bare: Settings, folder: Path) -> None:
     with (
         open_rebuild(bare, [str(folder)], Run("r"), connect(bare)),
         pytest.raises(BusyError),
-        connected(bare),
+        open_run(bare),
     ):
         pass
 

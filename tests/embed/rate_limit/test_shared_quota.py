@@ -23,11 +23,11 @@ from tests.conftest import outcomes_by_source
 from tests.embed.rate_limit.simulation import Hurried
 from tests.emulator.clock import Clock
 from tests.emulator.emulator import Azure, create_certificate
-from tests.emulator.faults import Faults, broken
+from tests.emulator.faults import Faults, fail_with
 from tests.emulator.openai import Deployment, OpenAI
 from tests.emulator.server import serve
 from tests.pdfs import prose, write
-from tests.pipeline.test_runs_on_azure import client, contents
+from tests.pipeline.test_runs_on_azure import client, read_index
 
 SPEED = 10.0
 DOCUMENTS, PAGES = 8, 4
@@ -114,7 +114,7 @@ def test_two_endpoints_share_the_work_and_refuse_nothing(
     assert waited > 0
     first, second = two.tokens()
     assert min(first, second) > 0.25 * (first + second)
-    chunks = sum(document["kind"] == "chunk" for document in contents(azure).values())
+    chunks = sum(document["kind"] == "chunk" for document in read_index(azure).values())
     assert sum(len(r.inputs) for resource in two.resources for r in resource.requests) == chunks
     assert sum(len(resource.repeated) for resource in two.resources) == 0
 
@@ -126,7 +126,7 @@ def test_an_endpoint_that_is_down_leaves_the_work_to_the_other(
     write_library(folder)
     for resource in two.resources:
         resource.tpm = 4 * TPM
-    two.faults[0].add(broken(503), "openai")
+    two.faults[0].add(fail_with(503), "openai")
     chosen = client(azure, AZURE_OPENAI_ENDPOINT=",".join(two.endpoints))
 
     with run_timed(folder, chosen) as (events, _):

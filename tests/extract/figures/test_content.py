@@ -105,7 +105,7 @@ def test_a_long_page_is_sent_without_broken_words() -> None:
     assert max(len(found.before), len(found.after)) <= 700
 
 
-def hyphenated(canvas: Canvas) -> None:
+def hyphenate(canvas: Canvas) -> None:
     """Lines that end within words."""
     canvas.drawString(30, 660, "The readings were compared with the mea-")
     canvas.drawString(30, 648, "surements of the year.")
@@ -116,7 +116,7 @@ def hyphenated(canvas: Canvas) -> None:
     canvas.drawString(30, 188, "tion master.")
 
 
-def tiled(canvas: Canvas) -> None:
+def draw_tiles(canvas: Canvas) -> None:
     """A picture in 100 tiles."""
     canvas.drawString(30, 660, "A paragraph above it.")
     picture = Image.effect_noise((100, 100), 90)
@@ -126,7 +126,7 @@ def tiled(canvas: Canvas) -> None:
             canvas.drawImage(ImageReader(part), 80 + 30 * x, 570 - 30 * y, 30, 30)
 
 
-def beyond_the_page(canvas: Canvas) -> None:
+def draw_overflow(canvas: Canvas) -> None:
     """A chart whose labels are partly beyond the edge of the page."""
     canvas.line(-5, 350, 495, 350)
     canvas.line(20, 350, 20, 520)
@@ -137,7 +137,9 @@ def beyond_the_page(canvas: Canvas) -> None:
     canvas.drawString(30, 660, "A paragraph above it.")
 
 
-@pytest.mark.parametrize("draw", [hyphenated, tiled, beyond_the_page], ids=lambda one: one.__name__)
+@pytest.mark.parametrize(
+    "draw", [hyphenate, draw_tiles, draw_overflow], ids=lambda one: one.__name__
+)
 def test_a_figure_of_any_maker_gets_out_of_the_sandbox(draw: Callable[[Canvas], None]) -> None:
     """An answer that the parent refuses would lose all figures of the document."""
     out = io.BytesIO()
@@ -147,7 +149,7 @@ def test_a_figure_of_any_maker_gets_out_of_the_sandbox(draw: Callable[[Canvas], 
     document = extract(out.getvalue(), ExtractOptions(describes=True))
     sent = msgspec.msgpack.encode(answer_with("0" * 64, document, "", ()))
     (figure,) = msgspec.msgpack.decode(sent, type=DocumentAnswer).figures
-    if draw is hyphenated:
+    if draw is hyphenate:
         assert figure.caption == "Figure 1. Gauges and their compari"
         assert figure.before.endswith("compared with the measurements of the year.")
         assert figure.after.endswith("All of the station master.")

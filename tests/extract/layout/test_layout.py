@@ -24,7 +24,7 @@ TEXTS = ROOT / "scripts" / "make_data" / "texts"
 FONT, SIZE, LEADING = "Helvetica", 10, 13
 
 
-def drawn(*paint: Callable[[Canvas], None]) -> bytes:
+def draw_pages(*paint: Callable[[Canvas], None]) -> bytes:
     """A PDF with a page for each painter."""
     out = io.BytesIO()
     canvas = Canvas(out, pagesize=(595, 842), invariant=True, pageCompression=0)
@@ -36,9 +36,9 @@ def drawn(*paint: Callable[[Canvas], None]) -> bytes:
     return out.getvalue()
 
 
-def pages(*paint: Callable[[Canvas], None]) -> list[list[str]]:
+def read_pages(*paint: Callable[[Canvas], None]) -> list[list[str]]:
     """The lines of each page as they are read, those without text left out."""
-    document = extract(drawn(*paint), ExtractOptions("pdfium"))
+    document = extract(draw_pages(*paint), ExtractOptions("pdfium"))
     return [[line for line in page.splitlines() if line] for page in document.pages]
 
 
@@ -49,7 +49,7 @@ def prose(seed: int, width: float, count: int = 14) -> list[str]:
     return list(simpleSplit(text[seed * 1500 :], FONT, SIZE, width))[1 : count + 1]
 
 
-def down(canvas: Canvas, lines: list[str], x: float, y: float) -> None:
+def draw_lines(canvas: Canvas, lines: list[str], x: float, y: float) -> None:
     for number, line in enumerate(lines):
         canvas.drawString(x, y - LEADING * number, line)
 
@@ -57,28 +57,28 @@ def down(canvas: Canvas, lines: list[str], x: float, y: float) -> None:
 LEFT, RIGHT, THIRD = prose(1, 220), prose(2, 220), prose(3, 140)
 
 
-def rowwise(canvas: Canvas) -> None:
+def draw_rowwise(canvas: Canvas) -> None:
     for number, (left, right) in enumerate(zip(LEFT, RIGHT, strict=True)):
-        down(canvas, [left], 60, 700 - LEADING * number)
-        down(canvas, [right], 310, 700 - LEADING * number)
+        draw_lines(canvas, [left], 60, 700 - LEADING * number)
+        draw_lines(canvas, [right], 310, 700 - LEADING * number)
 
 
-def right_first(canvas: Canvas) -> None:
-    down(canvas, RIGHT, 310, 700)
-    down(canvas, LEFT, 60, 700)
+def draw_right_first(canvas: Canvas) -> None:
+    draw_lines(canvas, RIGHT, 310, 700)
+    draw_lines(canvas, LEFT, 60, 700)
 
 
-def left_first(canvas: Canvas) -> None:
-    down(canvas, LEFT, 60, 700)
-    down(canvas, RIGHT, 310, 700)
+def draw_left_first(canvas: Canvas) -> None:
+    draw_lines(canvas, LEFT, 60, 700)
+    draw_lines(canvas, RIGHT, 310, 700)
 
 
-def uneven(canvas: Canvas) -> None:
-    down(canvas, RIGHT, 310, 706)
-    down(canvas, LEFT, 60, 700)
+def draw_uneven(canvas: Canvas) -> None:
+    draw_lines(canvas, RIGHT, 310, 706)
+    draw_lines(canvas, LEFT, 60, 700)
 
 
-@pytest.mark.parametrize("paint", [rowwise, right_first, left_first, uneven])
+@pytest.mark.parametrize("paint", [draw_rowwise, draw_right_first, draw_left_first, draw_uneven])
 def test_the_left_column_is_read_before_the_right(paint: Callable[[Canvas], None]) -> None:
     """Two columns are two texts, whatever the order in which the page draws them."""
 
@@ -89,7 +89,7 @@ def test_the_left_column_is_read_before_the_right(paint: Callable[[Canvas], None
         canvas.setFont(FONT, 8)
         canvas.drawString(60, 300, "1 A note at the foot of the page that runs below both columns.")
 
-    title, *columns, note = pages(page)[0]
+    title, *columns, note = read_pages(page)[0]
 
     assert title.startswith("A title")
     assert columns == [*LEFT, *RIGHT]
@@ -104,7 +104,7 @@ def test_three_columns_are_three_texts() -> None:
             for place in range(3):
                 canvas.drawString(60 + 165 * place, 700 - LEADING * number, f"{line}")
 
-    assert pages(page)[0] == THIRD * 3
+    assert read_pages(page)[0] == THIRD * 3
 
 
 def test_text_drawn_from_the_bottom_is_read_from_the_top() -> None:
@@ -114,7 +114,7 @@ def test_text_drawn_from_the_bottom_is_read_from_the_top() -> None:
         for number, line in reversed(list(enumerate(LEFT))):
             canvas.drawString(60, 700 - LEADING * number, line)
 
-    assert pages(page)[0] == LEFT
+    assert read_pages(page)[0] == LEFT
 
 
 @pytest.mark.parametrize("unit", [str.split, list], ids=["words", "characters"])
@@ -132,7 +132,7 @@ def test_words_drawn_one_by_one_are_lines(unit: Callable[[str], list[str]]) -> N
                     canvas.stringWidth(" ", FONT, SIZE) if len(part) > 1 or unit is str.split else 0
                 )
 
-    assert pages(page)[0] == LEFT
+    assert read_pages(page)[0] == LEFT
 
 
 ROWS = [
@@ -169,21 +169,21 @@ def test_a_table_without_rules_keeps_its_rows() -> None:
     before, after = prose(1, 440, 4), prose(2, 440, 4)
 
     def page(canvas: Canvas) -> None:
-        down(canvas, before, 60, 700)
+        draw_lines(canvas, before, 60, 700)
         table(canvas)
-        down(canvas, after, 60, 500)
+        draw_lines(canvas, after, 60, 500)
 
-    assert pages(page)[0] == [*before, *MARKDOWN, *after]
+    assert read_pages(page)[0] == [*before, *MARKDOWN, *after]
 
 
 def test_a_table_is_a_paragraph_of_its_own() -> None:
     """Its caption and the text around it are not part of it."""
 
     def page(canvas: Canvas) -> None:
-        down(canvas, ["Table 1. Parts"], 60, 620)
+        draw_lines(canvas, ["Table 1. Parts"], 60, 620)
         table(canvas)
 
-    text = extract(drawn(page), ExtractOptions("pdfium")).pages[0]
+    text = extract(draw_pages(page), ExtractOptions("pdfium")).pages[0]
 
     assert text.split("\n\n") == ["Table 1. Parts", "\n".join(MARKDOWN)]
 
@@ -198,7 +198,7 @@ def test_a_table_on_a_turned_page_keeps_its_rows(angle: int) -> None:
         canvas.rotate(angle)
         table(canvas, 400)
 
-    assert pages(page)[0] == MARKDOWN
+    assert read_pages(page)[0] == MARKDOWN
 
 
 def test_a_stamp_up_the_margin_does_not_interrupt() -> None:
@@ -210,9 +210,9 @@ def test_a_stamp_up_the_margin_does_not_interrupt() -> None:
         canvas.rotate(90)
         canvas.drawString(0, 0, "Received on 3 January")
         canvas.restoreState()
-        down(canvas, LEFT, 60, 700)
+        draw_lines(canvas, LEFT, 60, 700)
 
-    assert pages(page)[0] == [*LEFT, "Received on 3 January"]
+    assert read_pages(page)[0] == [*LEFT, "Received on 3 January"]
 
 
 @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ def test_what_aligns_is_not_always_a_table(lines: list[tuple[str, str]]) -> None
             canvas.drawString(60, 700 - 14 * number, name)
             canvas.drawString(300, 700 - 14 * number, value)
 
-    assert pages(page)[0] == [f"{name} {value}" for name, value in lines]
+    assert read_pages(page)[0] == [f"{name} {value}" for name, value in lines]
 
 
 def test_a_list_keeps_its_bullets() -> None:
@@ -241,7 +241,7 @@ def test_a_list_keeps_its_bullets() -> None:
             canvas.drawString(60, 700 - 14 * number, "\u2022")
             canvas.drawString(90, 700 - 14 * number, f"item {number} of a list")
 
-    assert pages(page)[0] == [f"\u2022 item {number} of a list" for number in range(5)]
+    assert read_pages(page)[0] == [f"\u2022 item {number} of a list" for number in range(5)]
 
 
 def cells(name: str) -> list[list[str]]:
@@ -306,11 +306,11 @@ def test_headings_come_from_type_sizes_where_there_is_no_outline() -> None:
             canvas.setFont("Helvetica-Bold", SIZE)
             canvas.drawString(60, 730, f"A bold line {number}")
             canvas.setFont(FONT, SIZE)
-            down(canvas, prose(number, 440), 60, 710)
+            draw_lines(canvas, prose(number, 440), 60, 710)
 
         return paint
 
-    document = extract(drawn(*map(page, range(1, 5))), ExtractOptions("pdfium"))
+    document = extract(draw_pages(*map(page, range(1, 5))), ExtractOptions("pdfium"))
 
     wanted = [Heading(1, "Part 1", 1), Heading(3, "A bold line 1", 1)]
     for number in range(2, 5):
@@ -323,7 +323,7 @@ def test_headings_come_from_type_sizes_where_there_is_no_outline() -> None:
 
 def test_ordinary_text_has_no_headings() -> None:
     """Nothing stands out in a letter."""
-    data = drawn(lambda canvas: down(canvas, prose(1, 440), 60, 700))
+    data = draw_pages(lambda canvas: draw_lines(canvas, prose(1, 440), 60, 700))
     assert extract(data, ExtractOptions("pdfium")).headings == ()
 
 
@@ -359,7 +359,7 @@ def test_nothing_is_lost(words: list[tuple[int, int, str, int]], turn: int) -> N
             canvas.drawString(0, 0, word)
             canvas.restoreState()
 
-    data = drawn(page)
+    data = draw_pages(page)
     with PdfDocument(data) as document:
         plain = document[0].get_textpage().get_text_range()
     assert letters(Pdfium(data, ()).text(0)) == letters(plain)

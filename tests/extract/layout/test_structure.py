@@ -17,7 +17,7 @@ from reportlab.pdfgen.canvas import Canvas
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.engines.pdfium import Pdfium
 from ingest.models import Document, Heading
-from tests.extract.layout.test_layout import FONT, SIZE, drawn
+from tests.extract.layout.test_layout import FONT, SIZE, draw_pages
 
 Text: TypeAlias = tuple[float, float, str]  # from the left, from below, and what is there
 
@@ -36,7 +36,7 @@ def texts_of(tree: Tag) -> list[Text]:
     return found
 
 
-def tagged(
+def draw_tagged(
     tree: Tag,
     *,
     order: Callable[[list[Text]], Iterable[Text]] = list,
@@ -55,7 +55,7 @@ def tagged(
             canvas.drawString(*text)
             canvas._code.append("EMC")
 
-    writer = PdfWriter(PdfReader(io.BytesIO(drawn(page))))
+    writer = PdfWriter(PdfReader(io.BytesIO(draw_pages(page))))
     sheet = writer.pages[0]
     root = DictionaryObject({NameObject("/Type"): NameObject("/StructTreeRoot")})
     root_reference = writer._add_object(root)
@@ -135,7 +135,7 @@ TABLE: Tag = Tag(
 @pytest.mark.parametrize("order", [list, reversed], ids=["in order", "backwards"])
 def test_a_tagged_table_is_a_table(order: Any) -> None:
     """Two columns of words, drawn in any order: only the tree says that it is a table."""
-    assert lines(tagged(TABLE, order=order)) == [
+    assert lines(draw_tagged(TABLE, order=order)) == [
         "Who may take which leave:",
         "| Kind | Holder |",
         "| --- | --- |",
@@ -152,7 +152,7 @@ def test_a_cell_stays_in_its_column_where_the_tree_leaves_out_empty_ones() -> No
         Tag("TR", [cell("TD", 60, 680, "Parental"), cell("TD", 300, 680, "Spring")]),
         Tag("TR", [cell("TD", 160, 660, "Everyone")]),
     ]
-    assert lines(tagged(Tag("Document", [Tag("Table", rows)]))) == [
+    assert lines(draw_tagged(Tag("Document", [Tag("Table", rows)]))) == [
         "| Kind | Who | When |",
         "| --- | --- | --- |",
         "| Parental |  | Spring |",
@@ -175,8 +175,8 @@ def test_tagged_headings_are_headings_in_any_type() -> None:
     )
     wanted = (Heading(1, "Leave of absence in general", 1), Heading(2, "Sick leave", 1))
 
-    assert read(tagged(tree)).headings == wanted
-    assert read(tagged(tree, order=reversed)).headings == wanted
+    assert read(draw_tagged(tree)).headings == wanted
+    assert read(draw_tagged(tree, order=reversed)).headings == wanted
 
 
 def test_the_tree_gives_the_order() -> None:
@@ -186,7 +186,7 @@ def test_the_tree_gives_the_order() -> None:
     tree: Tag = Tag("Document", [Tag("P", [*right]), Tag("P", [*left])])
     both = [*right, *left]
 
-    found = lines(tagged(tree, order=lambda texts: sorted(texts, key=lambda t: (-t[1], t[0]))))
+    found = lines(draw_tagged(tree, order=lambda texts: sorted(texts, key=lambda t: (-t[1], t[0]))))
 
     assert found == [text for _, _, text in both]
 
@@ -204,7 +204,7 @@ def test_lists_keep_their_markers_and_levels() -> None:
         "Document",
         [Tag("P", [(60, 644, "That is all.")]), Tag("L", [item(700, "1.", "Fill in", inner)])],
     )
-    found = lines(tagged(tree))
+    found = lines(draw_tagged(tree))
 
     assert found == ["That is all.", "1. Fill in", "a) Name", "b) Date"]
 
@@ -212,7 +212,7 @@ def test_lists_keep_their_markers_and_levels() -> None:
 def test_what_is_outside_of_the_tree_is_kept() -> None:
     """Running lines are not in it: the upper one is read first, the lower one last."""
     untagged = [(60.0, 30.0, "Page 1 of 1"), (60.0, 810.0, "Staff handbook")]
-    found = lines(tagged(TABLE, untagged=untagged))
+    found = lines(draw_tagged(TABLE, untagged=untagged))
 
     assert (found[0], found[-1]) == ("Staff handbook", "Page 1 of 1")
     assert len(found) == 8
@@ -223,7 +223,7 @@ def test_a_tree_that_covers_little_is_not_believed() -> None:
     tree: Tag = Tag("Document", [Tag("P", [(60, 400, "The only tagged line.")])])
     untagged = [(60.0, 700.0 - 14 * n, f"Line number {n} of the page") for n in range(6)]
 
-    assert lines(tagged(tree, untagged=untagged)) == [
+    assert lines(draw_tagged(tree, untagged=untagged)) == [
         *[text for _, _, text in untagged],
         "The only tagged line.",
     ]
@@ -232,7 +232,7 @@ def test_a_tree_that_covers_little_is_not_believed() -> None:
 def test_a_table_of_one_row_is_no_table() -> None:
     """Some put their text side by side in a table."""
     row = Tag("TR", [cell("TD", 60, 700, "Left", "part"), cell("TD", 300, 700, "Right", "part")])
-    found = lines(tagged(Tag("Document", [Tag("Table", [row])])))
+    found = lines(draw_tagged(Tag("Document", [Tag("Table", [row])])))
 
     assert found == ["Left", "part", "Right", "part"]
 
@@ -251,7 +251,7 @@ TREES: st.SearchStrategy[Tag] = st.recursive(
 def test_nothing_of_a_tagged_page_is_lost(tree: Tag, random: Random) -> None:
     """Whatever a tree says, and however often, each word of the page is read once."""
     texts = list(dict.fromkeys(texts_of(tree)))
-    data = tagged(tree, order=lambda _: random.sample(texts, len(texts)))
+    data = draw_tagged(tree, order=lambda _: random.sample(texts, len(texts)))
 
     found = read(data).pages[0].replace("|", " ").replace("---", " ").split()
     assert sorted(found) == sorted(text for _, _, text in texts)
@@ -260,7 +260,7 @@ def test_nothing_of_a_tagged_page_is_lost(tree: Tag, random: Random) -> None:
 def test_headings_of_a_copy_are_those_of_the_document() -> None:
     """A page that is read from a repaired copy keeps its tagged headings."""
     text = Tag("P", [(60, 700, "It lapses at the end of March.")])
-    data = tagged(Tag("Document", [Tag("H1", [(60, 740, "Annual leave")]), text]))
+    data = draw_tagged(Tag("Document", [Tag("H1", [(60, 740, "Annual leave")]), text]))
     engine = Pdfium(data, ())
 
     engine.open_copy(data).text(0)

@@ -12,7 +12,7 @@ from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.layout.drawing_order import split_lines
 from ingest.extract.layout.pieces import join_markers
 from ingest.extract.layout.segments import TextSegment
-from tests.extract.layout.test_layout import FONT, SIZE, down, drawn, pages, prose
+from tests.extract.layout.test_layout import FONT, SIZE, draw_lines, draw_pages, prose, read_pages
 from tests.hostile.writing import pdf, stream
 
 Cells = Sequence[Sequence[str]]
@@ -108,7 +108,7 @@ def test_rows_between_two_rules_are_rows_each(levels: Sequence[float]) -> None:
         put(canvas, [*CITIES, TOTAL], FOUR)
         rules(canvas, *levels)
 
-    assert pages(page)[0] == markdown([*CITIES, TOTAL])
+    assert read_pages(page)[0] == markdown([*CITIES, TOTAL])
 
 
 def test_rows_of_words_between_two_rules_are_rows_each() -> None:
@@ -125,7 +125,7 @@ def test_rows_of_words_between_two_rules_are_rows_each() -> None:
         put(canvas, rows, THREE)
         rules(canvas, 712, 696, 654, 640)
 
-    assert pages(page)[0] == markdown(rows)
+    assert read_pages(page)[0] == markdown(rows)
 
 
 @pytest.mark.parametrize("order", ["cells", "lines"])
@@ -136,7 +136,7 @@ def test_a_wrapped_cell_between_two_rules_is_one_cell(order: str) -> None:
         put_wrapped(canvas, LEAVE, gap=0, order=order)
         rules(canvas, 712, 696, 610)
 
-    assert pages(page)[0] == markdown(LEAVE)
+    assert read_pages(page)[0] == markdown(LEAVE)
 
 
 def test_a_header_of_two_lines_is_one_row() -> None:
@@ -149,7 +149,7 @@ def test_a_header_of_two_lines_is_one_row() -> None:
         rules(canvas, 712, 682, 654)
 
     header = ["Region", "Sales EUR m", "Cost EUR m", "Margin %"]
-    assert pages(page)[0] == markdown([header, *rows[2:]])
+    assert read_pages(page)[0] == markdown([header, *rows[2:]])
 
 
 @pytest.mark.parametrize("top", [700, 706])
@@ -163,7 +163,7 @@ def test_a_header_above_the_grid_belongs_to_it(top: float) -> None:
         for x in (56, 196, 296, 396, 500):
             canvas.line(x, 696, x, 640)
 
-    assert pages(page)[0] == markdown(CITIES)
+    assert read_pages(page)[0] == markdown(CITIES)
 
 
 def test_an_invoice_has_a_header_and_a_total() -> None:
@@ -186,13 +186,13 @@ def test_an_invoice_has_a_header_and_a_total() -> None:
         put(canvas, [["Invoice number", "4711"], ["Date", "3 May"], ["Due", "2 June"]], (60, 150))
         put(canvas, [*drawn_rows, *rows[2:]], (60, 84, 300, 400), 620)
 
-    assert pages(page)[0][-len(rows) - 1 :] == markdown(rows)
+    assert read_pages(page)[0][-len(rows) - 1 :] == markdown(rows)
 
 
 @pytest.mark.parametrize("order", ["columns", "any"])
 def test_cells_drawn_in_another_order_keep_their_rows(order: str) -> None:
     """Some programs draw a table column by column."""
-    assert pages(lambda canvas: put(canvas, CITIES, FOUR, order=order))[0] == markdown(CITIES)
+    assert read_pages(lambda canvas: put(canvas, CITIES, FOUR, order=order))[0] == markdown(CITIES)
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_wrapped_cells_without_rules_are_whole(order: str, centred: bool) -> Non
     def page(canvas: Canvas) -> None:
         put_wrapped(canvas, LEAVE, gap=8, order=order, centred=centred)
 
-    assert pages(page)[0] == markdown(LEAVE)
+    assert read_pages(page)[0] == markdown(LEAVE)
 
 
 @pytest.mark.parametrize("dash", ["-", "–", "—"])
@@ -214,7 +214,7 @@ def test_a_dash_for_none_is_a_cell(dash: str) -> None:
     rows = [["Fund", "2023", "2024"], [dash, "12", "13"], ["Bonds", dash, "7"]]
     rows += [["Shares", "5", dash], ["Cash", dash, dash], ["Sum", "17", "20"]]
 
-    assert pages(lambda canvas: put(canvas, rows, THREE))[0] == markdown(rows)
+    assert read_pages(lambda canvas: put(canvas, rows, THREE))[0] == markdown(rows)
 
 
 def test_numbers_with_dots_may_be_a_column() -> None:
@@ -222,7 +222,7 @@ def test_numbers_with_dots_may_be_a_column() -> None:
     rows = [["Pos", "Item", "Qty", "Price"], ["1.", "Hammer", "2", "9.50"]]
     rows += [["2.", "Saw", "1", "14.00"], ["3.", "Nails", "11", "3.20"], ["", "", "Sum", "26.70"]]
 
-    assert pages(lambda canvas: put(canvas, rows, (60, 90, 300, 400)))[0] == markdown(rows)
+    assert read_pages(lambda canvas: put(canvas, rows, (60, 90, 300, 400)))[0] == markdown(rows)
 
 
 @pytest.mark.parametrize("marker", ["-", "\u2022", "1."])
@@ -236,7 +236,7 @@ def test_lists_side_by_side_are_no_table(marker: str) -> None:
             for x, text in ((60, marker), (75, left), (300, marker), (315, right)):
                 canvas.drawString(x, y, text)
 
-    assert pages(page)[0] == [f"{marker} {left} {marker} {right}" for left, right in items]
+    assert read_pages(page)[0] == [f"{marker} {left} {marker} {right}" for left, right in items]
 
 
 BOXES = [
@@ -261,11 +261,11 @@ def test_boxes_side_by_side_are_read_one_by_one(places: list[tuple[int, int]]) -
     def page(canvas: Canvas) -> None:
         canvas.drawString(60, 40, "Confidential")
         for box, (x, y) in zip(BOXES, places, strict=True):
-            down(canvas, box, x, y)
+            draw_lines(canvas, box, x, y)
         canvas.drawString(60, 780, "Where we stand")
 
     wanted = ["Where we stand", *[line for box in BOXES for line in box], "Confidential"]
-    assert pages(page)[0] == wanted
+    assert read_pages(page)[0] == wanted
 
 
 CLAUSES = [
@@ -279,7 +279,7 @@ CLAUSES = [
 @pytest.mark.parametrize("order", ["rows", "columns"])
 def test_two_languages_side_by_side_are_columns(order: str) -> None:
     """A sentence is not cut by its translation."""
-    found = pages(lambda canvas: put(canvas, CLAUSES, (60, 320), order=order))[0]
+    found = read_pages(lambda canvas: put(canvas, CLAUSES, (60, 320), order=order))[0]
 
     assert found == [line for column in zip(*CLAUSES, strict=True) for line in column]
 
@@ -297,7 +297,7 @@ def test_wide_line_spacing_is_no_paragraph(leading: float) -> None:
             canvas.drawString(60, 760 - leading * (number + 5.8), line)
         put(canvas, CITIES, FOUR, 400)
 
-    paragraphs = extract(drawn(page), ExtractOptions("pdfium")).pages[0].split("\n\n")
+    paragraphs = extract(draw_pages(page), ExtractOptions("pdfium")).pages[0].split("\n\n")
 
     assert paragraphs == ["\n".join(first), "\n".join(second), "\n".join(markdown(CITIES))]
 
@@ -306,44 +306,46 @@ def test_the_heading_of_a_section_is_a_row() -> None:
     """A row of one cell is a row."""
     rows = [CITIES[0], ["North", "", "", ""], *CITIES[1:3], ["South", "", "", ""], *CITIES[3:]]
 
-    assert pages(lambda canvas: put(canvas, rows, FOUR))[0] == markdown(rows)
+    assert read_pages(lambda canvas: put(canvas, rows, FOUR))[0] == markdown(rows)
 
 
 STOCK = [["No.", "Part", "Price"]]
 STOCK += [[str(2000 + 7 * n), f"Bracket of size {n}", f"{n * 1.5:.2f}"] for n in range(1, 40)]
 
 
-def two_pages(first: Cells, second: Cells, places: Sequence[int], *above: str) -> list[list[str]]:
+def read_two_pages(
+    first: Cells, second: Cells, places: Sequence[int], *above: str
+) -> list[list[str]]:
     """The lines of two pages with a table each, and running lines."""
 
     def page(number: int, rows: Cells, columns: Sequence[int]) -> Callable[[Canvas], None]:
         def paint(canvas: Canvas) -> None:
             canvas.drawString(60, 810, "Price list")
-            down(canvas, list(above) if number > 1 else [], 60, 780)
+            draw_lines(canvas, list(above) if number > 1 else [], 60, 780)
             put(canvas, rows, columns, 740)
             canvas.drawString(300, 30, f"Page {number}")
 
         return paint
 
-    return pages(page(1, first, THREE), page(2, second, places))
+    return read_pages(page(1, first, THREE), page(2, second, places))
 
 
-def header_of(lines: list[str]) -> str:
+def find_header(lines: list[str]) -> str:
     """The header of the only table of a page."""
     return lines[lines.index("| --- | --- | --- |") - 1]
 
 
 def test_a_table_that_goes_on_has_the_header_of_its_first_page() -> None:
     """Rows on the next page are found by the names of their columns, and none is a header."""
-    first, second = two_pages(STOCK[:20], STOCK[20:], THREE)
+    first, second = read_two_pages(STOCK[:20], STOCK[20:], THREE)
 
-    assert header_of(first) == header_of(second) == "| No. | Part | Price |"
+    assert find_header(first) == find_header(second) == "| No. | Part | Price |"
     assert [line for line in second if line.startswith("|")] == markdown([STOCK[0], *STOCK[20:]])
 
 
 def test_a_table_whose_columns_do_not_align_has_no_header() -> None:
     """Its first row is data all the same."""
-    _, second = two_pages(STOCK[:20], STOCK[20:], (60, 250, 400))
+    _, second = read_two_pages(STOCK[:20], STOCK[20:], (60, 250, 400))
 
     assert [line for line in second if line.startswith("|")] == markdown(
         [["", "", ""], *STOCK[20:]]
@@ -360,9 +362,9 @@ def test_a_table_whose_columns_do_not_align_has_no_header() -> None:
 )
 def test_another_table_keeps_its_own_header(header: list[str], above: tuple[str, ...]) -> None:
     """Only a table without a header goes on from the page before."""
-    _, second = two_pages(STOCK[:20], [header, *STOCK[20:]], THREE, *above)
+    _, second = read_two_pages(STOCK[:20], [header, *STOCK[20:]], THREE, *above)
 
-    assert header_of(second) == f"| {' | '.join(header)} |"
+    assert find_header(second) == f"| {' | '.join(header)} |"
 
 
 FIELDS = [("Customer:", "Fairweather"), ("Statement date:", "30 June 2026")]
@@ -386,7 +388,7 @@ def test_a_label_is_read_with_the_value_below_it(boxes: bool, drop: int) -> None
         put(canvas, CITIES, FOUR, 560)
         rules(canvas, 572, 556, 500)
 
-    found = pages(page)[0]
+    found = read_pages(page)[0]
 
     fields = [text for fields in (FIELDS, MORE_FIELDS) for field in fields for text in field]
     words = " ".join(found[: -len(CITIES) - 1]).replace("|", " ").replace("---", " ").split()
@@ -399,8 +401,8 @@ def test_cells_that_hold_a_dash_are_cells() -> None:
     rows = [CITIES[0], ["Ghent", "265,086", "-", "-"], ["Lille", "-", "-", "1066"], CITIES[3]]
     losses = [*rows, ["Arras", "(75)", "(120)", "-"]]
 
-    assert pages(lambda canvas: put(canvas, rows, FOUR))[0] == markdown(rows)
-    assert pages(lambda canvas: put(canvas, losses, FOUR))[0] == markdown(losses)
+    assert read_pages(lambda canvas: put(canvas, rows, FOUR))[0] == markdown(rows)
+    assert read_pages(lambda canvas: put(canvas, losses, FOUR))[0] == markdown(losses)
 
 
 def test_a_dash_drawn_after_the_value_above_it_is_a_cell_of_its_own() -> None:
@@ -408,7 +410,7 @@ def test_a_dash_drawn_after_the_value_above_it_is_a_cell_of_its_own() -> None:
     rows = [["Ward", "Change", "Cost"], ["Lake", "+3", "8.50"], ["Hill", "-", "4.10"]]
     rows += [["Mill", "+1", "2.25"]]
 
-    assert pages(lambda canvas: put(canvas, rows, THREE, order="columns"))[0] == markdown(rows)
+    assert read_pages(lambda canvas: put(canvas, rows, THREE, order="columns"))[0] == markdown(rows)
 
 
 def test_columns_are_no_cells_of_a_table_below_them() -> None:
@@ -416,15 +418,15 @@ def test_columns_are_no_cells_of_a_table_below_them() -> None:
     left, right = prose(1, 220, 9), prose(2, 220, 5)
 
     def page(canvas: Canvas) -> None:
-        down(canvas, left, 60, 760)
-        down(canvas, right, 300, 760)
+        draw_lines(canvas, left, 60, 760)
+        draw_lines(canvas, right, 300, 760)
         canvas.setFont(FONT, 14)
         canvas.drawString(60, 620, "Cities")
         canvas.setFont(FONT, SIZE)
         put(canvas, CITIES, FOUR, 590)
         rules(canvas, 602, *(586 - 14 * n for n in range(len(CITIES))))
 
-    assert pages(page)[0] == [*left, *right, "Cities", *markdown(CITIES)]
+    assert read_pages(page)[0] == [*left, *right, "Cities", *markdown(CITIES)]
 
 
 def test_a_table_right_below_columns_is_no_part_of_them() -> None:
@@ -432,12 +434,12 @@ def test_a_table_right_below_columns_is_no_part_of_them() -> None:
     left, right = prose(1, 220, 9), prose(2, 220, 9)
 
     def page(canvas: Canvas) -> None:
-        down(canvas, left, 60, 760)
-        down(canvas, right, 300, 760)
+        draw_lines(canvas, left, 60, 760)
+        draw_lines(canvas, right, 300, 760)
         put(canvas, CITIES, (60, 180, 340, 420), 610)
         rules(canvas, 622, 606, 550)
 
-    assert pages(page)[0] == [*left, *right, *markdown(CITIES)]
+    assert read_pages(page)[0] == [*left, *right, *markdown(CITIES)]
 
 
 def test_bullets_of_lists_side_by_side_stay_with_their_items() -> None:
@@ -460,12 +462,12 @@ def test_markers_drawn_after_all_items_stay_with_them(marker: str) -> None:
     markers = [marker.replace("1", str(n)) for n in range(1, 4)]
 
     def page(canvas: Canvas) -> None:
-        down(canvas, items, 80, 700)
+        draw_lines(canvas, items, 80, 700)
         put(canvas, CITIES, FOUR, 600)
         rules(canvas, 612, 596, 540)
-        down(canvas, markers, 64, 700)
+        draw_lines(canvas, markers, 64, 700)
 
-    found = pages(page)[0]
+    found = read_pages(page)[0]
 
     assert found[:3] == [f"{one} {item}" for one, item in zip(markers, items, strict=True)]
 
@@ -476,10 +478,10 @@ def test_a_box_drawn_first_is_read_where_it_stands() -> None:
     box = ["Service", "phone 555 0199", "8:00 to 16:00"]
 
     def page(canvas: Canvas) -> None:
-        down(canvas, box, 400, 636)
-        down(canvas, [*above, *beside], 60, 700)
+        draw_lines(canvas, box, 400, 636)
+        draw_lines(canvas, [*above, *beside], 60, 700)
 
-    assert pages(page)[0] == [*above, *box, *beside]
+    assert read_pages(page)[0] == [*above, *box, *beside]
 
 
 def test_rows_are_found_where_a_font_does_not_say_how_high_it_is() -> None:
@@ -536,10 +538,10 @@ def test_framed_boxes_side_by_side_are_no_rows() -> None:
     def page(canvas: Canvas) -> None:
         for x, lines in boxes:
             canvas.rect(x - 6, 665, 220, 50)
-            down(canvas, lines, x, 700)
+            draw_lines(canvas, lines, x, 700)
         put(canvas, [*rows, ["Hall", "3", "18"]], (60, 316, 430), top=650)
 
-    (read,) = pages(page)
+    (read,) = read_pages(page)
     assert read[:6] == [line for _, lines in boxes for line in lines]
     assert read[6:9] == markdown(rows)[:3]
 
@@ -555,7 +557,7 @@ def test_a_cell_over_several_columns_parts_no_table() -> None:
         for x, bottom in ((60, 655), (90, 669), (196, 655), (260, 655)):
             canvas.line(x, 711, x, bottom)
 
-    assert pages(page) == [markdown([*rows, ["Total due", "", "25.50"]])]
+    assert read_pages(page) == [markdown([*rows, ["Total due", "", "25.50"]])]
 
 
 def test_a_form_above_a_table_is_no_part_of_it() -> None:
@@ -572,7 +574,7 @@ def test_a_form_above_a_table_is_no_part_of_it() -> None:
         for n in range(5):
             canvas.line(60, 671 - 14 * n, 500, 671 - 14 * n)
 
-    (read,) = pages(page)
+    (read,) = read_pages(page)
     assert read[-5:] == markdown([*rows, ["Total", "-", "850.00"]])
     assert not any("Item" in line for line in read[:-5])
 
@@ -597,4 +599,4 @@ def test_a_heading_of_two_lines_in_the_midst_of_a_header_is_one_cell() -> None:
             for n, line in enumerate(lines):
                 canvas.drawString(x, 720 + 6 * (len(lines) - 1) - 12 * n, line)
 
-    assert pages(page) == [markdown([head, *rows])]
+    assert read_pages(page) == [markdown([head, *rows])]

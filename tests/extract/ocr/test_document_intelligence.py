@@ -35,12 +35,12 @@ def azure(azure: Azure) -> Azure:
 
 @pytest.fixture
 def service(azure: Azure) -> Iterator[DocumentIntelligence]:
-    made = connected(azure)
+    made = connect(azure)
     yield made
     made.close()
 
 
-def connected(
+def connect(
     azure: Azure, model: str = "prebuilt-read", policy: RetryPolicy | None = None
 ) -> DocumentIntelligence:
     token = TokenCache(
@@ -136,7 +136,7 @@ def test_an_operation_that_is_not_known_yet_is_waited_for(
     azure: Azure, service: DocumentIntelligence
 ) -> None:
     """The service has taken the page, and a replica has not heard of it: it is not sent again."""
-    unknown = faults.instead("404", failure(404, "NotFound", "Resource not found."))
+    unknown = faults.answer_with("404", failure(404, "NotFound", "Resource not found."))
     azure.faults.add(unknown, "ocr", "GET", nth=range(1, 4))
     assert service.wait_for_result(service.submit(file("New."))).text == "New."
 
@@ -147,7 +147,7 @@ def test_a_page_is_asked_for_however_long_the_service_says_to_wait(
 ) -> None:
     """A day, or for ever: such an answer must not stop a run."""
     slept = Slept()
-    service = connected(azure, policy=RetryPolicy(900, clock=slept.clock, sleep=slept.sleep))
+    service = connect(azure, policy=RetryPolicy(900, clock=slept.clock, sleep=slept.sleep))
     submitted = service.submit(file("Any."))
     told = parse_retry_after({"retry-after": seconds})
     assert service.wait_for_result(submitted._replace(poll_after_seconds=told)).text == "Any."
@@ -157,7 +157,7 @@ def test_a_page_is_asked_for_however_long_the_service_says_to_wait(
 
 def test_an_endpoint_of_another_kind_is_named(azure: Azure) -> None:
     """I gave the address of another service, or a model that it does not have."""
-    other = connected(azure, "prebuilt-unknown")
+    other = connect(azure, "prebuilt-unknown")
     with pytest.raises(NotYetError, match="Document Intelligence resource"):
         other.submit(file("Any."))
     other.close()
@@ -174,7 +174,7 @@ def test_a_stranger_is_told_to_sign_in_elsewhere(
 
 def test_a_firewall_is_named(azure: Azure, service: DocumentIntelligence) -> None:
     """The resource takes no requests from this network: that is not a missing role."""
-    blocked = faults.instead("403", failure(403, "403", "Access denied."))
+    blocked = faults.answer_with("403", failure(403, "403", "Access denied."))
     azure.faults.add(blocked, "ocr", "POST")
     with pytest.raises(ConfigError, match="network"):
         service.submit(file("Any."))
@@ -184,7 +184,7 @@ def test_a_refusal_for_too_many_requests_slows_all_down(azure: Azure) -> None:
     """What the service asks for is a floor, and afterwards fewer are sent."""
     slept = Slept()
     policy = RetryPolicy(20.0, clock=slept.clock, sleep=slept.sleep)
-    service = connected(azure, policy=policy)
+    service = connect(azure, policy=policy)
     azure.faults.add(faults.too_many(seconds=2), "ocr", "POST", nth=1)
     assert isinstance(service.rate_limiter, LeakyBucket)
     before = service.rate_limiter.rate
@@ -206,13 +206,13 @@ def test_an_operation_that_never_ends_is_an_error_of_the_service(
 def test_a_success_that_cannot_be_read_is_none(azure: Azure, service: DocumentIntelligence) -> None:
     """An answer without a body is asked for again, and paid for once."""
     taken = service.submit(file("Any."))
-    azure.faults.add(faults.empty(), "ocr", "GET", nth=1)
+    azure.faults.add(faults.answer_empty(), "ocr", "GET", nth=1)
     assert service.wait_for_result(taken).text == "Any."
 
 
 def test_a_run_that_is_called_off_sends_nothing_more(azure: Azure) -> None:
     """No page is paid for after the time to settle things is over."""
-    service = connected(azure, policy=RetryPolicy(is_cancelled=lambda: True))
+    service = connect(azure, policy=RetryPolicy(is_cancelled=lambda: True))
     with pytest.raises(StoppedError):
         service.submit(file("Any."))
     assert azure.count("ocr") == 0
@@ -221,9 +221,9 @@ def test_a_run_that_is_called_off_sends_nothing_more(azure: Azure) -> None:
 
 def test_an_answer_is_only_asked_for_where_the_page_was_sent(azure: Azure) -> None:
     """The token goes to the endpoint of the settings, whatever address an answer names."""
-    service = connected(azure)
+    service = connect(azure)
     evil = answer(202, {}, {"Operation-Location": "https://elsewhere/analyzeResults/12345678"})
-    azure.faults.add(faults.instead("evil", evil), "ocr", "POST", nth=1)
+    azure.faults.add(faults.answer_with("evil", evil), "ocr", "POST", nth=1)
     taken = service.submit(file("Any."))._replace(is_new=False)
     assert taken.operation == "12345678"
     with pytest.raises(ResultLost):  # which our own endpoint says

@@ -33,7 +33,7 @@ from tests.fork_server import running_ingest
 from tests.pdfs import pdf, prose
 from tests.pdfs import write as write_typed
 from tests.processes import wait_until
-from tests.runs import connected, run
+from tests.runs import open_run, run
 from tests.scans import scan, squares, write
 
 
@@ -55,10 +55,10 @@ def client(azure: Azure, **more: str) -> Settings:
     return build_settings(azure.environment | named | {"INGEST_OCR": azure.ocr_endpoint} | more, {})
 
 
-def found(azure: Azure, question: str) -> list[str]:
+def find_texts(azure: Azure, question: str) -> list[str]:
     """The texts that the index has for a question."""
     azure.search.settle()
-    with connected(client(azure), write=False) as all_:
+    with open_run(client(azure), write=False) as all_:
         hits = all_.index.search(question, None, Mode.TEXT, 5)
     return [str(hit.fields["content"]) for hit in hits]
 
@@ -73,7 +73,7 @@ def test_scanned_pages_are_read_and_found(azure: Azure, folder: Path) -> None:
     assert event.details.scanned == (2,)
     assert event.details.ocr == "azure-read"
     assert event.details.missing == ()
-    assert "heron stands in the reeds" in found(azure, "heron")[0]
+    assert "heron stands in the reeds" in find_texts(azure, "heron")[0]
     assert azure.ocr.billed == {"The heron stands in the reeds.": 1}
 
 
@@ -86,10 +86,10 @@ def test_typed_documents_cost_nothing(azure: Azure, folder: Path) -> None:
 
 def test_words_in_a_figure_are_read_and_paid_for_once(azure: Azure, folder: Path) -> None:
     """A picture between paragraphs is sent alone, and not again if its document is copied."""
-    (folder / "a.pdf").write_bytes(typed_with_picture("The valve is blue."))
+    (folder / "a.pdf").write_bytes(draw_typed("The valve is blue."))
     asks = client(azure, INGEST_FIGURES="text")
     (root,) = parse_folder_roots([str(folder)])
-    with connected(asks, write=False) as all_:
+    with open_run(asks, write=False) as all_:
         assert list(dry_run(root, all_, Run("p")))
         assert all_.reader.unsent_pages() == (0, 1)
 
@@ -98,7 +98,9 @@ def test_words_in_a_figure_are_read_and_paid_for_once(azure: Azure, folder: Path
     run(folder, asks)
 
     assert event.details.scanned == ()
-    assert "Typed above.\n\nThe valve is blue.\n\nFigure 1. A valve" in found(azure, "valve")[0]
+    assert (
+        "Typed above.\n\nThe valve is blue.\n\nFigure 1. A valve" in find_texts(azure, "valve")[0]
+    )
     assert azure.ocr.billed == {"The valve is blue.": 1}
 
 
@@ -128,12 +130,12 @@ def test_figures_of_scans_are_those_of_the_service(azure: Azure, folder: Path) -
 
 def test_without_figures_pictures_on_typed_pages_stay_here(azure: Azure, folder: Path) -> None:
     """Figures are off by default, and cost nothing then."""
-    (folder / "a.pdf").write_bytes(typed_with_picture("The valve is blue."))
+    (folder / "a.pdf").write_bytes(draw_typed("The valve is blue."))
     run(folder, client(azure))
     assert azure.count("ocr") == 0
 
 
-def typed_with_picture(words: str) -> bytes:
+def draw_typed(words: str) -> bytes:
     """A typed page with a picture that shows words, and its caption."""
     out = io.BytesIO()
     canvas = Canvas(out, (400, 560), invariant=True)
@@ -221,7 +223,7 @@ def test_a_third_of_all_requests_may_fail(azure: Azure, folder: Path, seed: int)
 def test_a_lost_answer_is_asked_for_again_and_not_paid_again(azure: Azure, folder: Path) -> None:
     """The service read the page and the connection broke: its answer is still there."""
     write(folder / "a.pdf", "One page.")
-    azure.faults.add(faults.lost(), "ocr", "GET", nth={1, 2})
+    azure.faults.add(faults.drop(), "ocr", "GET", nth={1, 2})
     run(folder, client(azure))
     assert azure.ocr.billed == {"One page.": 1}
 
@@ -283,7 +285,7 @@ def test_a_page_on_which_the_service_fails_for_ever_costs_itself(
 def test_an_outage_costs_one_white_page(azure: Azure, folder: Path) -> None:
     """Pages are accepted, and charged, and no text comes: one probe is enough for all of them."""
     write(folder / "a.pdf", *pages(8))
-    azure.faults.add(faults.broken(500), "ocr", "GET", "analyzeResults")
+    azure.faults.add(faults.fail_with(500), "ocr", "GET", "analyzeResults")
     with pytest.raises(ServiceError):
         run(folder, client(azure, INGEST_RETRY_SECONDS="20"))
     assert azure.ocr.billed[""] == 1
@@ -301,7 +303,7 @@ def test_an_operation_that_fails_is_begun_again(azure: Azure, folder: Path) -> N
 def test_an_expired_operation_is_begun_again(azure: Azure, folder: Path) -> None:
     """A run died, the next one comes two days later: the answer is gone, the page is read."""
     write(folder / "a.pdf", "One page.")
-    azure.faults.add(faults.broken(500), "ocr", "GET", nth=None)
+    azure.faults.add(faults.fail_with(500), "ocr", "GET", nth=None)
     with pytest.raises(ServiceError):
         run(folder, client(azure, INGEST_RETRY_SECONDS="3"))
     azure.faults.planned.clear()
@@ -317,7 +319,7 @@ def test_a_failing_service_ends_the_run_and_what_was_paid_for_is_kept(
 ) -> None:
     """It is an error, not a document without text; the next run asks for the answers."""
     write(folder / "a.pdf", *pages(20))
-    azure.faults.add(faults.broken(503), "ocr", "GET", nth=range(9, 999))
+    azure.faults.add(faults.fail_with(503), "ocr", "GET", nth=range(9, 999))
     with pytest.raises(ServiceError, match=azure.ocr_endpoint):
         run(folder, client(azure, INGEST_RETRY_SECONDS="20"))
     assert sum(azure.ocr.billed.values()) >= 8
@@ -364,7 +366,7 @@ def test_a_plan_sends_nothing_and_counts_what_a_run_would_send(azure: Azure, fol
     write(folder / "b.pdf", "Paid before.", "New one.", "New two.", "New one.")
 
     (root,) = parse_folder_roots([str(folder)])
-    with connected(client(azure), write=False) as all_:
+    with open_run(client(azure), write=False) as all_:
         events = list(dry_run(root, all_, Run("p")))
         assert all_.reader.unsent_pages() == (2, 0)
 
@@ -392,7 +394,7 @@ def test_layout_gives_tables_as_markdown(azure: Azure, folder: Path) -> None:
     write(folder / "a.pdf", "Prices of 2026\nItem\tPrice\nSaw\t12\nEnd of the list.")
     run(folder, client(azure))
     run(folder, client(azure, INGEST_OCR_MODEL="layout", INGEST_CHUNK_TOKENS="64"))
-    (text,) = found(azure, "saw")
+    (text,) = find_texts(azure, "saw")
     assert "| Item | Price |\n| --- | --- |\n| Saw | 12 |" in text
     assert sum(azure.ocr.billed.values()) == 2
 
@@ -437,7 +439,7 @@ def test_killed_runs_pay_for_no_page_twice(azure: Azure, folder: Path, tmp_path:
             process.send_group(signal.SIGKILL)
             process.wait()
         kills += 1
-        for text in kept(tmp_path / "index/index.db", azure):
+        for text in cached_pages(tmp_path / "index/index.db", azure):
             known.setdefault(text, azure.ocr.billed[text])
     else:
         pytest.fail("no run got to its end")
@@ -450,7 +452,7 @@ def test_killed_runs_pay_for_no_page_twice(azure: Azure, folder: Path, tmp_path:
     assert {text: azure.ocr.billed[text] for text in known} == known
 
 
-def kept(index: Path, azure: Azure) -> list[str]:
+def cached_pages(index: Path, azure: Azure) -> list[str]:
     """The texts of the pages that an index knows to be paid for, with their answers or without."""
     with closing(sqlite3.connect(index)) as db:
         try:

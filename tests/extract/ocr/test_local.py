@@ -40,17 +40,17 @@ READS = ExtractOptions(ocr=local.ENGINE_NAME, recognise=local.recognise)
 WIDTH, HEIGHT = 1654, 2339  # A4 at 200 dpi
 
 
-def shown(path: Path, index: int = 0) -> GreyImage:
+def render(path: Path, index: int = 0) -> GreyImage:
     """A page of a PDF as recognition gets it."""
     return Pdfium(path.read_bytes(), ()).render(index)
 
 
 def note() -> GreyImage:
     """The head of a delivery note: to read a whole page takes two seconds."""
-    return shown(DATA / "scans/delivery-note.pdf")[:500]
+    return render(DATA / "scans/delivery-note.pdf")[:500]
 
 
-def scanned(*pictures: GreyImage, hidden: str = "") -> bytes:
+def draw_scans(*pictures: GreyImage, hidden: str = "") -> bytes:
     """A PDF whose pages are images, with an invisible text layer."""
     file = io.BytesIO()
     canvas = Canvas(file, invariant=1)
@@ -69,7 +69,7 @@ def scanned(*pictures: GreyImage, hidden: str = "") -> bytes:
     return file.getvalue()
 
 
-def joined(*parts: bytes) -> bytes:
+def join(*parts: bytes) -> bytes:
     """One PDF with the pages of several."""
     writer, file = pypdf.PdfWriter(), io.BytesIO()
     for part in parts:
@@ -109,7 +109,7 @@ def test_what_was_recognised_says_so(form: Document) -> None:
 @pytest.mark.parametrize("turns", [1, 2, 3])
 def test_a_letter_is_read_whichever_way_it_lies(turns: int) -> None:
     """German, on a page that was scanned on its side or upside down."""
-    page = local.recognise(np.rot90(shown(DATA / "scans/letter.pdf")[:760], turns))
+    page = local.recognise(np.rot90(render(DATA / "scans/letter.pdf")[:760], turns))
 
     assert "Larkfield Instruments, Werk Brackenau, Fertigungsstraße 9, Brackenau" in page.text
     assert "falsche Messwerte seit der Überschwemmung" in page.text
@@ -119,7 +119,7 @@ def test_a_letter_is_read_whichever_way_it_lies(turns: int) -> None:
 
 def test_japanese_is_read() -> None:
     """No setting says which language a page is in."""
-    page = local.recognise(shown(DATA / "languages/安全ガイド.pdf")[:400])
+    page = local.recognise(render(DATA / "languages/安全ガイド.pdf")[:400])
 
     assert (
         "事業所の仕事の大半は現場での設置と点検であり、川、橋、井戸のまわりで行われます。"
@@ -129,7 +129,7 @@ def test_japanese_is_read() -> None:
 
 def test_two_columns_are_read_one_after_the_other() -> None:
     """The lower part of a paper's page: what the text layer says, in its order."""
-    page = local.recognise(shown(DATA / "papers/two-column.pdf", 1)[300:800]).text
+    page = local.recognise(render(DATA / "papers/two-column.pdf", 1)[300:800]).text
     known = extract((DATA / "papers/two-column.pdf").read_bytes(), ExtractOptions()).pages[1]
 
     lines = [line for line in page.splitlines() if len(line) > 30]
@@ -140,7 +140,7 @@ def test_two_columns_are_read_one_after_the_other() -> None:
 
 def test_a_script_that_is_not_read_gives_no_text_and_no_confidence() -> None:
     """Arabic is listed as doubtful, not indexed as gibberish."""
-    page = local.recognise(shown(DATA / "languages/دليل-السلامة.pdf")[:500])
+    page = local.recognise(render(DATA / "languages/دليل-السلامة.pdf")[:500])
 
     assert len(page.text) < 20
     assert page.confidence < MIN_CONFIDENCE / 2
@@ -181,7 +181,7 @@ def test_only_the_pages_without_readable_text_are_recognised() -> None:
         seen.append(picture.shape)
         return local.recognise(picture)
 
-    data = joined(pdf("the first page"), scanned(note(), white(300, 200)), pdf("the last page"))
+    data = join(pdf("the first page"), draw_scans(note(), white(300, 200)), pdf("the last page"))
     document = extract(data, ExtractOptions(ocr=local.ENGINE_NAME, recognise=recognise))
 
     assert len(seen) == 2
@@ -196,7 +196,7 @@ def test_only_the_pages_without_readable_text_are_recognised() -> None:
 def test_a_garbage_text_layer_gives_way_to_what_is_seen() -> None:
     """An old scanner's text layer of glyph names is not what I find the page by."""
     garbage = " ".join(["/g12/g34/g56/g78"] * 20)
-    data = scanned(note(), hidden=garbage)
+    data = draw_scans(note(), hidden=garbage)
 
     (page,) = extract(data, READS).pages
 
@@ -211,7 +211,7 @@ def test_a_failure_on_one_page_is_a_doubtful_page() -> None:
         return local.recognise(picture[:0])  # the engine raises on what has no height
 
     means = ExtractOptions(ocr=local.ENGINE_NAME, recognise=failing)
-    document = extract(joined(pdf("the first page"), scanned(white(300, 200))), means)
+    document = extract(join(pdf("the first page"), draw_scans(white(300, 200))), means)
 
     assert document.pages == ("the first page", "")
     assert document.details.doubtful == (2,)
@@ -233,7 +233,7 @@ def test_ocr_needs_an_engine_that_draws() -> None:
 
 def test_a_page_that_cannot_be_drawn_is_a_doubtful_page() -> None:
     """A document that crashed the engine which draws is read by the other, without its scans."""
-    data = joined(pdf("the first page"), scanned(white(300, 200)))
+    data = join(pdf("the first page"), draw_scans(white(300, 200)))
     document = extract(
         data, ExtractOptions("pypdf", ocr=local.ENGINE_NAME, recognise=local.recognise)
     )

@@ -15,9 +15,9 @@ from ingest.extract.limits import MAX_HEADING_CHARS, MAX_LABEL_CHARS
 from ingest.extract.metadata import MAX_ENTRY_CHARS as TITLE
 from tests.conftest import DIMENSIONS, environment
 from tests.emulator.emulator import run_emulator
-from tests.hostile import Kind, generated, harmed, sparse
-from tests.hostile.watch import watched
-from tests.processes import running
+from tests.hostile import Kind, generate, harm, sparse
+from tests.hostile.watch import watch_children
+from tests.processes import start
 
 # For a document and a page. What can be read takes less than one; a busy machine has ten to a core.
 SECONDS, PAGE_SECONDS = 12, 8
@@ -80,7 +80,7 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
     docs = place / "docs"
     docs.mkdir()
     kinds = {}
-    for kind in chain(generated(), harmed(cuts=10, flips=24, files=1)):
+    for kind in chain(generate(), harm(cuts=10, flips=24, files=1)):
         if len(kind.data) <= SMALL and kind.name not in LONG:
             assert kind.name not in kinds
             kinds[kind.name] = Kind(kind.name, b"", kind.says, kind.ends)
@@ -95,8 +95,8 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
         }
         command = [sys.executable, "-P", "-m", "ingest", "run", "docs", "--json"]
         with (
-            running(*command, cwd=place, env=environment() | azure.environment | more) as process,
-            watched(process.pid) as peaks,
+            start(*command, cwd=place, env=environment() | azure.environment | more) as process,
+            watch_children(process.pid) as peaks,
         ):
             code = process.wait()
     said = [json.loads(line) for line in process.stdout.text.splitlines()]

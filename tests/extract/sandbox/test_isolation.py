@@ -246,7 +246,7 @@ def test_the_numbers_are_those_of_this_kernels_headers() -> None:
                     assert known[name] == str(number), name
 
 
-def decision(lines: list[isolation.Instruction], arch: int, number: int, *arguments: int) -> int:
+def judge(lines: list[isolation.Instruction], arch: int, number: int, *arguments: int) -> int:
     """Decision of the kernel about a system call, by a filter of these instructions."""
     memory = {isolation.NUMBER_OFFSET: number, isolation.ARCHITECTURE_OFFSET: arch}
     memory |= {
@@ -275,7 +275,7 @@ def test_the_filter_decides_alike_on_every_processor(machine: str) -> None:
     lines = list(isolation.build_filter(machine, 77, only_known=False))
     assert len(lines) < 4096  # BPF_MAXINSNS
     arch = isolation.AUDIT_ARCH[machine]
-    decide = partial(decision, lines, arch)
+    decide = partial(judge, lines, arch)
     refused, unknown = isolation.ERRNO | errno.EPERM, isolation.ERRNO | errno.ENOSYS
 
     for table in seccomp.REFUSED_CALLS:
@@ -285,7 +285,7 @@ def test_the_filter_decides_alike_on_every_processor(machine: str) -> None:
     }
     read, write, mmap, futex = (0, 1, 9, 202) if machine == "x86_64" else (63, 64, 222, 98)
     assert {decide(number) for number in (read, write, mmap, futex)} == {isolation.ALLOW}
-    assert decision(lines, arch ^ 1, read) == refused
+    assert judge(lines, arch ^ 1, read) == refused
     assert decide(seccomp.NEWEST_NUMBER + 1) == decide(0x40000000) == unknown
 
     by_argument = seccomp.CALLS_BY_ARGUMENT[machine]
@@ -313,7 +313,7 @@ def test_the_filter_decides_alike_on_every_processor(machine: str) -> None:
 def test_a_filter_of_known_calls_allows_nothing_else() -> None:
     """A call that nobody thought of, old or new, is none that a reader on x86_64 can make."""
     lines = list(isolation.build_filter("x86_64", 77, only_known=True))
-    decide = partial(decision, lines, isolation.AUDIT_ARCH["x86_64"])
+    decide = partial(judge, lines, isolation.AUDIT_ARCH["x86_64"])
     refused, unknown = isolation.ERRNO | errno.EPERM, isolation.ERRNO | errno.ENOSYS
     named = {call for table in seccomp.REFUSED_CALLS for call in table["x86_64"].values()}
     by_argument = seccomp.CALLS_BY_ARGUMENT["x86_64"]

@@ -20,11 +20,11 @@ from ingest.extract.sandbox.spawn import CHILD_SCRIPT
 from ingest.models import Code, Outcome
 from tests.conftest import ROOT, environment
 from tests.extract.sandbox.behaviour import behave
-from tests.processes import PATIENCE, running, wait_until
+from tests.processes import PATIENCE, start, wait_until
 
 
 @contextmanager
-def contained(seconds: float = 30, page_seconds: float = 30) -> Iterator[Callable[[str], str]]:
+def open_pool(seconds: float = 30, page_seconds: float = 30) -> Iterator[Callable[[str], str]]:
     children = SandboxPool(behave, SandboxLimits(seconds, 1024, page_seconds))
 
     def call(how: str) -> str:
@@ -132,7 +132,7 @@ def test_a_file_that_cannot_be_handed_over_spoils_nothing(tmp_path: Path) -> Non
 )
 def test_a_crash_is_one_failed_document(how: str, reason: str) -> None:
     """Invariant 5: the document that kills its reader is named, and the next one is read."""
-    with contained() as call:
+    with open_pool() as call:
         with pytest.raises(ProcessDied, match=reason):
             call(how)
         assert call("well").startswith("well")
@@ -140,7 +140,7 @@ def test_a_crash_is_one_failed_document(how: str, reason: str) -> None:
 
 def test_a_hang_ends_at_its_deadline() -> None:
     """A document that never ends is one failed outcome, and not the night's last."""
-    with contained(seconds=1) as call:
+    with open_pool(seconds=1) as call:
         call("well")
         with pytest.raises(ProcessDied, match="took over 1 s; INGEST_DOCUMENT_SECONDS allows more"):
             call("hang")
@@ -149,7 +149,7 @@ def test_a_hang_ends_at_its_deadline() -> None:
 
 def test_a_page_that_hangs_is_named() -> None:
     """A page has a deadline of its own, long before the document's."""
-    with contained(page_seconds=0.5) as call:
+    with open_pool(page_seconds=0.5) as call:
         call("well")
         with pytest.raises(
             TimedOut, match=r"page 3 took over 0\.5 s; INGEST_PAGE_SECONDS"
@@ -161,7 +161,7 @@ def test_a_page_that_hangs_is_named() -> None:
 
 def test_a_page_of_the_document_before_is_not_blamed() -> None:
     """A reader that went on to another document is at no page of it yet."""
-    with contained(seconds=1, page_seconds=0.2) as call:
+    with open_pool(seconds=1, page_seconds=0.2) as call:
         call("step")
         with pytest.raises(TimedOut, match="reading it took over 1 s") as caught:
             call("hang")
@@ -180,7 +180,7 @@ def test_a_task_may_have_limits_of_its_own() -> None:
 
 def test_the_limit_on_cpu_goes_with_the_pages() -> None:
     """A long document is not taken for a hang, and a hang on its last page is not missed."""
-    with contained(seconds=50, page_seconds=20) as call:
+    with open_pool(seconds=50, page_seconds=20) as call:
         opening, reading, making = map(int, call("rates").split())
     assert 50 <= opening <= 54
     assert 20 <= reading <= 24
@@ -189,7 +189,7 @@ def test_the_limit_on_cpu_goes_with_the_pages() -> None:
 
 def test_the_limit_on_cpu_is_a_matter_of_time() -> None:
     """A reader that its own limit ended is as slow as one that its parent had to end."""
-    with contained() as call, pytest.raises(TimedOut, match=r"too long \(SIGXCPU") as caught:
+    with open_pool() as call, pytest.raises(TimedOut, match=r"too long \(SIGXCPU") as caught:
         call("burn")
     assert (caught.value.page, caught.value.pages) == (3, 9)
 
@@ -207,14 +207,14 @@ def test_a_hang_ends_when_nobody_is_left_to_end_it() -> None:
         "print(child.reader.pid, flush=True)\n"
         "children('hang', open('/dev/null', 'rb'))\n"
     )
-    with running(sys.executable, "-c", code, cwd=ROOT, env=environment()) as parent:
+    with start(sys.executable, "-c", code, cwd=ROOT, env=environment()) as parent:
         pid = int(parent.stdout.wait_for(r"(\d+)\n")[1])
         parent.send(signal.SIGKILL)
         parent.popen.wait()
-        wait_until(lambda: not alive(pid), "the reader has ended")
+        wait_until(lambda: not is_alive(pid), "the reader has ended")
 
 
-def alive(pid: int) -> bool:
+def is_alive(pid: int) -> bool:
     """Return whether a process is running; a zombie is not."""
     try:
         os.kill(pid, 0)
@@ -227,7 +227,7 @@ def alive(pid: int) -> bool:
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits an address space")
 def test_memory_is_limited() -> None:
     """A bomb does not take the machine down, and the kernel ends its reader before the run."""
-    with contained() as call:
+    with open_pool() as call:
         assert call("oom") == "1000\n"
         with pytest.raises(ProcessDied, match="needs more than 1024 MB"):
             call("grow")
@@ -285,7 +285,7 @@ def test_the_process_that_forks_readers_may_die() -> None:
 
 def test_what_the_function_says_of_a_document_arrives() -> None:
     """A locked document is skipped, not failed, though the answer crossed a process."""
-    with contained() as call, pytest.raises(DocumentError, match="locked") as caught:
+    with open_pool() as call, pytest.raises(DocumentError, match="locked") as caught:
         call("refuse")
     assert caught.value.outcome is Outcome.SKIPPED
     assert not isinstance(caught.value, ProcessDied)
@@ -293,7 +293,7 @@ def test_what_the_function_says_of_a_document_arrives() -> None:
 
 def test_a_bug_on_one_document_is_one_failed_document() -> None:
     """An error nobody foresaw does not hide the other documents."""
-    with contained() as call, pytest.raises(ProcessDied, match="KeyError"):
+    with open_pool() as call, pytest.raises(ProcessDied, match="KeyError"):
         call("trip")
 
 
@@ -301,7 +301,7 @@ def test_noise_of_native_code_does_not_reach_the_terminal(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """What a library prints about a document is not part of my output."""
-    with contained() as call:
+    with open_pool() as call:
         call("print")
     assert capfd.readouterr() == ("", "")
 
@@ -326,7 +326,7 @@ def test_there_are_no_more_processes_than_documents_at_a_time() -> None:
 def test_closing_ends_a_busy_process() -> None:
     """^C is not held up by a document that hangs."""
     with ThreadPoolExecutor(1) as threads:
-        with contained(seconds=300) as call:
+        with open_pool(seconds=300) as call:
             threads.submit(call, "well").result()
             future = threads.submit(call, "hang")
         with pytest.raises(ProcessDied):

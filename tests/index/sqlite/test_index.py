@@ -29,18 +29,18 @@ ADDED_COLUMNS = {
 }
 
 
-def opened(folder: Path, *, create: bool = True, model: str = MODEL) -> SqliteIndex:
+def open_index(folder: Path, *, create: bool = True, model: str = MODEL) -> SqliteIndex:
     return SqliteIndex(folder, model, DIMENSIONS, create=create)
 
 
 def test_it_is_all_there_after_reopening(tmp_path: Path) -> None:
     """What a run wrote, a search in another process finds."""
-    first = opened(tmp_path / "i")
+    first = open_index(tmp_path / "i")
     first.upload([A])
     first.save(RECORD)
     first.close()
 
-    second = opened(tmp_path / "i", create=False)
+    second = open_index(tmp_path / "i", create=False)
     assert second.record(RECORD.root, RECORD.source) == RECORD
     assert second.search("grain", None, Mode.TEXT, 1)[0].fields["id"] == A.chunk.id
     second.close()
@@ -52,7 +52,7 @@ def unwritable() -> Iterator[Path]:
     with TemporaryDirectory() as name:
         place = Path(name)
         place.chmod(0o755)
-        index = opened(place / "closed")
+        index = open_index(place / "closed")
         index.upload([A])
         index.save(RECORD)
         shutil.copytree(place / "closed", place / "crashed")
@@ -73,14 +73,14 @@ def unwritable() -> Iterator[Path]:
 
 def test_an_index_that_may_only_be_read_answers(unwritable: Path) -> None:
     """On a read-only disk I can ask it; a run is told what it lacks."""
-    index = opened(unwritable / "closed", create=False)
+    index = open_index(unwritable / "closed", create=False)
     assert index.record(RECORD.root, RECORD.source) == RECORD
     assert len(index.search("grain", vector("x"), Mode.HYBRID, 5)) == 1
     assert index.runs(5) == []
     assert index.cached_page("a page") is None
     index.close()
 
-    writer = opened(unwritable / "closed")
+    writer = open_index(unwritable / "closed")
     with pytest.raises(ConfigError, match=r"cannot be used .*: check its permissions"):
         writer.hold()
     with pytest.raises(ConfigError, match=r"cannot be used .*: check its permissions"):
@@ -100,7 +100,7 @@ def test_generations_that_may_only_be_read_are_listed(unwritable: Path) -> None:
 def test_an_unfinished_index_that_may_only_be_read_says_who_can_mend_it(unwritable: Path) -> None:
     """What a killed run left beside the file is part of the index, and takes a write to be read."""
     with pytest.raises(ConfigError, match=r"left by a run that did not end, .* ingest status"):
-        opened(unwritable / "crashed", create=False)
+        open_index(unwritable / "crashed", create=False)
 
 
 def test_a_question_keeps_the_words_that_tell_chunks_apart() -> None:
@@ -153,13 +153,13 @@ def test_a_number_or_code_is_found_as_a_whole() -> None:
 
 def test_looking_does_not_create(tmp_path: Path) -> None:
     """A search in the wrong folder leaves no empty index there, nor does it fill an empty file."""
-    index = opened(tmp_path / "i", create=False)
+    index = open_index(tmp_path / "i", create=False)
     assert index.totals().chunks == 0
     index.close()
     assert list(tmp_path.iterdir()) == []
 
     (tmp_path / "index.db").touch()
-    index = opened(tmp_path, create=False)
+    index = open_index(tmp_path, create=False)
     assert index.totals().chunks == 0
     index.close()
     assert (tmp_path / "index.db").read_bytes() == b""
@@ -167,7 +167,7 @@ def test_looking_does_not_create(tmp_path: Path) -> None:
 
 def test_a_reader_sees_what_a_writer_adds(tmp_path: Path) -> None:
     """An application that keeps the index open answers from the newest run."""
-    writer, reader = opened(tmp_path / "i"), opened(tmp_path / "i", create=False)
+    writer, reader = open_index(tmp_path / "i"), open_index(tmp_path / "i", create=False)
     assert reader.search("", vector("x"), Mode.VECTOR, 5) == []
 
     writer.upload([A])
@@ -180,7 +180,7 @@ def test_a_reader_sees_what_a_writer_adds(tmp_path: Path) -> None:
 
 def test_two_runs_do_not_write_at_once(tmp_path: Path) -> None:
     """The second is told to wait; when the first is over, it may."""
-    first, second = opened(tmp_path / "i"), opened(tmp_path / "i")
+    first, second = open_index(tmp_path / "i"), open_index(tmp_path / "i")
     first.hold()
     with pytest.raises(BusyError, match="another run is writing"):
         second.hold()
@@ -192,13 +192,13 @@ def test_two_runs_do_not_write_at_once(tmp_path: Path) -> None:
 @pytest.mark.parametrize("gone", ["lock", "index.db", "."])
 def test_an_index_whose_files_went_is_not_written_to(tmp_path: Path, gone: str) -> None:
     """Somebody deleted the index, or a lock file that looked left over, while my run wrote."""
-    mine = opened(tmp_path / "i")
+    mine = open_index(tmp_path / "i")
     mine.hold()
     mine.upload([A])
     (tmp_path / "i" / gone).rename(tmp_path / "elsewhere")
     with pytest.raises(ServiceError, match="was deleted, moved or made anew during this run"):
         mine.save(RECORD)
-    other = opened(tmp_path / "i")  # makes the files again
+    other = open_index(tmp_path / "i")  # makes the files again
     with suppress(BusyError):  # only the lock file tells it of my run
         other.hold()
     with pytest.raises(ServiceError, match="was deleted, moved or made anew during this run"):
@@ -209,20 +209,20 @@ def test_an_index_whose_files_went_is_not_written_to(tmp_path: Path, gone: str) 
 
 def test_an_index_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     """An old program does not damage what a new one wrote."""
-    opened(tmp_path / "i").close()
+    open_index(tmp_path / "i").close()
     db = sqlite3.connect(tmp_path / "i" / "index.db")
     db.execute(f"PRAGMA user_version = {INDEX_FORMAT + 1}")
     db.close()
 
     with pytest.raises(ConfigError, match=r"newer ingest .* upgrade"):
-        opened(tmp_path / "i")
+        open_index(tmp_path / "i")
 
 
 def test_vectors_of_two_models_are_not_mixed(tmp_path: Path) -> None:
     """Distances between vectors of different models mean nothing."""
-    opened(tmp_path / "i").close()
+    open_index(tmp_path / "i").close()
     with pytest.raises(ConfigError, match=r"holds vectors of hash .* choose another --index"):
-        opened(tmp_path / "i", model="another")
+        open_index(tmp_path / "i", model="another")
 
 
 @pytest.mark.parametrize("content", [b"my tax return" * 1000, b"SQLite format 3\0" + b"x" * 5000])
@@ -230,7 +230,7 @@ def test_a_file_of_somebody_else_is_not_touched(tmp_path: Path, content: bytes) 
     """A file that happens to be called index.db is safe from us."""
     (tmp_path / "index.db").write_bytes(content)
     with pytest.raises(ConfigError, match=r"--index|damaged"):
-        opened(tmp_path)
+        open_index(tmp_path)
     assert (tmp_path / "index.db").read_bytes() == content
 
 
@@ -241,19 +241,19 @@ def test_another_programs_database_is_not_touched(tmp_path: Path) -> None:
     db.commit()
     db.close()
     with pytest.raises(ConfigError, match="ingest did not create"):
-        opened(tmp_path)
+        open_index(tmp_path)
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     """The message says which folder, why, and what to do."""
     (tmp_path / "file").write_text("x")
     with pytest.raises(ConfigError, match=r"file/i cannot be used \(Not a directory\): check"):
-        opened(tmp_path / "file" / "i")
+        open_index(tmp_path / "file" / "i")
 
 
 def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:
     """The upload that did not fit is not there in part, and the index still opens."""
-    index = opened(tmp_path / "i")
+    index = open_index(tmp_path / "i")
     index.upload([A])
     pages = index.database.pragma("page_count")
     index.db.execute(f"PRAGMA max_page_count = {pages}")
@@ -274,7 +274,7 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:
 
     assert index.totals().chunks == 1
     index.close()
-    again = opened(tmp_path / "i")
+    again = open_index(tmp_path / "i")
     again.upload(big)
     assert again.totals().chunks == 51
     again.close()
@@ -282,7 +282,7 @@ def test_a_full_disk_is_said_and_loses_nothing(tmp_path: Path) -> None:
 
 def test_a_word_that_stands_nowhere_spoils_no_search(tmp_path: Path) -> None:
     """One misspelt word beside a good one does not turn an answer into none."""
-    index = opened(tmp_path)
+    index = open_index(tmp_path)
     index.upload([A, *(entry(f"{n:040}", f"A lathe of type {n}.") for n in range(3))])
     (hit,) = index.search("xylophone grain", None, Mode.TEXT, 5)
     assert hit.fields["id"] == A.chunk.id
@@ -291,7 +291,7 @@ def test_a_word_that_stands_nowhere_spoils_no_search(tmp_path: Path) -> None:
 
 def test_small_words_do_not_outweigh_the_meaning(tmp_path: Path) -> None:
     """A chunk that shares only "does" and "from" with my question is not its best answer."""
-    index = opened(tmp_path)
+    index = open_index(tmp_path)
     rare = ["engraver", "plates", "Larkfield", "Monday", "stencil", "wren"]
     others = [entry(f"{n:040}", f"Note of a gauge: {word}.") for n, word in enumerate(rare)]
     small = entry("c", "It does rain from time to time.")
@@ -306,7 +306,7 @@ def test_small_words_do_not_outweigh_the_meaning(tmp_path: Path) -> None:
 
 def test_an_index_of_an_earlier_version_is_completed(tmp_path: Path) -> None:
     """After an update I can look, search and run; what was there stays."""
-    index = opened(tmp_path)
+    index = open_index(tmp_path)
     index.upload([A])
     index.save(RECORD).result()
     for table, columns in ADDED_COLUMNS.items():
@@ -316,7 +316,7 @@ def test_an_index_of_an_earlier_version_is_completed(tmp_path: Path) -> None:
     index.close()
 
     before = (tmp_path / "index.db").read_bytes()
-    looking = opened(tmp_path, create=False)
+    looking = open_index(tmp_path, create=False)
     bare = replace(RECORD, code="", details=Details())
     assert list(looking.records()) == [replace(bare, committed=(), pending=())]
     assert [chunk.id for chunk in looking.chunks()] == [A.chunk.id]
@@ -325,7 +325,7 @@ def test_an_index_of_an_earlier_version_is_completed(tmp_path: Path) -> None:
     looking.close()
     assert (tmp_path / "index.db").read_bytes() == before
 
-    again = opened(tmp_path)
+    again = open_index(tmp_path)
 
     record = again.record(RECORD.root, RECORD.source)
     assert record == replace(RECORD, code="", details=Details())
@@ -338,7 +338,7 @@ def test_an_index_of_an_earlier_version_is_completed(tmp_path: Path) -> None:
 
 def test_words_that_an_earlier_version_indexed_are_indexed_again(tmp_path: Path) -> None:
     """After an update, a source that is read again is found by both spellings too."""
-    index = opened(tmp_path)
+    index = open_index(tmp_path)
     said = entry("a", "The COVID-19 pandemic")
     index.upload([said])
     index.db.execute("DELETE FROM words")

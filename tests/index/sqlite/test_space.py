@@ -17,7 +17,7 @@ from tests.conftest import DIMENSIONS, MODEL
 ROWS, ROW_BYTES = 2000, 2000
 
 
-def filled(path: Path, auto_vacuum: int) -> sqlite3.Connection:
+def fill(path: Path, auto_vacuum: int) -> sqlite3.Connection:
     """A file of 4 MB, as a version makes it."""
     db = sqlite3.connect(path, isolation_level=None)
     db.execute(f"PRAGMA auto_vacuum = {auto_vacuum}")
@@ -34,7 +34,7 @@ def filled(path: Path, auto_vacuum: int) -> sqlite3.Connection:
 def test_a_file_shrinks_after_large_deletions(auto_vacuum: int, tmp_path: Path) -> None:
     """I remove most of an archive: the file is small again, also one of an earlier version."""
     path = tmp_path / "index.db"
-    with closing(filled(path, auto_vacuum)) as db:
+    with closing(fill(path, auto_vacuum)) as db:
         db.execute("DELETE FROM chunks WHERE id % 10 = 0")
         assert reclaim_space(db, path) == 0  # little is free, and is used again
         db.execute("DELETE FROM chunks WHERE id > 500")
@@ -51,7 +51,7 @@ def test_a_file_shrinks_after_large_deletions(auto_vacuum: int, tmp_path: Path) 
 def test_a_file_that_is_being_read_shrinks_once_it_is_not(tmp_path: Path) -> None:
     """A search is under way while the run ends: neither fails, and the room is given back later."""
     path = tmp_path / "index.db"
-    with closing(filled(path, 0)) as db, closing(open_connection(path, 0.0)) as reader:
+    with closing(fill(path, 0)) as db, closing(open_connection(path, 0.0)) as reader:
         db.execute("PRAGMA busy_timeout = 0")
         db.execute("DELETE FROM chunks WHERE id > 500")
         cursor = reader.execute("SELECT id FROM chunks")

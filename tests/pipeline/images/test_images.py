@@ -34,8 +34,8 @@ from ingest.runtime.retry import RetryPolicy
 from ingest.sources.folder import parse_folder_roots
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import BLOB_CONTRIBUTOR
-from tests.pipeline.reader.test_describing_figures import client, with_figures, write
-from tests.runs import connected
+from tests.pipeline.reader.test_describing_figures import client, draw_figures, write
+from tests.runs import open_run
 
 PNG, JPEG = b"\x89PNG\r\n\x1a\n...", b"\xff\xd8\xff..."
 
@@ -143,7 +143,7 @@ def run(folder: Path, services: Services) -> list[RunEvent]:
     return list(run_on_roots(ingest_root, roots, services, order, RunTotals()))
 
 
-def checked(folder: Path, services: Services) -> CheckContext:
+def check(folder: Path, services: Services) -> CheckContext:
     policy = RetryPolicy(sleep=lambda _: None)
     (root,) = parse_folder_roots([str(folder)])
     return CheckContext(services, Run("c"), policy, [root], lambda _: root)
@@ -162,8 +162,8 @@ def test_an_image_stays_as_long_as_a_document_shows_it(
 
     Nothing of that is paid for again.
     """
-    first = write(folder / "a.pdf", with_figures("blue valves"))
-    with connected(chosen, Cancellation()) as services:
+    first = write(folder / "a.pdf", draw_figures("blue valves"))
+    with open_run(chosen, Cancellation()) as services:
         store = services.images
         assert store
         run(folder, services)
@@ -181,7 +181,7 @@ def test_an_image_stays_as_long_as_a_document_shows_it(
 
         store.delete([name])
         orphan = store.keep(PNG)
-        context = checked(folder, services)
+        context = check(folder, services)
         assert findings(context) == [("image", "copy/b.pdf", 1), ("image", "", 1)]
         assert list(repair_index(context))
         assert orphan != name
@@ -189,7 +189,7 @@ def test_an_image_stays_as_long_as_a_document_shows_it(
         assert findings(context) == []
 
         store.delete([name])
-        services.index.save(unread(services)).result()
+        services.index.save(mark_unread(services)).result()
         run(folder, services)
         assert list(store.names()) == [name]
         (folder / "copy/b.pdf").unlink()
@@ -217,7 +217,7 @@ def test_a_run_that_lost_its_index_deletes_no_image(chosen: Settings) -> None:
         assert list(store.names()) == [name]
 
 
-def unread(services: Services) -> Record:
+def mark_unread(services: Services) -> Record:
     """The only record, so that the next run reads its source again."""
     (listed,) = services.index.records()
     found = services.index.record(*listed.key)

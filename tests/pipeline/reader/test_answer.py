@@ -68,14 +68,14 @@ def places(value: Any) -> Iterator[tuple[Any, Any]]:
             yield from places(value[key])
 
 
-def accepted(answer: object, task: Task = TASK) -> PreparedDocument | None:
+def judge(answer: object, task: Task = TASK) -> PreparedDocument | None:
     """Decision of the parent about an answer."""
     return accept_document(task, decode(VALUE + msgspec.msgpack.encode(answer)))
 
 
 def test_an_honest_answer_is_taken_as_it_is(honest: dict[str, Any]) -> None:
     """What is checked is no obstacle to what a sample says."""
-    made = accepted(honest)
+    made = judge(honest)
     assert made
     assert [chunk.text for chunk in made.chunks] == [chunk["text"] for chunk in honest["chunks"]]
     assert all(0 < chunk.tokens <= RECIPE.chunk_tokens for chunk in made.chunks)
@@ -108,7 +108,7 @@ def test_whatever_is_answered_is_about_its_own_document(honest: dict[str, Any]) 
 
 def check_prepared(made: PreparedDocument) -> None:
     """That a document has nothing that only another one may have."""
-    again = accepted_ids(made)
+    again = expected_ids(made)
     assert [chunk.id for chunk in made.chunks] == again
     assert made.attached == ()
     assert made.fingerprint.startswith(RECIPE.digest)
@@ -121,7 +121,7 @@ def check_prepared(made: PreparedDocument) -> None:
             assert "\x1b" not in text
 
 
-def accepted_ids(made: PreparedDocument) -> list[str]:
+def expected_ids(made: PreparedDocument) -> list[str]:
     """The ids of chunks, as they follow from texts and the source's name."""
     from ingest.chunk.chunks import chunk_id_factory
 
@@ -139,8 +139,8 @@ def test_chunks_do_not_repeat_a_text_of_many_pages(honest: dict[str, Any]) -> No
     task = replace(TASK, recipe=replace(RECIPE, chunk_tokens=512))
     whole["fingerprint"] = task.recipe.digest + "0" * (64 - len(task.recipe.digest))
     with pytest.raises(InvalidAnswerError, match="repeat their text too often"):
-        accepted(whole, task)
-    made = accepted(whole | {"chunks": [first] * 8}, task)
+        judge(whole, task)
+    made = judge(whole | {"chunks": [first] * 8}, task)
     assert made
     assert len(made.chunks[0].page_offsets) == pages
 
@@ -159,18 +159,18 @@ def test_figures_are_those_that_were_asked_for(honest: dict[str, Any]) -> None:
         (replace(TASK, figure_ocr="ocr"), MAX_READ_FIGURES),
         (replace(TASK, lists_figures=True), MAX_DESCRIBED_FIGURES),
     ):
-        made = accepted(honest | {"figures": listed * most}, task)
+        made = judge(honest | {"figures": listed * most}, task)
         assert made
         assert len(made.figures) == most
         with pytest.raises(InvalidAnswerError, match="more figures than were asked for"):
-            accepted(honest | {"figures": listed * (most + 1)}, task)
+            judge(honest | {"figures": listed * (most + 1)}, task)
 
 
 def test_an_unchanged_document_is_one_that_was_asked_about() -> None:
     """Nothing is called unchanged that the index does not have."""
     with pytest.raises(InvalidAnswerError, match="not the question"):
-        accepted(None)
-    assert accepted(None, replace(TASK, known_fingerprint="0" * 64)) is None
+        judge(None)
+    assert judge(None, replace(TASK, known_fingerprint="0" * 64)) is None
 
 
 def test_pdfs_inside_do_not_go_down_for_ever(honest: dict[str, Any]) -> None:
@@ -181,7 +181,7 @@ def test_pdfs_inside_do_not_go_down_for_ever(honest: dict[str, Any]) -> None:
     def prepare(task: Task, _: object) -> PreparedDocument | None:
         asked.append(task)
         try:
-            return accepted(honest, task)
+            return judge(honest, task)
         except InvalidAnswerError as error:
             raise DocumentError(str(error)) from None
 

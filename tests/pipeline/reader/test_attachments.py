@@ -12,7 +12,7 @@ from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import Mode, Outcome, Recipe
 from ingest.pipeline.context import Run
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds, vector
-from tests.pdfs import aged, pdf, prose, write
+from tests.pdfs import pdf, prose, set_age, write
 from tests.pipeline.test_crash import Crash, Mortal
 
 ROUND = Run("again", max_deletes=0)
@@ -21,11 +21,11 @@ ROUND = Run("again", max_deletes=0)
 def portfolio(path: Path, age: float = 100.0, **inside: bytes) -> None:
     """A PDF with others attached to it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(holding(prose("the cover", 3), **inside))
-    aged(path, age)
+    path.write_bytes(container(prose("the cover", 3), **inside))
+    set_age(path, age)
 
 
-def holding(text: str, **inside: bytes) -> bytes:
+def container(text: str, **inside: bytes) -> bytes:
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf(text)))
     for name, data in inside.items():
         writer.add_attachment(f"{name}.pdf", data)
@@ -34,7 +34,7 @@ def holding(text: str, **inside: bytes) -> bytes:
     return out.getvalue()
 
 
-def locked() -> bytes:
+def lock_pdf() -> bytes:
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("secret")))
     writer.encrypt("unknown", algorithm="AES-256")
     out = io.BytesIO()
@@ -56,7 +56,7 @@ def sources(bench: Bench) -> list[str]:
 
 def test_each_pdf_inside_is_a_source(bench: Bench) -> None:
     """The letter in a portfolio is found as itself, and opens the portfolio."""
-    nested = holding(prose("the folder", 3), deep=pdf(prose("the depth", 3)))
+    nested = container(prose("the folder", 3), deep=pdf(prose("the depth", 3)))
     portfolio(bench.folder / "p.pdf", letter=pdf(prose("the letter", 3)), folder=nested)
 
     outcomes = bench.outcomes()
@@ -108,7 +108,7 @@ def test_what_is_taken_out_is_removed_and_what_stays_is_not_embedded_again(bench
 
 def test_one_that_cannot_be_read_hides_no_other(bench: Bench) -> None:
     """A locked attachment has its own outcome, is tried a few times, and then only reported."""
-    portfolio(bench.folder / "p.pdf", locked=locked(), letter=pdf(prose("the letter", 3)))
+    portfolio(bench.folder / "p.pdf", locked=lock_pdf(), letter=pdf(prose("the letter", 3)))
     for _ in range(3):
         outcomes = bench.outcomes(ROUND)
         assert outcomes["p.pdf//locked.pdf"] == "skipped"
@@ -137,7 +137,7 @@ def test_a_touched_portfolio_settles_down(bench: Bench) -> None:
     """A new time alone is looked into once, embeds nothing and is then believed."""
     portfolio(bench.folder / "p.pdf", letter=pdf(prose("the letter", 3)))
     bench.run()
-    aged(bench.folder / "p.pdf", 50)
+    set_age(bench.folder / "p.pdf", 50)
     bench.embeds.texts.clear()
     for _ in range(2):
         assert set(bench.outcomes(ROUND).values()) == {"unchanged"}

@@ -23,13 +23,13 @@ from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import parse_folder_roots
 from tests.conftest import results_by_source
 from tests.emulator.emulator import FIGURES, Azure
-from tests.emulator.faults import broken, lost, too_many
-from tests.pdfs import aged, pdf, prose
-from tests.runs import connected, run
+from tests.emulator.faults import drop, fail_with, too_many
+from tests.pdfs import pdf, prose, set_age
+from tests.runs import open_run, run
 from tests.scans import squares
 
 
-def with_figures(*codes: str, words: str = "Typed above.") -> bytes:
+def draw_figures(*codes: str, words: str = "Typed above.") -> bytes:
     """A PDF with a page for each code: text, a picture that shows the code, and its caption."""
     out = io.BytesIO()
     canvas = Canvas(out, (400, 560), invariant=True)
@@ -47,7 +47,7 @@ def write(path: Path, data: bytes) -> Path:
     """A PDF on disk, old enough that its time can be trusted."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
-    return aged(path, 100.0)
+    return set_age(path, 100.0)
 
 
 def client(azure: Azure, tmp_path: Path, **more: str) -> Settings:
@@ -66,7 +66,7 @@ def test_a_figure_is_described_and_found(azure: Azure, folder: Path, tmp_path: P
     """The picture that the model gets is the figure alone, and all it says of it is indexed."""
     values = {"axes": ["Year"], "rows": [["Year", "Sales"], ["2024", "12"]]}
     azure.openai.chat.answers = {"blue valves": values}
-    write(folder / "a.pdf", with_figures("blue valves"))
+    write(folder / "a.pdf", draw_figures("blue valves"))
     chosen = client(azure, tmp_path)
 
     event = results_by_source(run(folder, chosen))["a.pdf"]
@@ -77,7 +77,7 @@ def test_a_figure_is_described_and_found(azure: Azure, folder: Path, tmp_path: P
     assert "Caption: Figure 1. About blue valves" in asked.words
     assert "Paragraph before: Typed above. Page 1." in asked.words
     assert asked.has_schema
-    with connected(chosen, Cancellation(), write=False) as all_:
+    with open_run(chosen, Cancellation(), write=False) as all_:
         (hit, *_) = all_.index.search("picture of blue valves", None, Mode.TEXT, 5)
     assert "Picture of blue valves" in str(hit.fields["content"])
     assert "\n\nYear\n\n| Year | Sales |\n| --- | --- |\n| 2024 | 12 |" in str(
@@ -92,7 +92,7 @@ def test_each_figure_has_an_outcome(azure: Azure, folder: Path, tmp_path: Path) 
     chat.refusing = {"filtered answer": "finish", "filtered request": "400"}
     chat.kinds = {"logo": "decoration"}
     chat.needed.update({"long": 4000, "endless": 90_000})
-    write(folder / "a.pdf", with_figures(*codes))
+    write(folder / "a.pdf", draw_figures(*codes))
     chosen = client(azure, tmp_path)
 
     event = results_by_source(run(folder, chosen))["a.pdf"]
@@ -114,7 +114,7 @@ def test_rerun_rename_copy_and_edit_cost_nothing(
     azure: Azure, folder: Path, tmp_path: Path
 ) -> None:
     """Only a figure that no document of the root had is asked for."""
-    write(folder / "a.pdf", with_figures("blue valves", "red pumps"))
+    write(folder / "a.pdf", draw_figures("blue valves", "red pumps"))
     chosen = client(azure, tmp_path)
     run(folder, chosen)
     run(folder, chosen)
@@ -123,28 +123,28 @@ def test_rerun_rename_copy_and_edit_cost_nothing(
     run(folder, chosen)
     assert azure.openai.chat.codes == {"blue valves": 1, "red pumps": 1}
 
-    write(folder / "c.pdf", with_figures("blue valves", "red pumps", "green taps"))
+    write(folder / "c.pdf", draw_figures("blue valves", "red pumps", "green taps"))
     event = results_by_source(run(folder, chosen))["c.pdf"]
     assert event.details.figure_outcomes == {"described": 3}
     (folder / "c.pdf").unlink()  # it was the last to show what b.pdf shows, too
-    write(folder / "b.pdf", with_figures("blue valves", "red pumps", "old taps"))
+    write(folder / "b.pdf", draw_figures("blue valves", "red pumps", "old taps"))
     run(folder, chosen)
     paid = {"blue valves": 1, "red pumps": 1, "green taps": 1, "old taps": 1}
     assert azure.openai.chat.codes == paid
     write(folder / "b.pdf", pdf(prose("taps")))  # it has no figures any more
-    write(folder / "blank.pdf", with_figures())
+    write(folder / "blank.pdf", draw_figures())
     run(folder, chosen)
     (folder / "b.pdf").unlink()
     run(folder, chosen)
-    with connected(chosen, Cancellation(), write=False) as all_:
+    with open_run(chosen, Cancellation(), write=False) as all_:
         assert list(all_.index.cached_page_sources()) == []
 
 
 def test_an_outage_leaves_the_text_in_the_index(azure: Azure, folder: Path, tmp_path: Path) -> None:
     """The document is listed as needing its figures, and the next run asks for these alone."""
-    write(folder / "a.pdf", with_figures("blue valves", "red pumps"))
+    write(folder / "a.pdf", draw_figures("blue valves", "red pumps"))
     chosen = client(azure, tmp_path, INGEST_RETRY_SECONDS="2")
-    down = azure.faults.add(broken(500), "openai", "POST", "chat/completions")
+    down = azure.faults.add(fail_with(500), "openai", "POST", "chat/completions")
 
     event = results_by_source(run(folder, chosen))["a.pdf"]
 
@@ -165,7 +165,7 @@ def test_an_answer_that_is_no_description_is_given_up(
 ) -> None:
     """It is tried in three runs; nothing empty is ever indexed."""
     azure.openai.chat.answers = {"blue valves": "I see a valve."}
-    write(folder / "a.pdf", with_figures("blue valves"))
+    write(folder / "a.pdf", draw_figures("blue valves"))
     chosen = client(azure, tmp_path)
     found = [
         results_by_source(run(folder, chosen))["a.pdf"].details.figure_outcomes for _ in range(4)
@@ -179,7 +179,7 @@ def test_a_picture_that_the_service_fails_on_is_given_up(
 ) -> None:
     """Others are described meanwhile; alone, it is blamed once a probe is answered."""
     azure.openai.chat.refusing = {"blue valves": "broken", "red pumps": "invalid"}
-    write(folder / "a.pdf", with_figures("blue valves", "red pumps", "green taps"))
+    write(folder / "a.pdf", draw_figures("blue valves", "red pumps", "green taps"))
     chosen = client(azure, tmp_path)
     found = [
         results_by_source(run(folder, chosen))["a.pdf"].details.figure_outcomes for _ in range(4)
@@ -195,7 +195,7 @@ def test_a_model_that_sees_no_pictures_is_not_asked_for_each(
 ) -> None:
     """No picture is blamed: a run with another deployment describes them all."""
     azure.openai.chat.sees = False
-    write(folder / "a.pdf", with_figures("blue valves", "red pumps"))
+    write(folder / "a.pdf", draw_figures("blue valves", "red pumps"))
     event = results_by_source(run(folder, client(azure, tmp_path)))["a.pdf"]
     assert event.details.figure_outcomes == {"failed": 2}
     assert "does not describe pictures" in event.reason
@@ -210,7 +210,7 @@ def test_an_older_server_is_asked_in_its_own_way(
     """A server without schemas and with max_tokens is learnt once, not for each figure."""
     chat = azure.openai.chat
     chat.unsupported = {"json_schema", "max_completion_tokens"}
-    write(folder / "a.pdf", with_figures("blue valves", "red pumps"))
+    write(folder / "a.pdf", draw_figures("blue valves", "red pumps"))
     event = results_by_source(run(folder, client(azure, tmp_path)))["a.pdf"]
     assert event.details.figure_outcomes == {"described": 2}
     assert not any(one.has_schema for one in chat.asked)
@@ -219,7 +219,7 @@ def test_an_older_server_is_asked_in_its_own_way(
 def test_text_is_indexed_before_a_budget_ends(azure: Azure, folder: Path, tmp_path: Path) -> None:
     """The limit stops the run at the figures: all text is there, and the next run goes on."""
     for name in "abc":
-        write(folder / f"{name}.pdf", with_figures(f"figure {name}", words=f"Of {name}."))
+        write(folder / f"{name}.pdf", draw_figures(f"figure {name}", words=f"Of {name}."))
     chosen = client(azure, tmp_path, INGEST_MAX_TOKENS="4500")
 
     events = results_by_source(run(folder, chosen))
@@ -239,7 +239,7 @@ def test_a_run_that_dies_before_the_upload_pays_nothing_twice(
     azure: Azure, folder: Path, tmp_path: Path
 ) -> None:
     """Every answer is in the index before anything else is done with it."""
-    write(folder / "a.pdf", with_figures("blue valves", "red pumps"))
+    write(folder / "a.pdf", draw_figures("blue valves", "red pumps"))
     chosen = client(azure, tmp_path)
     (root,) = parse_folder_roots([str(folder)])
 
@@ -251,7 +251,7 @@ def test_a_run_that_dies_before_the_upload_pays_nothing_twice(
     stop = Cancellation()
     with (
         pytest.raises(ServiceError, match="killed"),
-        connected(chosen, stop) as all_,
+        open_run(chosen, stop) as all_,
     ):
         upload = all_.index.upload
         all_.index.upload = die  # type: ignore[method-assign]
@@ -266,7 +266,7 @@ def test_another_root_is_never_given_a_description(
     azure: Azure, folder: Path, tmp_path: Path
 ) -> None:
     """A document that has taken its reader over may claim any figure, but only of its own root."""
-    data = with_figures("blue valves")
+    data = draw_figures("blue valves")
     write(folder / "a.pdf", data)
     write(tmp_path / "secret/a.pdf", data)
     chosen = client(azure, tmp_path)
@@ -279,10 +279,10 @@ def test_a_plan_tells_what_the_figures_would_cost(
     azure: Azure, folder: Path, tmp_path: Path
 ) -> None:
     """Before a run: figures, tokens and dollars, close to what is billed; nothing is asked for."""
-    write(folder / "a.pdf", with_figures("blue valves", "red pumps"))
+    write(folder / "a.pdf", draw_figures("blue valves", "red pumps"))
     (root,) = parse_folder_roots([str(folder)])
     chosen = client(azure, tmp_path)
-    with connected(chosen, Cancellation(), write=False) as all_:
+    with open_run(chosen, Cancellation(), write=False) as all_:
         spending = PlanTotals(all_.budget)
         for event in dry_run(root, all_, Run("plan")):
             spending.add(event, sum(all_.reader.unsent_pages()))
@@ -300,10 +300,10 @@ def test_a_plan_tells_what_the_figures_would_cost(
 
 def test_quotas_and_lost_answers_are_waited_for(azure: Azure, folder: Path, tmp_path: Path) -> None:
     """A 429 with its headers, and a connection that breaks: every figure is described."""
-    write(folder / "a.pdf", with_figures("blue valves", "red pumps", "green taps"))
+    write(folder / "a.pdf", draw_figures("blue valves", "red pumps", "green taps"))
     path = "chat/completions"
     azure.faults.add(too_many(1), "openai", "POST", path, nth=1)
-    azure.faults.add(lost(), "openai", "POST", path, nth=3)
+    azure.faults.add(drop(), "openai", "POST", path, nth=3)
     event = results_by_source(run(folder, client(azure, tmp_path)))["a.pdf"]
     assert event.details.figure_outcomes == {"described": 3}
     assert azure.count("openai", "POST", path) == 5

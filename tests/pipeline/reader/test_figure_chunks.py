@@ -53,22 +53,22 @@ def report(*described: DescribedFigure) -> PreparedDocument:
     return PreparedDocument("f", 2, 0, "Report", chunks, described=described)
 
 
-def described(**changes: object) -> DescribedFigure:
+def describe(**changes: object) -> DescribedFigure:
     """A chart on page 2, with its caption."""
     figure = Figure(2, BOX, caption="Figure 3: Sales of the year")
     return replace(DescribedFigure(figure, 0, FigureOutcome.DESCRIBED, CHART), **changes)  # type: ignore[arg-type]
 
 
-def generated(document: PreparedDocument) -> list[Chunk]:
+def figure_chunks(document: PreparedDocument) -> list[Chunk]:
     """The chunks of figures."""
     return [chunk for chunk in document.chunks if chunk.figure]
 
 
 def test_a_description_stands_where_its_figure_does() -> None:
     """I find the chart of a report between the texts around it, marked as generated."""
-    before = report(described(image="ab.png"))
+    before = report(describe(image="ab.png"))
     made = insert_figure_chunks(before, SOURCE, replace(RECIPE, chunk_tokens=200))
-    (chunk,) = generated(made)
+    (chunk,) = figure_chunks(made)
     assert chunk.text == (
         "[Figure 3, AI-generated]\nSales by quarter\n\nSales rise from 3 to 9.\n\n"
         "ACME\n2023\n\nQuarter; Sales (EUR)\n\n"
@@ -100,9 +100,9 @@ def test_a_description_stands_where_its_figure_does() -> None:
 def test_a_figure_without_a_caption_stands_by_its_neighbours(figure: Figure, place: int) -> None:
     """A picture without a caption comes next to the lines around it, or ends its page."""
     document = insert_figure_chunks(
-        report(described(figure=figure)), SOURCE, replace(RECIPE, chunk_tokens=200)
+        report(describe(figure=figure)), SOURCE, replace(RECIPE, chunk_tokens=200)
     )
-    (chunk,) = generated(document)
+    (chunk,) = figure_chunks(document)
     assert document.chunks.index(chunk) == place % len(document.chunks)
     assert chunk.text.startswith("[Figure, AI-generated]\n")
 
@@ -110,7 +110,7 @@ def test_a_figure_without_a_caption_stands_by_its_neighbours(figure: Figure, pla
 def test_only_descriptions_are_indexed() -> None:
     """A logo, a refusal and a failure add nothing to the index: never an empty description."""
     others = [
-        described(outcome=outcome, description=None)
+        describe(outcome=outcome, description=None)
         for outcome in FigureOutcome
         if outcome is not FigureOutcome.DESCRIBED
     ]
@@ -121,9 +121,9 @@ def test_only_descriptions_are_indexed() -> None:
 def test_a_long_description_is_split_within_the_limit() -> None:
     """A table of many values is several chunks, each marked and with the names of the columns."""
     rows = (("Year", "Sales"), *((str(year), str(7 * year)) for year in range(1990, 2020)))
-    long = described(description=replace(CHART, rows=rows))
+    long = describe(description=replace(CHART, rows=rows))
     recipe = replace(RECIPE, chunk_tokens=80)
-    chunks = generated(insert_figure_chunks(report(long, described(number=1)), SOURCE, recipe))
+    chunks = figure_chunks(insert_figure_chunks(report(long, describe(number=1)), SOURCE, recipe))
     assert len(chunks) > 3
     assert len({chunk.id for chunk in chunks}) == len(chunks)
     assert all(chunk.text.startswith("[Figure 3, AI-generated]\n") for chunk in chunks)

@@ -27,7 +27,7 @@ def identities(data: bytes, *pages: int) -> dict[int, str]:
     return found
 
 
-def drawn(data: bytes, page: int) -> Image.Image:
+def draw(data: bytes, page: int) -> Image.Image:
     file = render(RenderTask((page,), draw=True), io.BytesIO(data), ignore_progress)
     assert isinstance(file, bytes)
     picture = Image.open(io.BytesIO(file))
@@ -35,7 +35,7 @@ def drawn(data: bytes, page: int) -> Image.Image:
     return picture
 
 
-def rewritten(data: bytes, *order: int) -> bytes:
+def rewrite(data: bytes, *order: int) -> bytes:
     """Some pages of a PDF, saved by another program: other object numbers, other names."""
     writer = pypdf.PdfWriter()
     writer.add_metadata({"/Producer": "another"})
@@ -52,10 +52,10 @@ def test_the_same_page_is_the_same_in_any_document() -> None:
     first = identities(one, 1, 2, 3)
     assert first[1] == first[3] != first[2]
     assert identities(scan("Else.", "Common."), 2)[2] == first[1]
-    assert identities(rewritten(one, 2, 1), 1, 2) == {1: first[2], 2: first[1]}
+    assert identities(rewrite(one, 2, 1), 1, 2) == {1: first[2], 2: first[1]}
 
 
-def changed(page: pypdf.PageObject, what: str) -> None:
+def change(page: pypdf.PageObject, what: str) -> None:
     """The page, looking otherwise."""
     pictures = page["/Resources"]["/XObject"]  # type: ignore[index]
     picture = pictures[next(iter(pictures))]
@@ -78,7 +78,7 @@ def changed(page: pypdf.PageObject, what: str) -> None:
 def test_a_page_that_looks_otherwise_is_another_one(what: str) -> None:
     """One byte of a picture, a mask, a turn: whatever it is drawn from counts."""
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(scan("Common.")))
-    changed(writer.pages[0], what)
+    change(writer.pages[0], what)
     out = io.BytesIO()
     writer.write(out)
     assert identities(out.getvalue(), 1) != identities(scan("Common."), 1)
@@ -100,7 +100,7 @@ def test_a_page_that_leads_to_itself_is_told_by_its_looks() -> None:
 
 def test_a_drawn_page_says_what_it_said() -> None:
     """The picture that is sent is that of the page, lossless, in grey, large enough to read."""
-    picture = drawn(scan("First.", "What it says: ünïcödé."), 2)
+    picture = draw(scan("First.", "What it says: ünïcödé."), 2)
     assert read(picture) == "What it says: ünïcödé."
     assert picture.mode == "L"
     assert min(picture.size) > 1000
@@ -129,7 +129,7 @@ def test_pages_of_any_size_become_pictures_that_the_service_takes(size: tuple[in
     writer.add_blank_page(*size)
     out = io.BytesIO()
     writer.write(out)
-    picture = drawn(out.getvalue(), 1)
+    picture = draw(out.getvalue(), 1)
     assert 50 <= min(picture.size) <= max(picture.size) <= 10_000
 
 

@@ -68,7 +68,7 @@ def misbehave(task: Task, file: BinaryIO, on_page: OnPage) -> int:
     return int(does["pages"])
 
 
-def prepared(task: Task, pages: int) -> PreparedDocument:
+def empty_document(task: Task, pages: int) -> PreparedDocument:
     """A document without text."""
     details = Details(missing=tuple(sorted(task.hanging_pages)), producer=task.extractor)
     return PreparedDocument("fingerprint", pages, 0, "", (), details)
@@ -90,17 +90,17 @@ class Scripted:
         return self.read(task, file, limits)
 
 
-def recovering(read: Read, limits: SandboxLimits = LIMITS) -> Prepare:
+def recover(read: Read, limits: SandboxLimits = LIMITS) -> Prepare:
     """Read as a run does, without the steps before."""
     lock = ReadWriteLock()
     return lambda task, file: read_with_recovery(read, task, file, limits, lock)
 
 
 @contextmanager
-def reading(folder: Path, limits: SandboxLimits = LIMITS) -> Iterator[Call]:
+def open_reader(folder: Path, limits: SandboxLimits = LIMITS) -> Iterator[Call]:
     """Real children, and a real file for each document."""
-    children = SandboxPool(misbehave, limits, int, accept=prepared)
-    prepare = recovering(children, limits)
+    children = SandboxPool(misbehave, limits, int, accept=empty_document)
+    prepare = recover(children, limits)
 
     def call(how: Task | None = None, **does: Any) -> PreparedDocument:
         path = folder / f"{threading.get_ident()}.pdf"
@@ -118,7 +118,7 @@ def reading(folder: Path, limits: SandboxLimits = LIMITS) -> Iterator[Call]:
 
 def test_a_page_that_hangs_costs_only_itself(tmp_path: Path) -> None:
     """Nine pages of ten are better than none, and I am told which one is missing."""
-    with reading(tmp_path) as call:
+    with open_reader(tmp_path) as call:
         made = call(pages=10, hangs=[4])
     assert made.details.missing == (4,)
     assert made.details.producer == "auto"
@@ -126,7 +126,7 @@ def test_a_page_that_hangs_costs_only_itself(tmp_path: Path) -> None:
 
 def test_several_pages_may_hang(tmp_path: Path) -> None:
     """The first and the last page are pages like others."""
-    with reading(tmp_path) as call:
+    with open_reader(tmp_path) as call:
         assert call(pages=6, hangs=[1, 3, 6]).details.missing == (1, 3, 6)
         assert call(pages=2).details.missing == ()
 
@@ -134,7 +134,7 @@ def test_several_pages_may_hang(tmp_path: Path) -> None:
 def test_pages_read_before_the_time_was_up_are_kept(tmp_path: Path) -> None:
     """A document that takes for ever gives as much as its time allows."""
     limits = SandboxLimits(4, 1024, page_seconds=4, seconds_per_page=0)
-    with reading(tmp_path, limits) as call:
+    with open_reader(tmp_path, limits) as call:
         missing = call(pages=10, every=0.8).details.missing  # 4 s of 8
     assert missing
     assert missing == tuple(range(missing[0], 11))
@@ -144,7 +144,7 @@ def test_pages_read_before_the_time_was_up_are_kept(tmp_path: Path) -> None:
 def test_many_pages_that_hang_do_not_add_up(tmp_path: Path) -> None:
     """The time of the whole document bounds what hanging pages take one by one."""
     limits = SandboxLimits(4, 1024, page_seconds=1.5, seconds_per_page=0.01)
-    with reading(tmp_path, limits) as call:
+    with open_reader(tmp_path, limits) as call:
         missing = call(pages=100, hangs=list(range(2, 101))).details.missing
     assert missing == tuple(range(2, 101))
 
@@ -161,7 +161,7 @@ def test_the_attempts_share_the_time_of_the_document() -> None:
         return PreparedDocument("", 5, 0, "", ())
 
     with Path(os.devnull).open("rb") as file:
-        assert recovering(read)(task(), file)
+        assert recover(read)(task(), file)
     first, second = (limits.total_seconds(5) for limits in seen)
     assert first == LIMITS.total_seconds(5) > LIMITS.seconds
     assert 0 < second <= first - 0.2
@@ -201,13 +201,13 @@ def test_a_small_file_gets_no_time_for_a_million_pages() -> None:
         return PreparedDocument("", 1, 0, "", ())
 
     with Path(os.devnull).open("rb") as file:
-        recovering(read)(task(), file)
+        recover(read)(task(), file)
     assert seen[0].total_seconds(1_000_000) == LIMITS.total_seconds(100_000 // BYTES_PER_TIMED_PAGE)
 
 
 def test_no_page_that_could_be_read_is_too_slow(tmp_path: Path) -> None:
     """Without any text it is a failure, with a name and a remedy."""
-    with reading(tmp_path) as call:
+    with open_reader(tmp_path) as call:
         with pytest.raises(
             TimedOut, match=r"page 1 took over 1\.5 s; INGEST_PAGE_SECONDS"
         ) as caught:
@@ -222,7 +222,7 @@ def test_a_document_that_hangs_outside_its_pages_is_too_slow(tmp_path: Path, whe
     """No page is to blame for an endless outline, so none is left out in turn."""
     limits = SandboxLimits(3, 1024, page_seconds=1.5, seconds_per_page=0.1)
     with (
-        reading(tmp_path, limits) as call,
+        open_reader(tmp_path, limits) as call,
         pytest.raises(TimedOut, match=r"it took over 3(\.3)? s; INGEST_DOCUMENT_SECONDS"),
     ):
         call(task(extractor="pdfium"), pages=3, **{when: 600})
@@ -239,7 +239,7 @@ def test_what_hangs_one_engine_is_tried_with_the_other(tmp_path: Path) -> None:
         return PreparedDocument("", 1, 0, "", ())
 
     with Path(os.devnull).open("rb") as file:
-        assert recovering(read)(task(), file)
+        assert recover(read)(task(), file)
     assert [call.extractor for call in calls] == ["auto", "pypdf"]
 
 
@@ -260,7 +260,7 @@ def test_what_crashes_one_engine_is_read_by_the_other(
     tmp_path: Path, does: dict[str, Any], code: Code
 ) -> None:
     """Native code may fall over a page that pypdf reads; if both do, the cause has a name."""
-    with reading(tmp_path) as call:
+    with open_reader(tmp_path) as call:
         assert call(pages=3, **does).details == Details(producer="pypdf")
         with pytest.raises(ProcessDied) as caught:
             call(pages=3, **does, engines=["auto", "pypdf"])
@@ -277,7 +277,7 @@ def test_a_forced_engine_gets_a_second_chance_itself(tmp_path: Path) -> None:
         raise ProcessDied(f"crash {len(extractors)}", Code.CRASHED)
 
     with Path(os.devnull).open("rb") as file, pytest.raises(ProcessDied, match="crash 1"):
-        recovering(read)(task(extractor="pdfium"), file)
+        recover(read)(task(extractor="pdfium"), file)
     assert extractors == ["pdfium", "pdfium"]
 
 
@@ -290,7 +290,7 @@ def test_a_document_that_is_refused_is_not_read_twice() -> None:
         raise DocumentError("locked", Code.ENCRYPTED)
 
     with Path(os.devnull).open("rb") as file, pytest.raises(DocumentError, match="locked"):
-        recovering(read)(task(), file)
+        recover(read)(task(), file)
     assert len(calls) == 1
 
 
@@ -316,7 +316,7 @@ def test_a_crash_is_followed_by_a_reading_alone() -> None:
             with lock:
                 busy -= 1
 
-    prepare: Prepare = recovering(read)
+    prepare: Prepare = recover(read)
 
     def call(name: str) -> PreparedDocument | None:
         with Path(os.devnull).open("rb") as file:
@@ -349,7 +349,7 @@ def test_recognising_a_page_takes_its_time() -> None:
     reading: Read = read
     with Path(os.devnull).open("rb") as file:
         for ocr in ("", "azure-read", ENGINE_NAME):
-            recovering(reading)(task(ocr=ocr), file)
+            recover(reading)(task(ocr=ocr), file)
     assert [limits.page_seconds for limits in seen] == [1.5, 1.5, 1.5 * OCR_TIME_FACTOR]
     assert [limits.seconds_per_page for limits in seen] == [1, 1, OCR_TIME_FACTOR]
 
@@ -424,5 +424,5 @@ def test_what_hangs_again_and_again_ends_with_its_file() -> None:
 
     limits = replace(LIMITS, max_seconds=-1.0)
     with Path(os.devnull).open("rb") as file, pytest.raises(TimedOut):
-        recovering(read, limits)(task(), file)
+        recover(read, limits)(task(), file)
     assert len(tried) == 1

@@ -21,7 +21,7 @@ from tests.emulator import faults
 from tests.emulator.emulator import Azure, create_certificate, run_emulator
 from tests.emulator.server import serve
 from tests.pdfs import prose, write
-from tests.processes import running
+from tests.processes import start
 from tests.runtime.telemetry.receivers import Collector, Insights, collector
 
 SMALL = {
@@ -62,7 +62,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     with run_emulator(dimensions=DIMENSIONS) as azure, collector() as (seen, sends):
         azure.blob.put("shelf", "blob.pdf", (folder / "docs/0.pdf").read_bytes())
         azure.faults.add(faults.too_many(ms=20), "openai", "POST", "embeddings", nth=1)
-        azure.faults.add(faults.broken(503), "search", "POST", "docs/search.index", nth=4)
+        azure.faults.add(faults.fail_with(503), "search", "POST", "docs/search.index", nth=4)
         more = {"OTEL_EXPORTER_OTLP_HEADERS": f"x-token={SECRET}"}
         told = azure.environment | SMALL | sends | more
         container = f"{azure.blob_endpoint}/shelf"
@@ -275,7 +275,7 @@ def test_a_second_signal_waits_for_no_collector(docs: Path, deaf: str) -> None:
     write(docs / "big.pdf", *(prose(f"topic {n}", 40) for n in range(20)))
     call = (sys.executable, "-P", "-m", "ingest", "run", "docs", "--log", "json")
     told = environment() | {"OTEL_EXPORTER_OTLP_ENDPOINT": deaf}
-    with running(*call, cwd=docs.parent, env=told) as process:
+    with start(*call, cwd=docs.parent, env=told) as process:
         process.stderr.wait_for('"event": ?"begin"')
         process.send_group(signal.SIGINT)
         process.stderr.wait_for("stopping")
@@ -356,8 +356,8 @@ def heard(event, arguments):
     elif event == "socket.getaddrinfo":
         print("asked:", arguments[0])
 sys.addaudithook(heard)
-from ingest.cli import main, output
-output.PROGRESS_LOG_SECONDS = float("inf")  # a busy machine has lines of progress
+from ingest.cli import main, progress
+progress.PROGRESS_LOG_SECONDS = float("inf")  # a busy machine has lines of progress
 sys.exit(main(["run", "docs"]))
 """
 

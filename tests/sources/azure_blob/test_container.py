@@ -56,7 +56,7 @@ def downloads(shelf: Emulated) -> int:
     return shelf.azure.count("blob", "GET", f"/{shelf.container}/")
 
 
-def before(act: Callable[[], object]) -> Fault:
+def act_before(act: Callable[[], object]) -> Fault:
     """Something that happens just before the service answers."""
 
     def acting(request: Request, service: Service) -> Response:
@@ -214,7 +214,7 @@ def test_a_listing_that_fails_midway_removes_nothing(shelf: Emulated, bench: Ben
         shelf.put(f"{n}.pdf", pdf(prose(f"topic {n}")))
     assert len(outcomes_by_source(bench.run(root=shelf.root))) == 4
     shelf.azure.blob.most_listed = 2
-    shelf.azure.faults.add(faults.broken(503), "blob", "GET", nth=range(2, 10_000))
+    shelf.azure.faults.add(faults.fail_with(503), "blob", "GET", nth=range(2, 10_000))
 
     with pytest.raises(ServiceError, match="503"):
         bench.run(root=shelf.root)
@@ -223,7 +223,7 @@ def test_a_listing_that_fails_midway_removes_nothing(shelf: Emulated, bench: Ben
     assert set(outcomes_by_source(bench.run(root=shelf.root)).values()) == {"unchanged"}
 
 
-@pytest.mark.parametrize("fault", [faults.empty(), faults.truncated(), faults.lost()])
+@pytest.mark.parametrize("fault", [faults.answer_empty(), faults.truncate(), faults.drop()])
 def test_a_listing_that_cannot_be_read_is_asked_for_again(shelf: Emulated, fault: Fault) -> None:
     """Invariant 7: a success that is empty or cut short is not a container without blobs."""
     shelf.put("a.pdf", b"%PDF-")
@@ -255,7 +255,7 @@ def test_a_download_that_breaks_goes_on_from_there(shelf: Emulated) -> None:
 
     def half(request: Request, service: Service) -> Response:
         ranges.append(request.headers.get("range"))
-        return faults.truncated().act(request, service)
+        return faults.truncate().act(request, service)
 
     shelf.azure.faults.add(Fault("half", half), "blob", "GET", "a.pdf", nth=range(1, 5))
     (source,) = list_sources(shelf)
@@ -271,7 +271,7 @@ def test_a_download_that_breaks_goes_on_from_there(shelf: Emulated) -> None:
 def test_a_blob_that_changed_after_the_listing_is_read_anew(shelf: Emulated, bench: Bench) -> None:
     """Somebody saved it meanwhile: the new one is read, whole; the next run finds it unchanged."""
     shelf.put("a.pdf", pdf(prose("saws")))
-    save = before(lambda: shelf.put("a.pdf", pdf(prose("planes"))))
+    save = act_before(lambda: shelf.put("a.pdf", pdf(prose("planes"))))
     shelf.azure.faults.add(save, "blob", "GET", "a.pdf", nth=1)
 
     assert outcomes_by_source(bench.run(root=shelf.root)) == {"a.pdf": "new"}
@@ -282,8 +282,8 @@ def test_a_blob_that_changed_after_the_listing_is_read_anew(shelf: Emulated, ben
 def test_a_blob_that_changes_while_it_is_read_is_not_mixed(shelf: Emulated) -> None:
     """Half of the old and half of the new is no document."""
     shelf.put("a.pdf", LARGE)
-    shelf.azure.faults.add(faults.truncated(), "blob", "GET", "a.pdf", nth=1)
-    save = before(lambda: shelf.put("a.pdf", LARGE[::-1]))
+    shelf.azure.faults.add(faults.truncate(), "blob", "GET", "a.pdf", nth=1)
+    save = act_before(lambda: shelf.put("a.pdf", LARGE[::-1]))
     shelf.azure.faults.add(save, "blob", "GET", "a.pdf", nth=2)
     (source,) = list_sources(shelf)
 
@@ -294,7 +294,7 @@ def test_a_blob_that_changes_all_the_time_is_skipped(shelf: Emulated, bench: Ben
     """It is left for the next run, and hides no other."""
     shelf.put("a.pdf", pdf(prose("saws")))
     shelf.put("b.pdf", pdf(prose("files")))
-    save = before(lambda: shelf.put("a.pdf", pdf(prose("planes"))))
+    save = act_before(lambda: shelf.put("a.pdf", pdf(prose("planes"))))
     shelf.azure.faults.add(save, "blob", "GET", "a.pdf")
 
     events = results_by_source(bench.run(root=shelf.root))
@@ -405,7 +405,7 @@ def test_a_token_revoked_midway_is_replaced(shelf: Emulated) -> None:
     for n in range(4):
         shelf.put(f"{n}.pdf", b"%PDF-")
     shelf.azure.blob.most_listed = 2
-    revoke = before(shelf.azure.identity.revoke_all)
+    revoke = act_before(shelf.azure.identity.revoke_all)
     shelf.azure.faults.add(revoke, "blob", "GET", nth=2)
 
     assert len(list_sources(shelf)) == 4
@@ -422,7 +422,7 @@ def test_a_token_the_account_never_accepts_is_said(shelf: Emulated) -> None:
 def test_the_services_word_is_a_floor(azure: Azure) -> None:
     """Invariant 9: Retry-After is waited out."""
     azure.blob.put("docs", "a.pdf", b"%PDF-")
-    azure.faults.add(faults.broken(503, seconds=7), "blob", "GET", nth=1)
+    azure.faults.add(faults.fail_with(503, seconds=7), "blob", "GET", nth=1)
     waited: list[float] = []
     now = [0.0]
 
@@ -454,7 +454,7 @@ def test_a_blob_that_cannot_be_downloaded_costs_itself(
         root = container(url, requests)
         a, _ = (item for item in root.list() if isinstance(item, Source))
         path = "a.pdf" if others_can else ".pdf"
-        azure.faults.add(faults.broken(status), "blob", path=path)
+        azure.faults.add(faults.fail_with(status), "blob", path=path)
         with pytest.raises(DocumentError if others_can else error) as caught, root.open(a):
             pass
     assert ("though others can" in str(caught.value)) == others_can

@@ -66,7 +66,7 @@ def test_messages_that_cannot_be_deleted_do_not_fail_a_run(
         azure.queue.put("events")
     queue.hide()
     del azure.queue.queues["events"][0]  # as if its receipt had expired
-    azure.faults.add(faults.broken(503), "queue", "DELETE", nth=1)  # is retried
+    azure.faults.add(faults.fail_with(503), "queue", "DELETE", nth=1)  # is retried
 
     with caplog.at_level(logging.WARNING):
         queue.delete_hidden()
@@ -115,7 +115,7 @@ def test_a_run_takes_the_messages_of_its_root(azure: Azure, command: Command) ->
     assert {d["source"] for d in chunks} == {"a.pdf"}
     assert azure.queue.visible("events") == len(azure.queue.queues["events"]) == 1
 
-    azure.faults.add(faults.broken(503), "blob")
+    azure.faults.add(faults.fail_with(503), "blob")
     assert command("run", **env).returncode == 1
     assert azure.queue.visible("events") == 0
     assert len(azure.queue.queues["events"]) == 1
