@@ -226,7 +226,7 @@ class DeploymentLimiter:
         )
         room_at = self.window.room_at(tokens - self.room(now))
         is_test = self.is_alone(now) and room_at > now
-        self.window.is_tested |= is_test
+        self.window.is_tested |= is_test and not self.window.is_reported
         self.first_sent_at, self.last_sent_at = min(self.first_sent_at, now), now
         self.last_tokens = tokens
         self.under_way += 1
@@ -262,7 +262,10 @@ class DeploymentLimiter:
         if is_first:
             self.learn_length(most)
         reported = self.token_limit.reported
-        if self.window.record_remaining(request, left, reported, arrived, self.others):
+        is_exact = request.is_single or not self.under_way
+        if self.window.record_remaining(
+            request, left, reported, arrived, self.others, is_exact=is_exact
+        ):
             self.others.check_again(now)
             # An early end shows that the window is fixed, and not yet how long it is.
             if self.token_limit.limit == math.inf and self.window.exhausted_at == -math.inf:

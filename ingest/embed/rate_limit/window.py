@@ -120,12 +120,19 @@ class TokenWindow:
         return request.sent_at + self.seconds + WINDOW_SKEW_SECONDS
 
     def record_remaining(
-        self, request: SentRequest, left: float, limit: float, arrived: float, others: OtherClients
+        self,
+        request: SentRequest,
+        left: float,
+        limit: float,
+        arrived: float,
+        others: OtherClients,
+        *,
+        is_exact: bool,
     ) -> bool:
         """Record a reported remainder; return whether it shows that a fixed window has begun.
 
         Other clients lower it, and only a reset (or a rolling window) raises it. A response older
-        than the newest is ignored.
+        than the newest is ignored. `is_exact`: the service has counted all requests up to this one.
         """
         newest, most = self.newest, left + request.tokens
         if newest and request.total_tokens <= newest.total_tokens:
@@ -133,21 +140,23 @@ class TokenWindow:
         self.highest_left = min(limit, max(self.highest_left, most) if newest else most)
         sent_since = self.total_tokens - request.total_tokens
         rise = left - sent_since - self.left
-        was_reset = rise > RESET_JUMP_SHARE * self.highest_left or (
-            request.sent_at >= self.ends_at and left >= self.highest_left / 2
+        # Requests under way overtake each other: until all are counted, more left is no reset.
+        may_rise = is_exact or not self.is_fixed
+        was_reset = may_rise and (
+            rise > RESET_JUMP_SHARE * self.highest_left
+            or (request.sent_at >= self.ends_at and left >= self.highest_left / 2)
         )
-        if not newest or (was_reset and (request.is_single or not self.is_fixed)):
+        is_known = self.is_fixed and request.sent_at < self.ends_at and not was_reset
+        if not newest or was_reset:
             self.started_at, self.ends_at = request.sent_at, arrived + self.seconds
         elif not self.is_confirmed:
             if left <= self.former_left:  # the former window has not ended yet
                 self.ends_at = request.sent_at + RETEST_SECONDS
-        elif not was_reset and newest.sent_at < request.sent_at:
+        elif newest.sent_at < request.sent_at:
             others.record_use(-rise, request.sent_at - newest.sent_at)
-        may_rise = request.is_single or was_reset or not self.is_fixed
         self.left = left - sent_since if may_rise else min(left - sent_since, self.left)
         self.newest = request
-        is_known = self.is_fixed and request.sent_at < self.ends_at
-        return not is_known and request.is_single and self.learn_reset(request, left, others)
+        return not is_known and is_exact and self.learn_reset(request, left, others)
 
     def learn_reset(self, request: SentRequest, left: float, others: OtherClients) -> bool:
         """Learn that the window is fixed, if more is left than a rolling one could have."""
