@@ -344,9 +344,9 @@ class DeploymentLimiter:
         """Return whether a refusal shows only that the window is used up, or not begun yet."""
         if self.refusals > 1:
             return self.refusals <= MAX_TESTS
-        capacity = self.window_capacity()
-        is_told = self.window.is_reported
-        return self.window.record_exhausted(request, capacity, is_told=is_told)
+        return self.window.record_exhausted(
+            request, self.window_capacity(), self.token_limit.limit
+        )
 
     def learn_from_refusal(self, now: float) -> None:
         """Learn a rate, and that another client uses the quota."""
@@ -359,8 +359,7 @@ class DeploymentLimiter:
     def record_reopened(self, request: SentRequest) -> None:
         """Learn the window's kind, length and capacity: a request is accepted after a refusal."""
         window, limit = self.window, self.token_limit
-        is_told = limit.reported < math.inf and window.is_reported
-        window.record_reopened(request, limit.limit, is_told=is_told)
+        window.record_reopened(request, limit.limit)
         if window.capacity < math.inf:
             found = window.capacity * QUOTA_WINDOW_SECONDS / window.seconds
             limit.record_window(found, request.sent_at)
