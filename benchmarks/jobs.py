@@ -9,11 +9,11 @@ come back. An answer takes 50 to 300 ms and 0.1 ms for each token. Chance is see
 Also the share of a job's tokens that are on their way at a moment, the mean and the most: a kill -9
 then pays them twice, as their answers reach nobody; what has arrived is in the journal.
 
-    benchmarks/jobs.py [unseen | edges | whole]
+    benchmarks/jobs.py [unseen | late | edges | whole]
 
-`unseen`: jobs and moments by which nothing was chosen. `edges`: some begin seconds before a
-window's end, and were looked at. `whole`: jobs of almost whole windows, where a request too few in
-each window makes another one necessary.
+`unseen`: jobs and moments by which nothing was chosen. `late` and `edges`: some begin seconds
+before a window's end, and were looked at. `whole`: jobs of almost whole windows, where a request
+too few in each window makes another one necessary.
 """
 
 from __future__ import annotations
@@ -51,7 +51,12 @@ STARTS = (0.0, 10.0, 25.0, 52.0)  # seconds after a full minute
 # By name: jobs, starts, and the first seed.
 GRIDS: dict[str, tuple[tuple[float, ...], tuple[float, ...], int]] = {
     "": (JOBS, STARTS, 0),
-    "unseen": ((2.1, 2.65, 3.3, 3.95, 4.75), (2.5, 13.0, 29.0, 44.5, 54.5, 56.2, 59.1), 9000),
+    "unseen": (
+        (2.23, 2.72, 3.42, 4.15, 4.87),
+        (6.5, 20.0, 38.3, 47.0, 53.4, 55.1, 57.8, 59.4),
+        31000,
+    ),
+    "late": ((2.1, 2.65, 3.3, 3.95, 4.75), (2.5, 13.0, 29.0, 44.5, 54.5, 56.2, 59.1), 9000),
     "edges": ((2.05, 2.45, 3.1, 4.05, 4.95), (4.0, 17.0, 33.0, 41.0, 48.5, 50.5, 57.0), 100),
     "whole": ((2.0, 2.52, 2.95, 5.0), (1.0, 8.0, 21.5, 36.0, 53.0, 58.3), 5000),
 }
@@ -61,6 +66,7 @@ KINDS: dict[str, Callable[[float], Window | Sliding]] = {
     "fixed, full minutes": lambda start: Aligned(began=start),
     "fixed, from a request on": lambda _: Window(),
     "rolling": lambda _: Sliding(),
+    "fixed, 30 s": lambda start: Aligned(30.0, began=start),
     "fixed, 10 s": lambda start: Aligned(10.0, began=start),
 }
 TOLD = {"all headers": FULL, "remaining only": REMAINING, "Retry-After only": RETRY_AFTER}

@@ -226,7 +226,7 @@ class DeploymentLimiter:
         )
         room_at = self.window.room_at(tokens - self.room(now))
         is_test = self.is_alone(now) and room_at > now
-        self.window.is_tested |= is_test
+        self.window.is_tested |= is_test and not self.window.is_reported
         self.first_sent_at, self.last_sent_at = min(self.first_sent_at, now), now
         self.last_tokens = tokens
         self.under_way += 1
@@ -262,7 +262,10 @@ class DeploymentLimiter:
         if is_first:
             self.learn_length(most)
         reported = self.token_limit.reported
-        if self.window.record_remaining(request, left, reported, arrived, self.others):
+        is_exact = request.is_single or not self.under_way
+        if self.window.record_remaining(
+            request, left, reported, arrived, self.others, is_exact=is_exact
+        ):
             self.others.check_again(now)
             # An early end shows that the window is fixed, and not yet how long it is.
             if self.token_limit.limit == math.inf and self.window.exhausted_at == -math.inf:
@@ -341,9 +344,9 @@ class DeploymentLimiter:
         """Return whether a refusal shows only that the window is used up, or not begun yet."""
         if self.refusals > 1:
             return self.refusals <= MAX_TESTS
-        capacity = self.window_capacity()
-        is_told = self.window.is_reported
-        return self.window.record_exhausted(request, capacity, is_told=is_told)
+        return self.window.record_exhausted(
+            request, self.window_capacity(), self.token_limit.limit
+        )
 
     def learn_from_refusal(self, now: float) -> None:
         """Learn a rate, and that another client uses the quota."""
@@ -356,8 +359,7 @@ class DeploymentLimiter:
     def record_reopened(self, request: SentRequest) -> None:
         """Learn the window's kind, length and capacity: a request is accepted after a refusal."""
         window, limit = self.window, self.token_limit
-        is_told = limit.reported < math.inf and window.is_reported
-        window.record_reopened(request, limit.limit, is_told=is_told)
+        window.record_reopened(request, limit.limit)
         if window.capacity < math.inf:
             found = window.capacity * QUOTA_WINDOW_SECONDS / window.seconds
             limit.record_window(found, request.sent_at)

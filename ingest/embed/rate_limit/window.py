@@ -21,7 +21,7 @@ WINDOW_LENGTHS = (SLICE_SECONDS, HALF_SECONDS, QUOTA_WINDOW_SECONDS)
 # Where the quota is unknown and the window may be a slice or the end of a minute: that of a million
 # tokens a minute. A larger slice is less likely than a minute.
 UNKNOWN_SLICE_TOKENS = 167_000.0
-SLICE_TOLERANCE = 1.3  # a window that let through more than so many slices is none
+WINDOW_TOLERANCE = 1.3  # of the capacity: a window that let through more is longer
 # Added to the length of a window, for the clock and for the varying time to the service.
 WINDOW_SKEW_SECONDS = 0.3
 WINDOW_ROUNDING_SECONDS = 1.25  # by which a Retry-After in whole seconds may be late
@@ -120,12 +120,19 @@ class TokenWindow:
         return request.sent_at + self.seconds + WINDOW_SKEW_SECONDS
 
     def record_remaining(
-        self, request: SentRequest, left: float, limit: float, arrived: float, others: OtherClients
+        self,
+        request: SentRequest,
+        left: float,
+        limit: float,
+        arrived: float,
+        others: OtherClients,
+        *,
+        is_exact: bool,
     ) -> bool:
         """Record a reported remainder; return whether it shows that a fixed window has begun.
 
         Other clients lower it, and only a reset (or a rolling window) raises it. A response older
-        than the newest is ignored.
+        than the newest is ignored. `is_exact`: the service has counted all requests up to this one.
         """
         newest, most = self.newest, left + request.tokens
         if newest and request.total_tokens <= newest.total_tokens:
@@ -133,21 +140,23 @@ class TokenWindow:
         self.highest_left = min(limit, max(self.highest_left, most) if newest else most)
         sent_since = self.total_tokens - request.total_tokens
         rise = left - sent_since - self.left
-        was_reset = rise > RESET_JUMP_SHARE * self.highest_left or (
-            request.sent_at >= self.ends_at and left >= self.highest_left / 2
+        # Requests under way overtake each other: until all are counted, more left is no reset.
+        may_rise = is_exact or not self.is_fixed
+        was_reset = may_rise and (
+            rise > RESET_JUMP_SHARE * self.highest_left
+            or (request.sent_at >= self.ends_at and left >= self.highest_left / 2)
         )
-        if not newest or (was_reset and (request.is_single or not self.is_fixed)):
+        is_known = self.is_fixed and request.sent_at < self.ends_at and not was_reset
+        if not newest or was_reset:
             self.started_at, self.ends_at = request.sent_at, arrived + self.seconds
         elif not self.is_confirmed:
             if left <= self.former_left:  # the former window has not ended yet
                 self.ends_at = request.sent_at + RETEST_SECONDS
-        elif not was_reset and newest.sent_at < request.sent_at:
+        elif newest.sent_at < request.sent_at:
             others.record_use(-rise, request.sent_at - newest.sent_at)
-        may_rise = request.is_single or was_reset or not self.is_fixed
         self.left = left - sent_since if may_rise else min(left - sent_since, self.left)
         self.newest = request
-        is_known = self.is_fixed and request.sent_at < self.ends_at
-        return not is_known and request.is_single and self.learn_reset(request, left, others)
+        return not is_known and is_exact and self.learn_reset(request, left, others)
 
     def learn_reset(self, request: SentRequest, left: float, others: OtherClients) -> bool:
         """Learn that the window is fixed, if more is left than a rolling one could have."""
@@ -195,23 +204,23 @@ class TokenWindow:
         if not (self.is_fixed and self.is_confirmed):
             self.ends_at = until
 
-    def record_exhausted(self, request: SentRequest, capacity: float, *, is_told: bool) -> bool:
+    def record_exhausted(self, request: SentRequest, capacity: float, limit: float) -> bool:
         """Record a refusal; return whether it shows only that the window is used up.
 
-        Or that it did not begin yet. `is_told`: the service reports the capacity.
+        Or that it did not begin yet. `limit` is per minute, infinite if it is not known.
         """
         now = request.sent_at
         self.expire(now)
         is_early = self.is_fixed and 0 <= now - self.started_at < WINDOW_SKEW_SECONDS
         is_expected = self.tokens + request.tokens > capacity
         # A refusal after a few requests, or far from what fits, says more of others.
-        of_slice = capacity * SLICE_SECONDS / self.seconds
-        is_slice = COMPARABLE_SHARE * of_slice <= self.tokens <= SLICE_TOLERANCE * of_slice
         self.is_revealing = (
-            not (is_early or is_expected or is_told)
+            not (is_early or is_expected or self.is_reported)
             and len(self.requests) >= MIN_WINDOW_REQUESTS
             and (
-                is_slice or capacity == math.inf or self.tokens >= COMPARABLE_SHARE * self.capacity
+                capacity == math.inf
+                or self.tokens >= COMPARABLE_SHARE * self.capacity
+                or any(is_whole_window(self.tokens, limit, each) for each in WINDOW_LENGTHS)
             )
         )
         if self.is_revealing:
@@ -219,40 +228,37 @@ class TokenWindow:
         self.is_tested, self.exhausted_at, self.exhausted_by = True, now, list(self.requests)
         return is_early or is_expected or self.is_revealing
 
-    def record_reopened(self, request: SentRequest, limit: float, *, is_told: bool) -> None:
+    def record_reopened(self, request: SentRequest, limit: float) -> None:
         """Learn from the first request that is accepted after a refusal.
 
         When it was accepted is a fact, whatever the refusal said. `limit` is per minute, infinite
-        if it is not known; `is_told`: the service told the window's length.
+        if it is not known.
         """
-        if not is_told:
-            self.learn_length(request.sent_at, limit)
+        self.learn_length(request.sent_at, limit)
         if self.is_revealing:
-            self.learn_capacity(request.sent_at)
+            self.capacity = self.tokens_of_window(request.sent_at, self.seconds)
         self.learn_kind(request)
 
     def learn_length(self, reopened_at: float, limit: float) -> None:
         """Learn the window's length, as it had room again at a time."""
-        oldest = self.exhausted_by[0].sent_at if self.exhausted_by else -math.inf
-        total = sum(each.tokens for each in self.exhausted_by)
-        of_slice = limit * SLICE_SECONDS / QUOTA_WINDOW_SECONDS
-        if limit == math.inf:
-            of_slice = UNKNOWN_SLICE_TOKENS
-        longest = SLICE_SECONDS + ROUNDING_SECONDS
-        if reopened_at - self.exhausted_at > longest:
+        waited = reopened_at - self.exhausted_at - ROUNDING_SECONDS
+        if waited > self.seconds:
             self.seconds = QUOTA_WINDOW_SECONDS
-        elif reopened_at - oldest <= longest and total <= SLICE_TOLERANCE * of_slice:
-            self.seconds = SLICE_SECONDS
+        for seconds in WINDOW_LENGTHS:
+            tokens = self.tokens_of_window(reopened_at, seconds)
+            if waited <= seconds and is_whole_window(tokens, limit, seconds):
+                self.seconds = seconds
+                return
 
-    def learn_capacity(self, reopened_at: float) -> None:
-        """Learn the capacity from the tokens that used up the window that ended at a time.
+    def tokens_of_window(self, ended_at: float, seconds: float) -> float:
+        """Return the tokens that used up the window that ended at a time.
 
         If more had got through before that window's start, it was another: all tokens count.
         """
-        start = reopened_at - self.seconds - WINDOW_ROUNDING_SECONDS
+        start = ended_at - seconds - WINDOW_ROUNDING_SECONDS
         total = sum(each.tokens for each in self.exhausted_by)
         since = sum(each.tokens for each in self.exhausted_by if each.sent_at >= start)
-        self.capacity = since if since >= total - since else total
+        return since if since >= total - since else total
 
     def raise_capacity(self) -> None:
         """Raise a learnt capacity to what the window has let through, with a test."""
@@ -280,3 +286,11 @@ class TokenWindow:
         if of_requests:
             return rate
         return min(rate, self.tokens * QUOTA_WINDOW_SECONDS / self.seconds)  # it may be a burst
+
+
+def is_whole_window(tokens: float, limit: float, seconds: float) -> bool:
+    """Return whether a window of a length is used up by so many tokens, at a limit per minute."""
+    capacity = limit * seconds / QUOTA_WINDOW_SECONDS
+    if limit == math.inf:
+        return seconds == SLICE_SECONDS and tokens <= WINDOW_TOLERANCE * UNKNOWN_SLICE_TOKENS
+    return COMPARABLE_SHARE * capacity <= tokens <= WINDOW_TOLERANCE * capacity
