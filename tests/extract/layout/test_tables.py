@@ -598,3 +598,43 @@ def test_a_heading_of_two_lines_in_the_midst_of_a_header_is_one_cell() -> None:
                 canvas.drawString(x, 720 + 6 * (len(lines) - 1) - 12 * n, line)
 
     assert pages(page) == [markdown([head, *rows])]
+
+
+def test_a_cell_that_begins_higher_than_its_row_is_in_it() -> None:
+    """A heading of two lines in a grid, with its row centred beside it, is one cell."""
+    head, *rows = [["City", "People", "Area", "Founded\nin"], *CITIES[1:]]
+
+    def page(canvas: Canvas) -> None:
+        put(canvas, rows, FOUR)
+        put(canvas, [head[:3]], FOUR[:3], 723)
+        for n, line in enumerate(head[3].split("\n")):
+            canvas.drawString(FOUR[3], 730 - 14 * n, line)
+        rules(canvas, 742, 711, 697, 683, 669, 655)
+
+    assert pages(page) == [markdown([head, *rows])]
+
+
+@pytest.mark.parametrize("lines", [["Flanders"], ["Flanders", "and beyond"]])
+def test_a_cell_over_several_rows_is_in_the_first(lines: list[str]) -> None:
+    """The name of a group, in the middle of its rows, belongs to all: it is read before them."""
+    rows = [
+        ["Region", "City", "People"],
+        [" ".join(lines), "Ghent", "265,086"],
+        ["", "Bruges", "118,325"],
+        ["", "Ypres", "35,039"],
+        ["", "Aalst", "88,081"],
+        ["France", "Lille", "236,710"],
+    ]
+    drawn = [[cell if number in (0, 5) or column else "" for column, cell in enumerate(row)]
+             for number, row in enumerate(rows)]  # fmt: skip
+
+    def page(canvas: Canvas) -> None:
+        put(canvas, drawn, THREE)
+        for n, line in enumerate(lines):
+            canvas.drawString(60, 665 + 6 * (len(lines) - 1) - 12 * n, line)
+        for n in range(7):
+            canvas.line(148 if n in (2, 3, 4) else 56, 711 - 14 * n, 400, 711 - 14 * n)
+        for x in (56, 148, 316, 400):
+            canvas.line(x, 711, x, 627)
+
+    assert pages(page) == [markdown(rows)]
