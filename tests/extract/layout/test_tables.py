@@ -12,6 +12,7 @@ from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.layout.drawing_order import split_lines
 from ingest.extract.layout.pieces import join_markers
 from ingest.extract.layout.segments import TextSegment
+from ingest.extract.layout.tables import flatten_cell
 from tests.extract.layout.test_layout import FONT, SIZE, down, drawn, pages, prose
 from tests.hostile.writing import pdf, stream
 
@@ -638,3 +639,35 @@ def test_a_cell_over_several_rows_is_in_the_first(lines: list[str]) -> None:
             canvas.line(x, 711, x, 627)
 
     assert pages(page) == [markdown(rows)]
+
+
+def test_narrow_columns_beside_each_other_are_parted() -> None:
+    """Two headers as wide as their columns have only the padding of the cells between them."""
+    rows = [["Item", "Price each", "Amount"], ["Oak sill", "38.50", "154.00"]]
+    rows += [["Assembly", "220.00", "220.00"], ["Delivery", "-", "15.00"]]
+
+    def page(canvas: Canvas) -> None:
+        first = 120
+        second = first + canvas.stringWidth("Assembly", FONT, SIZE) + 5
+        put(
+            canvas, rows, (first, second, second + canvas.stringWidth("Price each", FONT, SIZE) + 5)
+        )
+
+    assert pages(page) == [markdown(rows)]
+
+
+def test_the_last_row_of_a_table_may_fill_its_columns() -> None:
+    """A cell as wide as its column, close to the next one, is parted from it as those above are."""
+    rows = [["Service", "Short", "Long"], ["Cut", "28 €", "36 €"], ["Dye", "45 €", "65 €"]]
+    rows += [["Wash", "12 €", "18 €"], ["Streaks", "from 50 €", "from 70 €"]]
+
+    def page(canvas: Canvas) -> None:
+        width = canvas.stringWidth("from 50 €", FONT, SIZE)
+        put(canvas, rows, (60, 160, 160 + width + 6))
+
+    assert pages(page) == [markdown(rows)]
+
+
+def test_a_dash_at_a_line_end_of_a_cell_breaks_no_row() -> None:
+    """A dash for none is no hyphen, and a row of a table has one line."""
+    assert flatten_cell("7:19 -\n8:47") == "7:19 - 8:47"
