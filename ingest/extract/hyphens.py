@@ -211,7 +211,7 @@ def may_have_line_end_hyphen(text: str) -> bool:
 
 def mark_line_ends(text: str) -> str:
     """Replace each hyphen at a line end, with the line end, by a mark to decide on later."""
-    return re.sub("[-\u2010\xad]\r?\n", HYPHEN_MARK, text)
+    return re.sub("(?<=\\S)[-\u2010\xad]\r?\n", HYPHEN_MARK, text)
 
 
 def join_line_end(vocabulary: Vocabulary, match: re.Match[str]) -> str:

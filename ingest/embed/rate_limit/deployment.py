@@ -344,9 +344,7 @@ class DeploymentLimiter:
         """Return whether a refusal shows only that the window is used up, or not begun yet."""
         if self.refusals > 1:
             return self.refusals <= MAX_TESTS
-        return self.window.record_exhausted(
-            request, self.window_capacity(), self.token_limit.limit
-        )
+        return self.window.record_exhausted(request, self.window_capacity(), self.token_limit.limit)
 
     def learn_from_refusal(self, now: float) -> None:
         """Learn a rate, and that another client uses the quota."""

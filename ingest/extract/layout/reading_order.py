@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from ingest.extract.layout.drawing_order import keep_drawing_order
-from ingest.extract.layout.rulings import Rulings, clip_spanning_cells
+from ingest.extract.layout.rulings import Rulings, clip_spanning_cells, raise_spanning_cells
 from ingest.extract.layout.segments import TextSegment
 from ingest.extract.layout.table_checks import (
     MIN_TABLE_ROWS,
@@ -57,6 +57,7 @@ def order_segments(
         depth: Number of columns that these segments are inside of.
     """
     height = median_height(segments)
+    segments = raise_spanning_cells(segments, rulings)
     bands = clip_spanning_cells(group_bands(segments), rulings)
     loose: list[Band] = []  # bands that are neither tables nor columns of text
     for region in split_regions(bands, MIN_WHITE_HEIGHTS * height):

@@ -211,10 +211,12 @@ def find_column_gaps(boxes: Boxes, lines: Indices, cuts: NDArray[np.bool_]) -> N
     heights = boxes[:-1, 3] - boxes[:-1, 1]
     distances = boxes[1:, 0] - boxes[:-1, 2]
     close = distances > MIN_CELL_GAP_HEIGHTS * heights
-    # Within a cell, words are closer to each other than to the next cell.
-    within = ~np.append(True, cuts[:-1])
-    close &= ~within | (distances > MIN_CELL_TO_WORD_GAP * np.append(0, distances[:-1]))
     close &= boxes[1:, 2] - boxes[1:, 0] > MAX_DOT_HEIGHTS * heights
+    # Within a cell, words are closer to each other than to the next cell.
+    narrow = ~np.append(True, cuts[:-1])
+    narrow &= distances <= MIN_CELL_TO_WORD_GAP * np.append(0, distances[:-1])
+    after_close = np.append(False, close[:-1])
+    close &= ~narrow | after_close
     has_cell = np.zeros(lines[-1] + 1, bool)
     has_cell[lines[inner]] = True
     close &= ~cuts & has_cell[lines[:-1]]
@@ -229,15 +231,25 @@ def find_column_gaps(boxes: Boxes, lines: Indices, cuts: NDArray[np.bool_]) -> N
     # Few places have enough edges on a page, and fewer have them on the lines below.
     close &= (
         (count_edges(starts, boxes[1:, 0]) >= MIN_ALIGNED_CELLS)
-        & (count_edges(starts, lefts) >= MIN_ALIGNED_CELLS)
+        & (after_close | (count_edges(starts, lefts) >= MIN_ALIGNED_CELLS))
     ) | (count_edges(stops, boxes[:-1, 2]) >= MIN_ALIGNED_CELLS)
     for row in np.flatnonzero(close)[:MAX_CLOSE_GAPS].tolist():
+        is_after_gap = row > 0 and gaps[row - 1]
+        if narrow[row] and not is_after_gap:
+            continue
         left, right = boxes[row], boxes[row + 1]
-        extent = left[3], left[1] + MAX_HEADER_DROP_HEIGHTS * heights[row]
-        gaps[row] = (
-            count_level(begins, 0, right[0], extent) >= MIN_ALIGNED_CELLS
-            and count_level(begins, 0, lefts[row], extent) >= MIN_ALIGNED_CELLS
-        ) or count_level(ends, 2, left[2], extent) >= MIN_ALIGNED_CELLS
+        start = left[0] if is_after_gap else lefts[row]
+        # Of a header, or of the last row.
+        reach = MAX_HEADER_DROP_HEIGHTS * heights[row]
+        extents = (left[3], left[1] + reach), (left[3] - reach, left[1])
+        gaps[row] = any(
+            (
+                count_level(begins, 0, right[0], extent) >= MIN_ALIGNED_CELLS
+                and count_level(begins, 0, start, extent) >= MIN_ALIGNED_CELLS
+            )
+            or count_level(ends, 2, left[2], extent) >= MIN_ALIGNED_CELLS
+            for extent in extents
+        )
     return gaps
 
 

@@ -11,7 +11,7 @@ from itertools import accumulate, pairwise
 
 from ingest.extract.cleaning import WRAPPED_LINE
 from ingest.extract.hyphens import mark_line_ends
-from ingest.extract.layout.rulings import SAME_EDGE_POINTS, Rulings
+from ingest.extract.layout.rulings import SAME_EDGE_POINTS, Rulings, find_row_rulings
 from ingest.extract.layout.segments import TextSegment, merge_segments
 from ingest.extract.layout.table_checks import (
     MIN_TABLE_ROWS,
@@ -98,19 +98,22 @@ def detect_table(
         left < u < right and top < middle < bottom for top, bottom, u in rulings.vertical
     )
     min_gap = MIN_RULED_GAP_POINTS if is_parted else MIN_WHITE_HEIGHTS * height
-    rows, columns = collect_rows(bands, start, lines, height, min_gap)
+    first = find_row_start(bands, start, lines)
+    rows, columns = collect_rows(bands, first, lines, height, min_gap)
     if len(columns) <= 1:
         return None, start, start + 1
     if count := count_rows_above_other_table(rows, columns):
-        bands = bands[: start + sum(map(len, rows[:count]))]
-        rows, columns = collect_rows(bands, start, lines, height, min_gap)
-    after = start + sum(map(len, rows))
+        bands = bands[: first + sum(map(len, rows[:count]))]
+        rows, columns = collect_rows(bands, first, lines, height, min_gap)
+    after = end = first + sum(map(len, rows))
     count = sum(
         rows[0][0][0].v0 - 2 * height < line < rows[-1][-1][0].v1 + 2 * height for line in lines
     )
     framed = count >= MIN_TABLE_ROWS
-    first, end = (start, after) if framed else find_drawn_with(bands, start, after)
-    if (first, end) != (start, after):
+    collected = first, end
+    if not framed:
+        first, end = find_drawn_with(bands, *collected)
+    if (first, end) != collected:
         rows = [[band] for band in bands[first:end]]
         columns = find_columns(bands[first:end], min_gap)
         if len(columns) <= 1:
@@ -186,6 +189,19 @@ def has_other_rules(
     )
 
 
+def find_row_start(bands: Sequence[Band], start: int, lines: Sequence[float]) -> int:
+    """Return the index of the first band of a row between rules: some cells may begin higher."""
+    row = bisect_right(lines, bands[start][0].middle)
+    first = start
+    while row and first and start - first < MAX_HEADER_BANDS:
+        above, *others = bands[first - 1]
+        below = [s for s in bands[start] if s.u0 < above.u1 and above.u0 < s.u1]
+        if others or len(below) > 1 or bisect_right(lines, above.middle) != row:
+            break
+        first -= 1
+    return first
+
+
 def find_drawn_with(bands: Sequence[Band], start: int, end: int) -> tuple[int, int]:
     """Extend a range of bands by those next to it that are drawn in the midst of it.
 
@@ -219,25 +235,6 @@ def is_torn(bands: Sequence[Band], start: int, end: int) -> bool:
         for band in (*bands[:start], *bands[end:])
         for segment in band
     )
-
-
-def find_row_rulings(band: Band, rulings: Rulings) -> list[float]:
-    """Return v of the lines that extend as far as the nearest one that underlines a whole band."""
-    left, right = band[0].u0, max(segment.u1 for segment in band)
-    fitting = [
-        (level, span)
-        for level, span in rulings.horizontal
-        if span[0] <= left + SAME_EDGE_POINTS and span[1] >= right - SAME_EDGE_POINTS
-    ]
-    below = [(level, span) for level, span in fitting if level >= band[0].middle]
-    if not below:
-        return []
-    _, (u0, u1) = below[0]
-    return [
-        level
-        for level, span in fitting
-        if abs(span[0] - u0) <= SAME_EDGE_POINTS and abs(span[1] - u1) <= SAME_EDGE_POINTS
-    ]
 
 
 def collect_rows(
@@ -346,9 +343,8 @@ def order_from_right(cell: Sequence[TextSegment]) -> Iterator[TextSegment]:
 
 def format_cell(segments: Sequence[TextSegment]) -> str:
     """Return the text of one cell on one line, with bars escaped."""
-    if len(segments) == 1 and "|" not in segments[0].text:
-        return segments[0].text
-    return flatten_cell("\n".join(segment.text for segment in segments))
+    text = "\n".join(segment.text for segment in segments)
+    return flatten_cell(text) if "\n" in text or "|" in text else text
 
 
 def flatten_cell(text: str) -> str:

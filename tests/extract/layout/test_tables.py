@@ -12,6 +12,7 @@ from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.layout.drawing_order import split_lines
 from ingest.extract.layout.pieces import join_markers
 from ingest.extract.layout.segments import TextSegment
+from ingest.extract.layout.tables import flatten_cell
 from tests.extract.layout.test_layout import FONT, SIZE, draw_lines, draw_pages, prose, read_pages
 from tests.hostile.writing import pdf, stream
 
@@ -600,3 +601,75 @@ def test_a_heading_of_two_lines_in_the_midst_of_a_header_is_one_cell() -> None:
                 canvas.drawString(x, 720 + 6 * (len(lines) - 1) - 12 * n, line)
 
     assert read_pages(page) == [markdown([head, *rows])]
+
+
+def test_a_cell_that_begins_higher_than_its_row_is_in_it() -> None:
+    """A heading of two lines in a grid, with its row centred beside it, is one cell."""
+    head, *rows = [["City", "People", "Area", "Founded\nin"], *CITIES[1:]]
+
+    def page(canvas: Canvas) -> None:
+        put(canvas, rows, FOUR)
+        put(canvas, [head[:3]], FOUR[:3], 723)
+        for n, line in enumerate(head[3].split("\n")):
+            canvas.drawString(FOUR[3], 730 - 14 * n, line)
+        rules(canvas, 742, 711, 697, 683, 669, 655)
+
+    assert read_pages(page) == [markdown([head, *rows])]
+
+
+@pytest.mark.parametrize("lines", [["Flanders"], ["Flanders", "and beyond"]])
+def test_a_cell_over_several_rows_is_in_the_first(lines: list[str]) -> None:
+    """The name of a group, in the middle of its rows, belongs to all: it is read before them."""
+    rows = [
+        ["Region", "City", "People"],
+        [" ".join(lines), "Ghent", "265,086"],
+        ["", "Bruges", "118,325"],
+        ["", "Ypres", "35,039"],
+        ["", "Aalst", "88,081"],
+        ["France", "Lille", "236,710"],
+    ]
+    drawn = [[cell if number in (0, 5) or column else "" for column, cell in enumerate(row)]
+             for number, row in enumerate(rows)]  # fmt: skip
+
+    def page(canvas: Canvas) -> None:
+        put(canvas, drawn, THREE)
+        for n, line in enumerate(lines):
+            canvas.drawString(60, 665 + 6 * (len(lines) - 1) - 12 * n, line)
+        for n in range(7):
+            canvas.line(148 if n in (2, 3, 4) else 56, 711 - 14 * n, 400, 711 - 14 * n)
+        for x in (56, 148, 316, 400):
+            canvas.line(x, 711, x, 627)
+
+    assert read_pages(page) == [markdown(rows)]
+
+
+def test_narrow_columns_beside_each_other_are_parted() -> None:
+    """Two headers as wide as their columns have only the padding of the cells between them."""
+    rows = [["Item", "Price each", "Amount"], ["Oak sill", "38.50", "154.00"]]
+    rows += [["Assembly", "220.00", "220.00"], ["Delivery", "-", "15.00"]]
+
+    def page(canvas: Canvas) -> None:
+        first = 120
+        second = first + canvas.stringWidth("Assembly", FONT, SIZE) + 5
+        put(
+            canvas, rows, (first, second, second + canvas.stringWidth("Price each", FONT, SIZE) + 5)
+        )
+
+    assert read_pages(page) == [markdown(rows)]
+
+
+def test_the_last_row_of_a_table_may_fill_its_columns() -> None:
+    """A cell as wide as its column, close to the next one, is parted from it as those above are."""
+    rows = [["Service", "Short", "Long"], ["Cut", "28 €", "36 €"], ["Dye", "45 €", "65 €"]]
+    rows += [["Wash", "12 €", "18 €"], ["Streaks", "from 50 €", "from 70 €"]]
+
+    def page(canvas: Canvas) -> None:
+        width = canvas.stringWidth("from 50 €", FONT, SIZE)
+        put(canvas, rows, (60, 160, 160 + width + 6))
+
+    assert read_pages(page) == [markdown(rows)]
+
+
+def test_a_dash_at_a_line_end_of_a_cell_breaks_no_row() -> None:
+    """A dash for none is no hyphen, and a row of a table has one line."""
+    assert flatten_cell("7:19 -\n8:47") == "7:19 - 8:47"
