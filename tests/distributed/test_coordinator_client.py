@@ -98,7 +98,7 @@ def test_a_limit_is_kept_by_all_budgets_together() -> None:
 
 
 def test_who_waits_for_a_grant_hears_that_the_run_is_over() -> None:
-    """The driver grants nothing any more: a worker does not wait for it for ever."""
+    """A worker that waits for tokens stops waiting when the run ends."""
     coordinator, stop = (
         Coordinator(limits=BudgetLimits(tokens=1000), granted=(0, 0)),
         Cancellation(grace_seconds=0.0),
@@ -109,7 +109,7 @@ def test_who_waits_for_a_grant_hears_that_the_run_is_over() -> None:
 
 
 def test_who_misses_the_pacing_waits_for_another_one() -> None:
-    """Unless the run ends meanwhile."""
+    """Without a coordinator, a worker waits for a new one, or for the end of the run."""
     missed = iter([True, True, False])
 
     def call(method: str) -> str:
@@ -132,7 +132,7 @@ def test_only_what_is_said_of_quotas_goes_to_the_pacing() -> None:
 
 
 def test_no_two_workers_give_their_requests_one_name() -> None:
-    """A service's people find the one that I ask about."""
+    """Request ids are unique across workers, so that support can find one."""
     workers = [request_ids("run", first_request_number()) for _ in range(5_000)]
     driver = request_ids("run")
     given = [name() for name in [*workers, driver] for _ in range(20)]

@@ -62,12 +62,12 @@ def deliver_result(call: Call) -> Future[GroupResult]:
 
 @pytest.mark.parametrize("error", [TimeoutError(), OSError("reset by peer"), KeyError("lost")])
 def test_a_result_that_could_not_be_fetched_is_fetched_again(error: Exception) -> None:
-    """The network hiccups, or the machine is busy: the group is done, and I get what it did."""
+    """A result is fetched again after a failure of the network."""
     assert deliver_result(Call(iter([error, error, DONE]))).result() == DONE
 
 
 def test_what_does_not_arrive_is_missed() -> None:
-    """A group is done and its result does not come: after a while I am told, and not before."""
+    """If a result does not arrive for a while, an error says so."""
     with pytest.raises(ServiceError, match="do not arrive here: check the network"):
         deliver_result(Call(itertools.repeat(TimeoutError()))).result()
     attempts = [TimeoutError()] * 29

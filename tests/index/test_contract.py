@@ -90,7 +90,7 @@ def service(azure: Azure) -> AzureIndex:
 def test_who_only_looks_judges_a_lease_by_the_service_s_clock(
     azure: Azure, service: AzureIndex
 ) -> None:
-    """My clock is three minutes fast: a run that I watch is not dead for that."""
+    """If my clock is fast, I still see that a run on another host is alive."""
     azure.clock.advance(-2 * LEASE_SECONDS)
     service.hold()
     with closing(open_azure(azure.search_endpoint, "contract")) as reader:
@@ -423,7 +423,7 @@ def test_what_is_deleted_is_gone(index: Index) -> None:
 
 @on_any_index
 def test_held_says_which_chunks_are_there(index: Index) -> None:
-    """However many are asked for."""
+    """`existing_ids` tells which chunks exist, however many are asked for."""
     index.upload([A, B])
     many = [f"{n:040}" for n in range(1_200)]
 
@@ -659,14 +659,14 @@ def test_many_copies_hide_no_other_text(service: AzureIndex) -> None:
 
 
 def test_there_is_room_and_it_is_told(index: Index) -> None:
-    """I see how much more it takes before it is full; of memory only where there is a limit."""
+    """The free space is known; the memory only where the service has a limit."""
     room = index.free_space()
     assert room.disk > 0
     assert 0 <= room.memory_used < room.memory
 
 
 def test_it_is_known_how_long_others_have_been_quiet(index: Index, tmp_path: Path) -> None:
-    """A check can tell whether a run is at work, without getting into its way."""
+    """A check knows whether a run is at work, without disturbing it."""
     assert index.seconds_since_write() == math.inf
     other = reopen(index, tmp_path)
     other.hold()

@@ -368,7 +368,7 @@ def test_fields_that_are_missing_are_added(azure: Azure, folder: Path) -> None:
 
 
 def test_two_runs_do_not_meet(azure: Azure, folder: Path) -> None:
-    """The second steps back; once the first is over, it may."""
+    """A second run steps back, and may start once the first one is over."""
     write_first(folder)
     with (
         open_run(client(azure)),

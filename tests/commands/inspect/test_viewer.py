@@ -147,7 +147,7 @@ def test_a_root_that_is_gone_is_the_matter_of_its_sources_alone(
 
 
 def test_looking_at_scans_pays_for_nothing(azure: Azure, folder: Path) -> None:
-    """What a service recognised comes from the index, with how sure it was."""
+    """Recognised text and its confidence come from the index."""
     azure.identity.default.grant(COGNITIVE_USER)
     write_scan(folder / "a.pdf", "= Typed.", "The heron stands in the reeds.")
     chosen = client(azure)

@@ -134,7 +134,7 @@ def test_a_deleted_portfolio_takes_all_with_it(bench: Bench) -> None:
 
 
 def test_a_touched_portfolio_settles_down(bench: Bench) -> None:
-    """A new time alone is looked into once, embeds nothing and is then believed."""
+    """A portfolio with a new time is read once, embeds nothing, and is then unchanged."""
     portfolio(bench.folder / "p.pdf", letter=pdf(prose("the letter", 3)))
     bench.run()
     set_age(bench.folder / "p.pdf", 50)

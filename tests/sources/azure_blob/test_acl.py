@@ -97,7 +97,7 @@ def test_who_may_read_a_file(file: str, folder: str, expected: Permissions) -> N
 
 @pytest.mark.parametrize("acl", ["", "user::rwx", "user:rwx,group::r-x,other::---", "x::rwx"])
 def test_what_is_no_list_is_refused(acl: str) -> None:
-    """It is not taken for an empty one."""
+    """A malformed access control list is not taken for an empty one."""
     with pytest.raises(ValueError, match=r"."):
         parse_access(acl, "own", "owning", READ)
 
