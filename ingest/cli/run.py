@@ -35,13 +35,13 @@ from ingest.pipeline import exit_codes
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.diff import Stale
 from ingest.pipeline.ignored_files import IgnoredFiles
+from ingest.pipeline.root import compare_root, ingest_root
 from ingest.pipeline.run import (
     RunRecorder,
     run_exit_code,
     run_on_roots,
     summarized_index,
 )
-from ingest.pipeline.stages import compare_root, ingest_root
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.budget import Budget
 from ingest.runtime.formatting import format_dollars, pluralize

@@ -53,7 +53,7 @@ def open_images(
     else:
         from ingest.pipeline.images.container import ImageContainer
         from ingest.sources.azure_blob.client import BlobStorageClient
-        from ingest.sources.azure_blob.container import parse_container_url
+        from ingest.sources.azure_blob.location import parse_container_url
 
         try:
             place = parse_container_url(settings.figures_to)

@@ -20,7 +20,7 @@ from ingest.pipeline.context import Run, Services
 from ingest.pipeline.exit_codes import FINISHED
 from ingest.pipeline.figure_queue import FigureQueue
 from ingest.pipeline.images.unused import delete_unused, may_leave_images
-from ingest.pipeline.stages import describe_figures
+from ingest.pipeline.root import describe_figures
 from ingest.pipeline.timeline import TimelineRecorder
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.bottleneck import Capacity

@@ -17,7 +17,7 @@ from ingest.errors import ConfigError
 from ingest.models import RunEvent, SourceResult
 from ingest.pipeline.context import Run
 from ingest.pipeline.dry_run import DryRunEvent, dry_run
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.sources import Root
 from ingest.sources.folder import parse_folder_roots
 from tests.conftest import ROOT, make_older, outcomes_by_source, results_by_source

@@ -17,7 +17,7 @@ from ingest.config.sources import PortableRoot, name_roots, open_portable, to_po
 from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import KnownRoot
 from ingest.pipeline.context import Run
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import Folder
 from ingest.sources.named import NamedRoot, folder_name, split_name

@@ -84,7 +84,7 @@ def test_an_error_of_a_group_is_passed_on_and_a_lost_scheduler_is_named() -> Non
 
 def is_profiled(dask_worker: Any) -> bool:
     """Return whether a worker is profiled."""
-    from ingest.distributed.dask import PROFILER_CALLBACKS
+    from ingest.distributed.dask_worker import PROFILER_CALLBACKS
 
     return any(dask_worker.periodic_callbacks[name].is_running() for name in PROFILER_CALLBACKS)
 
@@ -93,6 +93,6 @@ def begin_group() -> None:
     """First call of a group."""
     import distributed
 
-    from ingest.distributed.dask import coordinator_link
+    from ingest.distributed.dask_worker import coordinator_link
 
     coordinator_link("a run", distributed.get_client())

@@ -34,7 +34,7 @@ from ingest.models import (
     parse_ids,
 )
 from ingest.pipeline.context import Reader, Run
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.sources.azure_blob.fields import BlobField, split_list
 from ingest.sources.folder import Folder
 from ingest.sources.permissions import (

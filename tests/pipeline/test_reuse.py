@@ -27,8 +27,8 @@ from ingest.pipeline.reuse import (
     hold_copies,
     release_copies,
 )
+from ingest.pipeline.root import ingest_root
 from ingest.pipeline.run import run_on_roots
-from ingest.pipeline.stages import ingest_root
 from ingest.pipeline.totals import RunTotals
 from ingest.pipeline.transaction import Transaction
 from ingest.pipeline.writes import EmbeddedBatch, NewChunk

@@ -27,7 +27,7 @@ from ingest.errors import BusyError, ConfigError, RoleError, ServiceError
 from ingest.index.azure.client import DocumentClient
 from ingest.models import Mode, RunEvent
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.retry import RetryPolicy
 from ingest.runtime.timing import CHARGED_TOKENS, THROTTLED_REQUESTS

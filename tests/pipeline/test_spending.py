@@ -27,7 +27,7 @@ from ingest.errors import IngestError
 from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import Chunk, PreparedDocument, Recipe
 from ingest.pipeline.context import Reader, Run, Services
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.runtime.budget import Budget
 from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.concurrency import InlineExecutor

@@ -16,7 +16,8 @@ from ingest.azure.token_hosts import STORAGE_SCOPE
 from ingest.runtime.retry import RetryPolicy
 from ingest.sources import Root
 from ingest.sources.azure_blob.client import BlobStorageClient
-from ingest.sources.azure_blob.container import Container, parse_container_url
+from ingest.sources.azure_blob.container import Container
+from ingest.sources.azure_blob.location import parse_container_url
 from ingest.sources.folder import Folder
 from tests.emulator.emulator import Azure
 

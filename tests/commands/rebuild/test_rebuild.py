@@ -35,7 +35,7 @@ from ingest.models import (
     Summary,
 )
 from ingest.pipeline.context import Run
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.sources.folder import parse_folder_roots
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds, dump, vector
 from tests.pdfs import prose, set_age, write

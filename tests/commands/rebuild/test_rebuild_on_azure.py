@@ -30,7 +30,7 @@ from ingest.index.azure.generations import ALIAS_PROPAGATION_SECONDS, AzureGener
 from ingest.index.azure.index import AzureIndex
 from ingest.models import SourceResult
 from ingest.pipeline.context import Run
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from tests import scans
 from tests.conftest import make_older, outcomes_by_source
 from tests.embed.rate_limit.simulation import Hurried

@@ -15,7 +15,7 @@ from ingest.config.factory import open_services
 from ingest.config.settings import Settings
 from ingest.models import RunEvent
 from ingest.pipeline.context import Run
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.timing import TOKEN_QUOTA, Stopwatch
 from ingest.sources.folder import parse_folder_roots

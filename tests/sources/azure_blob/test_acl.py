@@ -10,7 +10,8 @@ import pytest
 from ingest.errors import ConfigError
 from ingest.models import Permissions, Source
 from ingest.sources.azure_blob.acl import EXECUTE, READ, Access, parse_access, readers
-from ingest.sources.azure_blob.container import Container, parse_container_url
+from ingest.sources.azure_blob.container import Container
+from ingest.sources.azure_blob.location import parse_container_url
 from tests.emulator.emulator import Azure
 from tests.sources.shelves import storage
 

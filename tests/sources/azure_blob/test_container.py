@@ -21,7 +21,7 @@ from ingest.config.sources import open_roots
 from ingest.errors import ConfigError, DocumentError, IngestError, RoleError, ServiceError
 from ingest.models import Outcome, Source
 from ingest.runtime.retry import RetryPolicy
-from ingest.sources.azure_blob.container import parse_container_url, parse_container_urls
+from ingest.sources.azure_blob.location import parse_container_url, parse_container_urls
 from tests.conftest import Bench, Command, outcomes_by_source, results_by_source
 from tests.emulator import faults
 from tests.emulator.blob import Blob
