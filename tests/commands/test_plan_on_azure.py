@@ -26,7 +26,7 @@ from tests.emulator.emulator import Azure
 from tests.emulator.identity import COGNITIVE_USER, SERVICE_CONTRIBUTOR
 from tests.pdfs import pdf, prose, write
 from tests.pipeline.reader.test_attachments import portfolio
-from tests.pipeline.test_runs_on_azure import open_run
+from tests.runs import open_run
 from tests.scans import write as scanned
 
 CHOSEN = Run("r", max_deletes=99)

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from ingest.azure.credential import SharedCredential, create_credential
-from ingest.azure.token_cache import TokenCache
 from ingest.azure.token_hosts import COGNITIVE_SERVICES_SCOPE
 from ingest.distributed.coordinator import BudgetLimits, Coordinator
 from ingest.distributed.coordinator_client import (
@@ -31,6 +29,7 @@ from ingest.runtime.request_ids import request_ids
 from ingest.runtime.retry import RetryPolicy
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import COGNITIVE_USER
+from tests.runs import managed_token
 from tests.scans import squares
 
 
@@ -48,9 +47,7 @@ def test_all_workers_together_ask_the_service_that_reads_scans_as_often_as_it_ta
     out = io.BytesIO()
     squares("Any.").save(out, "PNG")
     coordinator = Coordinator()
-    token = TokenCache(
-        SharedCredential(lambda: create_credential("", "", hosted=True)), COGNITIVE_SERVICES_SCOPE
-    )
+    token = managed_token(COGNITIVE_SERVICES_SCOPE)
 
     def work(who: str) -> None:
         pace = RemoteRateLimiter("ocr", who, create_link(coordinator))

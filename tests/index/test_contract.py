@@ -13,8 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingest.azure.credential import SharedCredential, create_credential
-from ingest.azure.token_cache import TokenCache
 from ingest.azure.token_hosts import SEARCH_SCOPE
 from ingest.config.profile import find_profile
 from ingest.errors import BusyError, ConfigError
@@ -54,6 +52,7 @@ from ingest.runtime.retry import RetryPolicy
 from tests.conftest import DIMENSIONS, MODEL, vector
 from tests.emulator.emulator import Azure
 from tests.index.foreign_indexes import demo
+from tests.runs import managed_token
 from tests.test_extending import load_program
 
 
@@ -114,8 +113,7 @@ def foreign(azure: Azure) -> AzureIndex:
 
 
 def connect(endpoint: str, name: str) -> DocumentClient:
-    login = SharedCredential(lambda: create_credential("", "", hosted=True))
-    token = TokenCache(login, SEARCH_SCOPE)
+    token = managed_token(SEARCH_SCOPE)
     return DocumentClient(endpoint, name, token, RetryPolicy(), may_be_absent=False)
 
 

@@ -38,8 +38,8 @@ from tests.emulator import faults
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import COGNITIVE_USER, SERVICE_CONTRIBUTOR
 from tests.pdfs import prose, write
-from tests.pipeline.test_runs_on_azure import SPEED, open_run, run
-from tests.pipeline.test_runs_on_azure import client as any_client
+from tests.runs import SPEED, open_run, run
+from tests.runs import client as any_client
 
 INDEX, ALIAS = "chunks", "live"
 

@@ -27,7 +27,8 @@ from tests.emulator.faults import Faults, fail_with
 from tests.emulator.openai import Deployment, OpenAI
 from tests.emulator.server import serve
 from tests.pdfs import prose, write
-from tests.pipeline.test_runs_on_azure import client, read_index
+from tests.pipeline.test_runs_on_azure import read_index
+from tests.runs import client
 
 SPEED = 10.0
 DOCUMENTS, PAGES = 8, 4
