@@ -275,7 +275,7 @@ def named_roots(options: argparse.Namespace, settings: Settings) -> list[str]:
 
 def start_run(options: argparse.Namespace, settings: Settings) -> Run:
     """Create a run from the command line and the settings."""
-    take_over = vars(options).get("take_over", False)  # of commands that convert an index
+    take_over = vars(options).get("take_over", False)  # only some commands have it
     run = create_run(settings, retry_failed=options.retry_failed, take_over=take_over)
     logs.set_run(run.id)
     return run

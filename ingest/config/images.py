@@ -45,7 +45,7 @@ def open_images(
             )
         try:
             path = Path(location.path).expanduser().absolute()
-        except RuntimeError as error:  # nobody's home
+        except RuntimeError as error:  # `~` of a user without a home folder
             raise ConfigError(f"INGEST_FIGURES_TO: {location}: {error}") from None
         folder = ImageFolder(path)
         folder.claim(index_key(settings), write=write)

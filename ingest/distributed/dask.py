@@ -31,7 +31,7 @@ from ingest.models import __version__
 log = logging.getLogger(__name__)
 
 SCHEDULER_NOTICE_SECONDS = 3.0  # without a scheduler, after which a warning is logged
-# Of an attempt to fetch a result, which normally takes milliseconds; between two; and of all.
+# Timeout of one attempt to fetch a result (normally milliseconds), pause, and timeout of all.
 FETCH_TIMEOUT_SECONDS, FETCH_PAUSE_SECONDS, RESULT_TIMEOUT_SECONDS = 10.0, 1.0, 300.0
 COORDINATOR_PRIORITY = 100  # before all groups
 LOST_STATUSES = frozenset({"error", "lost", "cancelled"})  # of a coordinator's future

@@ -251,6 +251,6 @@ def save_run_summary(summary: Summary, index: RunHistory) -> None:
     try:
         index.save_run(summary)
     except IngestError as error:
-        # A run that ended with an error has told it.
+        # Another message has already reported the error that ended the run.
         level = logging.WARNING if summary.exit in FINISHED else logging.INFO
         log.log(level, "could not save this run's summary in the index: %s", error)
