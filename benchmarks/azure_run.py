@@ -29,7 +29,7 @@ from ingest.embed.batch import fill_batches
 from ingest.models import Chunk, Source
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.diff import Stale
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.sources.folder import parse_folder_roots
 from tests.emulator.emulator import run_emulator
 

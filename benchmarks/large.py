@@ -29,7 +29,7 @@ from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import Source, SourceResult
 from ingest.pipeline.context import Run
 from ingest.pipeline.diff import SkipRule, compare
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.sources.folder import Folder
 
 T = TypeVar("T")

@@ -30,7 +30,7 @@ from ingest.config.factory import open_services
 from ingest.config.settings import build_settings
 from ingest.pipeline.context import Run
 from ingest.pipeline.recent_vectors import RecentVectors
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.sources.folder import parse_folder_roots
 
 PAIRS = 7

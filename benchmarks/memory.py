@@ -26,7 +26,7 @@ from ingest.embed.minilm import MINILM_DIMENSIONS, MODEL_NAME
 from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import SourceResult
 from ingest.pipeline.context import Run
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.sources.folder import Folder
 
 if TYPE_CHECKING:

@@ -34,8 +34,8 @@ from ingest.embed.minilm import MINILM_DIMENSIONS, MODEL_NAME
 from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import Outcome, RunProgress, Source, SourceResult
 from ingest.pipeline.context import Run
+from ingest.pipeline.root import ingest_root
 from ingest.pipeline.run import RunRecorder
-from ingest.pipeline.stages import ingest_root
 
 SOURCES = 1_000_000
 KNOWN = 10  # of so many sources one is in the index, and unchanged

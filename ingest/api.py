@@ -39,14 +39,13 @@ from ingest.models import (
     Mode,
     Permissions,
     RunEvent,
-    RunProgress,
     SourceResult,
     Summary,
 )
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.dry_run import dry_run
+from ingest.pipeline.dry_run import preview_root
+from ingest.pipeline.root import ingest_root
 from ingest.pipeline.run import run_exit_code, run_on_roots, stop_at_deadline
-from ingest.pipeline.stages import ingest_root
 from ingest.pipeline.totals import RunTotals
 from ingest.sources import Root
 from ingest.sources.exclude import exclude_globs
@@ -333,15 +332,6 @@ class Outcomes:
                     log.warning("stopped early: more would exceed %s", limit)
                 if writes:
                     recorder.save(self._summary)
-
-
-def preview_root(root: Root, services: Services, run: Run) -> Iterator[RunEvent]:
-    """Dry run on one root: the events that a run would have, without the estimates of a plan."""
-    return (
-        event
-        for event in dry_run(root, services, run)
-        if isinstance(event, SourceResult | RunProgress | DeletionsWithheld)
-    )
 
 
 def override_settings(

@@ -35,7 +35,7 @@ from ingest.pipeline.context import Reader, Run, Services
 from ingest.pipeline.diff import Stale
 from ingest.pipeline.reader.attachments import prepare_with_attachments
 from ingest.pipeline.reader.prepare import Task, prepare
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.runtime.concurrency import InlineExecutor
 from ingest.sources import Root
 from ingest.sources.folder import parse_folder_roots

@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import pypdf
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
@@ -40,6 +41,13 @@ def write(path: Path, *pages: str, age: float = 100.0) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(pdf(*pages))
     return set_age(path, age)
+
+
+def to_bytes(writer: pypdf.PdfWriter) -> bytes:
+    """The file that a writer of pypdf makes."""
+    out = io.BytesIO()
+    writer.write(out)
+    return out.getvalue()
 
 
 def set_age(path: Path, age: float = 100.0) -> Path:

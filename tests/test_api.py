@@ -122,7 +122,7 @@ def outcomes_of(outcomes: Outcomes) -> dict[str, str]:
 def test_outcomes_come_one_by_one_and_then_the_summary(
     folder: Path, place: Place, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """I loop over a folder; nothing is printed and no signal of mine is taken."""
+    """I iterate over outcomes; nothing is printed, and no signal handler is installed."""
     write(folder / "a.pdf", prose("lathes"))
     (folder / "b.pdf").write_bytes(b"%PDF-1.7 broken")
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
@@ -488,7 +488,7 @@ def test_runs_in_threads_keep_out_of_each_others_way(place: Place, shelf: Shelf)
 
 
 def test_a_deadline_ends_a_run_in_good_order(place: Place, shelf: Shelf) -> None:
-    """A job with a time limit of its own sets it, and goes on the next night."""
+    """A run with a deadline stops in time, and the next one continues."""
 
     def slow(texts: Sequence[str]) -> Vectors:
         threading.Event().wait(0.3)
@@ -513,7 +513,7 @@ def test_a_preview_is_what_then_happens(place: Place, shelf: Shelf) -> None:
 
 
 def test_what_was_not_removed_is_said(place: Place, shelf: Shelf) -> None:
-    """An empty listing may be a mistake of mine: the sources stay, and `kept` says why."""
+    """After an empty listing, the sources stay, and `kept` says why."""
     list(place.run(shelf))
     outcomes = place.run(Shelf())
     assert list(outcomes) == []

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from tests.conftest import ROOT, run_process
 from tests.emulator.emulator import Azure
-from tests.pipeline.test_runs_on_azure import client, run, write_first
+from tests.pipeline.test_runs_on_azure import write_first
+from tests.runs import client, run
 
 
 def test_the_chat_example_answers(azure: Azure, folder: Path, tmp_path: Path) -> None:

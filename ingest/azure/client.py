@@ -35,7 +35,7 @@ from ingest.errors import ConfigError
 from ingest.runtime.request_ids import REQUEST_ID_HEADER, LoggedRequest, RequestLog
 from ingest.runtime.retry import RetryableError
 
-FIRST_FAILURE_STATUS = 300  # a redirect is none of ours, and never followed
+FIRST_FAILURE_STATUS = 300  # a redirect is an error, too: it is never followed
 UNRESOLVABLE_HOST_MESSAGES = ("name or service not known", "failed to resolve")
 # The end of a message of requests, which begins with its pool of connections and the URL.
 CAUSE_PATTERN = re.compile(

@@ -105,16 +105,12 @@ def warn_about_ignored() -> None:
 def parse_env_file() -> dict[str, str]:
     """Return all variables of `.env`. Raises ConfigError as `read_env_file` does."""
     try:
-        text = read_own_file(Path(ENV_FILE), current_user())
+        # On Windows, files have no such owner.
+        text = read_own_file(Path(ENV_FILE), os.geteuid() if hasattr(os, "geteuid") else None)
         values = dotenv_values(stream=io.StringIO(text), interpolate=False)
     except (ValueError, OSError) as error:
         raise ConfigError(f"{ENV_FILE} cannot be read ({error}): fix it or move it away") from None
     return {name: value for name, value in values.items() if value is not None}
-
-
-def current_user() -> int | None:
-    """Return the user id of this process; None on Windows, whose files have no such owner."""
-    return os.geteuid() if hasattr(os, "geteuid") else None
 
 
 def read_own_file(path: Path, user: int | None) -> str:

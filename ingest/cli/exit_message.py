@@ -104,7 +104,7 @@ def describe_outcomes(totals: RunTotals, run: str = "") -> str:
     more = [f"{unnamed:,} more with problems"] if unnamed > 0 else []
     counted = ", ".join([*parts, *more]) or "no documents"
     new = len(totals.problems) - totals.count_known(run)
-    is_told = new in (0, len(totals.problems)) and unnamed <= 0  # by the age of each
+    is_told = new in (0, len(totals.problems)) and unnamed <= 0  # the ages show which are new
     return counted if is_told or not run else f"{counted}; {pluralize(new, 'new problem')}"
 
 

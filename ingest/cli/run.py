@@ -35,13 +35,13 @@ from ingest.pipeline import exit_codes
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.diff import Stale
 from ingest.pipeline.ignored_files import IgnoredFiles
+from ingest.pipeline.root import compare_root, ingest_root
 from ingest.pipeline.run import (
     RunRecorder,
     run_exit_code,
     run_on_roots,
     summarized_index,
 )
-from ingest.pipeline.stages import compare_root, ingest_root
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.budget import Budget
 from ingest.runtime.formatting import format_dollars, pluralize
@@ -275,7 +275,7 @@ def named_roots(options: argparse.Namespace, settings: Settings) -> list[str]:
 
 def start_run(options: argparse.Namespace, settings: Settings) -> Run:
     """Create a run from the command line and the settings."""
-    take_over = vars(options).get("take_over", False)  # of commands that convert an index
+    take_over = vars(options).get("take_over", False)  # only some commands have it
     run = create_run(settings, retry_failed=options.retry_failed, take_over=take_over)
     logs.set_run(run.id)
     return run

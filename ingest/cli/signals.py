@@ -38,7 +38,7 @@ def handle_signals(stop: Cancellation, deadline: float | None = None) -> Iterato
             ),
         ):
             yield received
-    except StoppedError as error:  # before a run had begun, which explains its end itself
+    except StoppedError as error:  # before the run began; later, it reports its end itself
         raise exit_message.combine_errors(
             error, RunTotals(), received, is_overdue=stop.is_overdue()
         ) from error.__cause__

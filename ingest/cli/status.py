@@ -138,7 +138,8 @@ def format_troubles(records: Iterable[Record], options: argparse.Namespace) -> I
         age = describe_age(first_reported_run(record))
         age = f"  {age}" if age else ""
         why = escape_unprintable(record.error) or NO_TEXT_REASON
-        stays = f"  {output.EARLIER_VERSION_HINT}" if is_outdated(record) else ""
+        is_outdated = record.outcome in TROUBLE_OUTCOMES and record.chunks > 0
+        stays = f"  {output.EARLIER_VERSION_HINT}" if is_outdated else ""
         name = escape_unprintable(record.source)
         yield f"{describe_state(record):<9}{name}  {why}{code}{tried}{stays}{age}"
     if scans:
@@ -202,11 +203,6 @@ def describe_late(roots: Collection[KnownRoot], max_age: float, now: float) -> s
         late = ["the index has no root yet, so no run has succeeded"]
     hint = f"expected within {describe_seconds(max_age)}; see that the job runs, and its log"
     return f"{'; '.join(late)}: {hint}" if late else ""
-
-
-def is_outdated(record: Record) -> bool:
-    """Return whether the index has chunks of a source whose current version is not in it."""
-    return record.outcome in TROUBLE_OUTCOMES and record.chunks > 0
 
 
 def format_left_alone(

@@ -45,7 +45,7 @@ def open_images(
             )
         try:
             path = Path(location.path).expanduser().absolute()
-        except RuntimeError as error:  # nobody's home
+        except RuntimeError as error:  # `~` of a user without a home folder
             raise ConfigError(f"INGEST_FIGURES_TO: {location}: {error}") from None
         folder = ImageFolder(path)
         folder.claim(index_key(settings), write=write)
@@ -53,7 +53,7 @@ def open_images(
     else:
         from ingest.pipeline.images.container import ImageContainer
         from ingest.sources.azure_blob.client import BlobStorageClient
-        from ingest.sources.azure_blob.container import parse_container_url
+        from ingest.sources.azure_blob.location import parse_container_url
 
         try:
             place = parse_container_url(settings.figures_to)

@@ -31,7 +31,7 @@ SETTING_NAMES = {
     "figures": "INGEST_FIGURES",
 }
 EMPTY, LOCAL = '""', "local"  # values of settings
-MAX_RECORDS_TO_COMPARE = 1000  # of an index of a version without manifests
+MAX_RECORDS_TO_COMPARE = 1000  # in an index whose version wrote no manifest
 TAKE_OVER_HINT = (
     "ingest run --take-over converts it all the same, and ingest rebuild makes a new one next to it"
 )

@@ -91,7 +91,7 @@ def open_reader(
             describer=describer,
             images=remote.images,
         )
-        # Calls that wait for a sandbox end when it closes; those that have not begun, now.
+        # Cancel calls that have not begun; those that wait for a sandbox end when it closes.
         stack.callback(threads.shutdown, wait=False, cancel_futures=True)
         yield Reader(
             prepare=reader.read,
@@ -149,7 +149,9 @@ def ocr_engine_name(settings: Settings) -> str:
     if not settings.ocr:
         return ""
     require_renderer(settings, "OCR")
-    return OCR_ENGINE_NAMES[Location.parse(settings.ocr).scheme](settings)
+    if Location.parse(settings.ocr).is_service:
+        return f"azure-{settings.ocr_model}"
+    return local_engine_name(settings)
 
 
 def verify_share(settings: Settings) -> float:
@@ -185,15 +187,6 @@ def local_engine_name(settings: Settings) -> str:
             f"{local_ocr.MIN_MEGABYTES} or more"
         )
     return local_ocr.ENGINE_NAME
-
-
-def document_intelligence_name(settings: Settings) -> str:
-    """Return the name of a model of Azure Document Intelligence."""
-    return f"azure-{settings.ocr_model}"
-
-
-# Scheme: name of the OCR engine at such a location.
-OCR_ENGINE_NAMES = {"": local_engine_name, "https": document_intelligence_name}
 
 
 def scanned_page_ocr(

@@ -68,7 +68,7 @@ def machine_id() -> str:
                 return text
         except OSError:
             continue
-    # A container's host name is another one each night.
+    # Each container of a nightly job has another host name.
     return "" if sys.platform == "linux" else socket.gethostname()
 
 

@@ -109,7 +109,7 @@ def own_name(place: str) -> str:
         return parse_folder_roots([place])[0].name
     if not location.is_service:
         return place
-    from ingest.sources.azure_blob.container import parse_container_url
+    from ingest.sources.azure_blob.location import parse_container_url
 
     return parse_container_url(place).url
 
@@ -135,8 +135,9 @@ def open_containers(
     """Open blob containers; the stack closes their clients."""
     from ingest.sources.azure_blob.acl_client import acl_url
     from ingest.sources.azure_blob.client import BlobStorageClient
-    from ingest.sources.azure_blob.container import Container, parse_container_urls
+    from ingest.sources.azure_blob.container import Container
     from ingest.sources.azure_blob.fields import BlobField, permission_names
+    from ingest.sources.azure_blob.location import parse_container_urls
 
     if settings.permissions == SIDECAR:
         raise ConfigError(

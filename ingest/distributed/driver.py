@@ -33,7 +33,7 @@ from ingest.models import RunEvent, RunProgress, Source, SourceResult, __version
 from ingest.pipeline.context import RemoteExecutor, Run, Services
 from ingest.pipeline.diff import Stale
 from ingest.pipeline.records import IDLE_EVENT
-from ingest.pipeline.stages import create_skip_rule
+from ingest.pipeline.root import create_skip_rule
 from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.concurrency import map_concurrent
 from ingest.sources import Root

@@ -19,7 +19,7 @@ class AbsenceTracker:
 
     prune: bool
     max_deletes: int | None  # None: default_deletion_limit()
-    allow_empty: bool = False  # a root without PDFs is believed
+    allow_empty: bool = False  # a root without PDFs is meant to be empty
     vanished: list[Record] = field(default_factory=list)
     unlisted_folders: list[str] = field(default_factory=list)
     present_count: int = 0

@@ -9,13 +9,23 @@ from dataclasses import dataclass, replace
 from ingest.embed.batch import fill_batches
 from ingest.embed.rate_limit.quota import count_quota_tokens
 from ingest.errors import DocumentError
-from ingest.models import Code, FigureOutcome, Outcome, Record, RunEvent, SourceResult
+from ingest.models import (
+    Code,
+    DeletionsWithheld,
+    FigureOutcome,
+    Outcome,
+    Record,
+    RunEvent,
+    RunProgress,
+    SourceResult,
+)
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.deletions import AbsenceTracker
 from ingest.pipeline.diff import Skipped, unchanged_result
 from ingest.pipeline.records import load_records
 from ingest.pipeline.reuse import batch_lookups
-from ingest.pipeline.stages import compare_root, extract_documents, iterate_new_chunks
+from ingest.pipeline.root import compare_root
+from ingest.pipeline.stages import extract_documents, iterate_new_chunks
 from ingest.pipeline.transaction import (
     Transaction,
     failed_result,
@@ -80,6 +90,15 @@ def dry_run(root: Root, services: Services, run: Run) -> Iterator[DryRunEvent]:
             yield RecordCountChange(-1)
             yield SourceResult(root.name, record.source, Outcome.REMOVED, deleted=record.chunks)
     yield from absences.ignored.to_events(root.name)
+
+
+def preview_root(root: Root, services: Services, run: Run) -> Iterator[RunEvent]:
+    """Yield the events of a run, without the estimates of a plan."""
+    return (
+        event
+        for event in dry_run(root, services, run)
+        if isinstance(event, SourceResult | RunProgress | DeletionsWithheld)
+    )
 
 
 def plan_documents(

@@ -24,7 +24,7 @@ class FigureQueue:
 
     root: Root
     is_open: bool  # False: figures are not described in this run
-    reading: dict[str, Source] = field(default_factory=dict)  # by name, until there is a result
+    reading: dict[str, Source] = field(default_factory=dict)  # by name, until they have a result
     waiting: dict[str, Stale] = field(default_factory=dict)  # to read once more, by name
     results: dict[str, SourceResult] = field(default_factory=dict)  # withheld ones, by name
     aside: set[str] = field(default_factory=set)  # names of those that are only read once more

@@ -23,10 +23,7 @@ def list_records(index: Index, *, held: bool) -> Iterator[Record]:
     The record of a source that is being read says that it failed, in case the process dies.
     """
     for record in index.records():
-        is_begun = was_interrupted(record) or not record.fingerprint
-        yield mark_in_progress(record) if held and is_begun else record
-
-
-def mark_in_progress(record: Record) -> Record:
-    """Copy a record without the failure that would count if the process died."""
-    return replace(record, outcome=IN_PROGRESS, error="", code="", attempts=0)
+        if held and (was_interrupted(record) or not record.fingerprint):
+            yield replace(record, outcome=IN_PROGRESS, error="", code="", attempts=0)
+        else:
+            yield record

@@ -20,7 +20,7 @@ from ingest.pipeline.context import Run, Services
 from ingest.pipeline.exit_codes import FINISHED
 from ingest.pipeline.figure_queue import FigureQueue
 from ingest.pipeline.images.unused import delete_unused, may_leave_images
-from ingest.pipeline.stages import describe_figures
+from ingest.pipeline.root import describe_figures
 from ingest.pipeline.timeline import TimelineRecorder
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.bottleneck import Capacity
@@ -251,6 +251,6 @@ def save_run_summary(summary: Summary, index: RunHistory) -> None:
     try:
         index.save_run(summary)
     except IngestError as error:
-        # A run that ended with an error has told it.
+        # Another message has already reported the error that ended the run.
         level = logging.WARNING if summary.exit in FINISHED else logging.INFO
         log.log(level, "could not save this run's summary in the index: %s", error)

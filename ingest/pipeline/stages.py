@@ -1,8 +1,6 @@
-"""The pipeline: bring an index in sync with a root.
+"""Stages that settle the stale sources of a root.
 
-    sources ──▶ diff ──▶ extract ──▶ chunk ──▶ embed ──▶ upload ──▶ commit
-
-Figures are described once all text is indexed: their documents pass the stages a second time.
+    extract ──▶ chunk ──▶ embed ──▶ upload ──▶ commit
 
 Each stage is a generator over the output of the stage before it, and passes results on at once.
 The order of writes is what keeps the index consistent (DESIGN.md, invariants 1 and 2): a record
@@ -21,19 +19,14 @@ from typing import Any, TypeVar
 from ingest.embed.batch import fill_batches
 from ingest.embed.parts import embed_in_parts
 from ingest.errors import DocumentError, IngestError, RootError, RootGoneError, StoppedError
-from ingest.models import PreparedDocument, Record, Refusal, RunEvent, RunProgress, SourceResult
+from ingest.models import PreparedDocument, Refusal, RunEvent, RunProgress, SourceResult
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.crash_guard import CrashGuard, crash_guard
-from ingest.pipeline.deletions import AbsenceTracker
-from ingest.pipeline.diff import Change, SkipRule, Stale, compare, is_of_other_recipe
-from ingest.pipeline.figure_queue import FigureQueue
-from ingest.pipeline.ignored_files import IgnoredFiles
+from ingest.pipeline.diff import Stale, is_of_other_recipe
 from ingest.pipeline.records import (
     IDLE_EVENT,
     call_result,
-    load_records,
     never_abandon,
-    record_skipped,
     save_records,
 )
 from ingest.pipeline.reuse import (
@@ -52,7 +45,6 @@ from ingest.pipeline.writes import (
     begin_transaction,
     finish_transaction,
     is_new_chunk,
-    remove_source,
     source_keys,
     upload_batch,
 )
@@ -65,90 +57,11 @@ from ingest.runtime.timing import (
     WRITING_RECORDS,
     WRITTEN_TOKENS,
 )
-from ingest.sources import Root, list_root
+from ingest.sources import Root
 
 T = TypeVar("T")
 
 ATTEMPTS_AHEAD_PER_READER = 8  # sources whose attempts are saved ahead, several in one request
-
-
-def ingest_root(root: Root, services: Services, run: Run) -> Iterator[RunEvent]:
-    """Bring the index in sync with a root; yields an event for each source as it is settled.
-
-    Raises ServiceError or ConfigError; sources settled until then stay settled.
-    """
-    queue = FigureQueue(root, services.reader.describes and services.remote is None)
-    try:
-        yield from ingest_text(root, services, run, queue)
-        if services.figure_queues is None:
-            yield from describe_figures(queue, services, run)
-        else:  # once the text of all roots is indexed
-            services.figure_queues.append(queue)
-    except IngestError:
-        yield from queue.take_results()
-        raise
-
-
-def ingest_text(root: Root, services: Services, run: Run, queue: FigureQueue) -> Iterator[RunEvent]:
-    """Bring the index in sync with a root, without new descriptions of figures."""
-    absences = AbsenceTracker(run.prune, run.max_deletes, run.allow_empty)
-    changes = absences.filter_changes(
-        compare_root(root, services, run, absences.ignored), run.stop.is_requested
-    )
-    errors: list[RootError] = []
-    unsettled = record_skipped(collect_root_error(changes, errors), services, run)
-    try:
-        if services.remote:
-            yield from services.remote.settle_sources(root, unsettled)
-        else:
-            present = take_until(lambda: bool(errors), queue.put_aside(unsettled))
-            stale = load_records(present, services, run.stop)
-            settled = settle_sources(root, stale, services, run, root_errors=errors)
-            yield from queue.withhold(settled)
-        # The stages end without an error once a call has failed. Raise it before deletions.
-        run.stop.raise_fault()
-        if errors:
-            raise errors[0]
-        yield from remove_vanished(root, absences, services)
-        yield from absences.ignored.to_events(root.name)
-    except StoppedError:
-        # Another call failed, or the grace period is over.
-        run.stop.raise_fault()
-
-
-def collect_root_error(items: Iterable[T], errors: list[RootError]) -> Iterator[T]:
-    """Yield the items of a listing; an error that ends it is for later, once these are settled."""
-    try:
-        yield from items
-    except RootError as error:
-        errors.append(error)
-
-
-def collect_gone(
-    items: Iterable[ReadResult | RunEvent], errors: list[RootError]
-) -> Iterator[ReadResult | RunEvent]:
-    """Drop the sources that vanished with their root, whose error is for later, once."""
-    for item in items:
-        if not isinstance(item, ReadResult) or not isinstance(item.result, RootGoneError):
-            yield item
-        elif not errors:
-            errors.append(RootError(str(item.result)))
-
-
-def describe_figures(queue: FigureQueue, services: Services, run: Run) -> Iterator[RunEvent]:
-    """Read documents again whose text is indexed, and index descriptions of their figures.
-
-    Raises ServiceError or ConfigError.
-    """
-    try:
-        if queue.waiting and not run.stop.is_requested():
-            sources = queue.sources(run.stop.is_requested)
-            stale = load_records(sources, services, run.stop)
-            yield from queue.settle(settle_sources(queue.root, stale, services, run))
-        run.stop.raise_fault()
-    except StoppedError:
-        run.stop.raise_fault()
-    yield from queue.take_results()
 
 
 def settle_sources(  # noqa: PLR0913 - a root, what to settle, and how
@@ -181,24 +94,15 @@ def settle_sources(  # noqa: PLR0913 - a root, what to settle, and how
         yield from commit_documents(uploaded, services, run)
 
 
-def compare_root(
-    root: Root, services: Services, run: Run, ignored: IgnoredFiles
-) -> Iterator[Change]:
-    """Compare a root's listing with the index's records of it."""
-    records = ignored.filter_records(services.index.records(root.name), root)
-    listing = services.times.wait_for_each(f"the list of {root.name}", list_root(root))
-    return compare(listing, records, create_skip_rule(services, run))
-
-
-def create_skip_rule(services: Services, run: Run) -> SkipRule:
-    """Return the rule by which this run takes a source for unchanged."""
-    return SkipRule(
-        services.recipe.digest,
-        services.reader.ocr,
-        services.reader.describes and services.remote is None,
-        has_passwords=run.has_passwords,
-        retrying_run=run.id if run.retry_failed else "",
-    )
+def collect_gone(
+    items: Iterable[ReadResult | RunEvent], errors: list[RootError]
+) -> Iterator[ReadResult | RunEvent]:
+    """Drop the sources that vanished with their root, whose error is for later, once."""
+    for item in items:
+        if not isinstance(item, ReadResult) or not isinstance(item.result, RootGoneError):
+            yield item
+        elif not errors:
+            errors.append(RootError(str(item.result)))
 
 
 def read_with_crash_guard(
@@ -387,25 +291,6 @@ def commit_documents(
                 yield from (Pending(None, removed) for removed in item.removed_sources)
 
     yield from save_records(finish_transactions(), services, run.stop)
-
-
-def remove_vanished(root: Root, absences: AbsenceTracker, services: Services) -> Iterator[RunEvent]:
-    """Delete vanished sources from the index, unless deletions are withheld."""
-    if withheld := absences.withheld_deletions(root.name):
-        yield withheld
-        return
-
-    def remove(record: Record) -> SourceResult:
-        if services.has_more_roots:
-            return remove_source(record, services.index, lambda ids: keep_vectors(ids, services))
-        return remove_source(record, services.index)
-
-    def start(record: Record) -> Future[SourceResult]:
-        return services.write_threads.submit(partial(remove, record))
-
-    removed = map_concurrent(absences.vanished, start, services.max_writes, never_abandon)
-    results = (call.result() for _, call in removed if call)
-    yield from services.times.wait_for_each("documents to be removed", results)
 
 
 def take_until(is_done: Callable[[], bool], items: Iterable[T]) -> Iterator[T]:

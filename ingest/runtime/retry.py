@@ -36,7 +36,7 @@ SAME_CAUSE_SECONDS = 60.0  # until a wait for the same cause is a warning again
 # Of calls for one item, such as a page: failures until it is suspected, and of a suspect, which is
 # tried again after each proof that the service works.
 MAX_FAILURES, MAX_FAILURES_OF_SUSPECT, CONFIRMATIONS = 3, 1, 2
-BUSY_WEIGHT = 0.25  # of an answer that a service is busy: mostly, it has to do with no item
+BUSY_WEIGHT = 0.25  # of an answer that the service is busy, which is seldom due to the item
 
 # Request timeout, too many requests, errors of servers and of proxies: these pass without action.
 TRANSIENT_STATUSES = frozenset({408, 429, *range(500, 600)})

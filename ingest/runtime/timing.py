@@ -165,7 +165,7 @@ class Stopwatch:
         finally:
             with self.lock:
                 now, span = self.clock(), self.waits[name]
-                if span.stalled_for(now):  # which is not to be counted for what it is a part of
+                if span.stalled_for(now):  # which must not count for the activity that contains it
                     for other in (*self.spans.values(), *self.waits.values()):
                         if other.quiet_since <= span.quiet_since and other is not span:
                             other.quiet_since = now

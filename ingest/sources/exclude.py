@@ -60,7 +60,7 @@ class ExcludingRoot:
         if any(name.startswith(folder) for name in self.exceptions):
             return False
         return any(
-            covers_folder(glob) and glob_matches(glob, folder)
+            glob.endswith("**") and glob_matches(glob, folder)
             for glob in map(normalize_glob, self.globs)
         )
 
@@ -97,11 +97,6 @@ def matches_any_glob(globs: Iterable[str], name: str) -> bool:
 def normalize_glob(glob: str) -> str:
     """Return a glob in which that of a folder ("drafts/") matches all names below it."""
     return f"{glob}**" if glob.endswith("/") else glob
-
-
-def covers_folder(glob: str) -> bool:
-    """Return whether a glob that matches a folder also matches all names below it."""
-    return glob.endswith("**")
 
 
 def parse_glob(text: str) -> str:

@@ -41,7 +41,7 @@ def variables(cloud: str) -> dict[str, str]:
 @pytest.mark.parametrize("cloud", ENDPOINTS)
 @pytest.mark.parametrize("is_named", [True, False])
 def test_a_token_is_for_the_services_of_its_cloud(cloud: str, is_named: bool) -> None:
-    """Of AZURE_CLOUD, or else of the endpoints; storage has one audience in all clouds."""
+    """AZURE_CLOUD, or else an endpoint, decides the audience; storage has one in all clouds."""
     named = {"AZURE_CLOUD": cloud} if is_named else {}
     connections = create_connections(build_settings(variables(cloud) | named, {}))
     search, openai = ENDPOINTS[cloud]
@@ -59,13 +59,13 @@ def test_a_token_is_for_the_services_of_its_cloud(cloud: str, is_named: bool) ->
     [("usgovernment", "AzureUSGovernment"), ("China", "AzureChinaCloud"), ("public", "AzureCloud")],
 )
 def test_a_cloud_behind_a_gateway_is_named(text: str, cloud: str) -> None:
-    """A host of one's own tells nothing."""
+    """The host name of a gateway does not show its cloud, so AZURE_CLOUD does."""
     given = {"AZURE_SEARCH_ENDPOINT": "https://search.contoso.com", "AZURE_CLOUD": text}
     assert create_connections(build_settings(given, {})).cloud.name == cloud
 
 
 def test_a_cloud_that_is_none() -> None:
-    """With the names that are."""
+    """An unknown value of AZURE_CLOUD is an error that lists the valid ones."""
     with pytest.raises(ConfigError, match="AZURE_CLOUD=germany: expected public, usgovernment, ch"):
         build_settings({"AZURE_CLOUD": "germany"}, {})
 
@@ -87,14 +87,14 @@ def test_a_cloud_that_is_none() -> None:
     ],
 )
 def test_the_doctor_names_what_is_in_another_cloud(more: dict[str, str], said: list[str]) -> None:
-    """By the variable to correct."""
+    """An endpoint of another cloud is reported with the variable to correct."""
     found = list(find_contradictions(variables("AzureUSGovernment") | more))
     assert len(found) == len(said)
     assert all(text.startswith(start) for text, start in zip(found, said, strict=True))
 
 
 def test_bicep_deploys_to_the_same_hosts() -> None:
-    """Each suffix is of its cloud, and may receive a token."""
+    """Each suffix belongs to its cloud, and may receive a token."""
     suffixes = json.loads((ROOT / "infra/clouds.json").read_text())
     assert suffixes.keys() == {cloud.name for cloud in CLOUDS}
     for name, found in suffixes.items():
@@ -111,7 +111,7 @@ def test_bicep_deploys_to_the_same_hosts() -> None:
 def test_a_service_principal_signs_in_to_its_cloud(
     host: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Unless the host says where: AZURE_AUTHORITY_HOST comes first."""
+    """AZURE_AUTHORITY_HOST comes first; without it, the cloud decides where to sign in."""
     monkeypatch.setenv("AZURE_AUTHORITY_HOST", host)
     for name in ("AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET"):
         monkeypatch.setenv(name, "x")

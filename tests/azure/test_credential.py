@@ -23,7 +23,7 @@ def test_a_client_id_means_that_managed_identity() -> None:
 
 
 def test_a_host_with_an_identity_uses_it() -> None:
-    """A container job does not look for a person's login."""
+    """A job in a container does not look for a person's login."""
     assert isinstance(create_credential("", "", hosted=True), DefaultAzureCredential)
 
 
@@ -38,7 +38,7 @@ SELECTED = {
 def test_the_credentials_that_the_environment_selects(
     monkeypatch: pytest.MonkeyPatch, selected: str
 ) -> None:
-    """With AZURE_TOKEN_CREDENTIALS no other credential is tried, nor anybody's login."""
+    """With AZURE_TOKEN_CREDENTIALS, no other credential and no login is tried."""
     monkeypatch.setenv("AZURE_TOKEN_CREDENTIALS", selected)
     settings = build_settings({"AZURE_TOKEN_CREDENTIALS": selected}, {})
 
@@ -83,7 +83,7 @@ def test_an_empty_variable_is_an_unset_one() -> None:
 
 
 def test_settings_never_show_a_key() -> None:
-    """Invariant 10: what prints settings prints no secrets."""
+    """Invariant 10: printing the settings shows no secret."""
     shown = repr(build_settings({"AZURE_OPENAI_KEY": "k3y", "AZURE_SEARCH_KEY": "k4y"}, {}))
     assert "k3y" not in shown
     assert "k4y" not in shown

@@ -65,7 +65,7 @@ def ask(service: str, settings: Settings, azure: Azure) -> object:
 def test_an_echoed_credential_is_not_in_the_error(
     azure: Azure, service: str, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whatever the gateway's status, I read what failed and not the token."""
+    """If a gateway's response repeats my credential, the error does not show it."""
     seen: list[str] = []
     for nth in range(1, 5):
         azure.faults.add(echo(status, seen), service, nth=nth)
@@ -82,7 +82,7 @@ def test_an_echoed_credential_is_not_in_the_error(
 
 
 def test_an_echoed_key_is_in_no_output(command: Command, tmp_path: Path, azure: Azure) -> None:
-    """The log, the index and the report of a refused text do not hold my key."""
+    """A key that a response repeats is in no log, index or report."""
     write(tmp_path / "docs/a.pdf", "some text")
     seen: list[str] = []
     for nth in range(1, 9):

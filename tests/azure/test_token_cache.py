@@ -63,7 +63,7 @@ def create_cache(signing: Signing, monotonic: Clock | None = None) -> TokenCache
 
 @pytest.mark.parametrize("hours", [-2, 0, 2])
 def test_a_clock_that_is_set_stops_no_renewal(hours: int) -> None:
-    """Set back, or wrong by hours from the start: a new token comes every five minutes."""
+    """With a clock set back, or wrong from the start, a token is renewed every five minutes."""
     wall, monotonic, service = Clock(), Clock(0.0), Clock()
     signing = Signing(service)
     token = create_cache(signing, monotonic)
@@ -78,7 +78,7 @@ def test_a_clock_that_is_set_stops_no_renewal(hours: int) -> None:
 
 
 def test_a_clock_that_is_hours_fast_does_not_ask_for_each_request() -> None:
-    """Every token seems expired when it comes."""
+    """Each token seems expired on arrival, but is used for a while all the same."""
     service = Clock()
     signing = Signing(service)
     token = create_cache(signing, service)
@@ -90,7 +90,7 @@ def test_a_clock_that_is_hours_fast_does_not_ask_for_each_request() -> None:
 
 
 def test_a_token_that_expired_while_the_machine_was_suspended_is_renewed() -> None:
-    """The monotonic clock may have stood still."""
+    """The monotonic clock may stop during sleep, so the wall clock counts too."""
     wall, monotonic = Clock(), Clock(0.0)
     signing = Signing(wall)
     token = create_cache(signing, monotonic)
@@ -130,7 +130,7 @@ def test_a_token_that_expires_sooner_is_renewed_sooner() -> None:
 
 
 def test_sixteen_cold_threads_make_one_request() -> None:
-    """`az` takes a second each time; sixteen of them at once would take the machine."""
+    """`az` takes a second per token: sixteen threads share one call instead of starting sixteen."""
     clock = Clock()
     signing = Signing(clock)
     slow = signing.get_token
@@ -153,7 +153,7 @@ def test_sixteen_cold_threads_make_one_request() -> None:
 
 
 def test_nobody_waits_for_a_renewal_while_the_old_token_lives() -> None:
-    """One thread renews; the others go on working."""
+    """One thread renews the token, and the others keep using the old one."""
     clock = Clock()
     signing = Signing(clock)
     token = create_cache(signing)
@@ -167,7 +167,7 @@ def test_nobody_waits_for_a_renewal_while_the_old_token_lives() -> None:
 def test_a_renewal_that_fails_is_survived_while_the_old_token_lives(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """An identity service that is away for half an hour does not end my run."""
+    """A run survives half an hour without the identity service."""
     clock = Clock()
     signing = Signing(clock)
     token = create_cache(signing)
@@ -187,7 +187,7 @@ def test_a_renewal_that_fails_is_survived_while_the_old_token_lives(
 
 
 def test_without_a_living_token_a_failure_is_an_error() -> None:
-    """I am told in one line that nobody is signed in, and how to sign in."""
+    """One line says that nobody is signed in, and how to sign in."""
     signing = Signing(Clock(), failing=True)
 
     with pytest.raises(
@@ -199,7 +199,7 @@ def test_without_a_living_token_a_failure_is_an_error() -> None:
 
 
 def test_a_rejected_token_is_replaced_once() -> None:
-    """Invariant 8: a 401 renews at once, however many threads got it."""
+    """Invariant 8: a 401 renews the token once, however many threads receive one."""
     clock = Clock()
     signing = Signing(clock)
     token = create_cache(signing)
@@ -211,7 +211,7 @@ def test_a_rejected_token_is_replaced_once() -> None:
 
 
 def test_a_credential_that_repeats_a_rejected_token_is_made_anew() -> None:
-    """What a credential holds in a cache of its own does not keep me locked out."""
+    """A credential that caches a rejected token is replaced by a new one."""
     clock = Clock()
     made: list[Signing] = []
 
@@ -228,7 +228,7 @@ def test_a_credential_that_repeats_a_rejected_token_is_made_anew() -> None:
 
 
 def test_a_cache_never_shows_its_token() -> None:
-    """Invariant 10: neither a log nor a traceback shows what opens the door."""
+    """Invariant 10: neither a log nor a traceback shows a token."""
     token = create_cache(Signing(Clock()))
     secret = token()
     assert secret not in repr(token)
@@ -241,7 +241,7 @@ def encode_jwt(**claims: object) -> str:
 
 
 def test_a_token_says_whom_it_is_for() -> None:
-    """An error can name the identity that lacks a role."""
+    """An error names the identity that lacks a role, as its token says."""
     assert str(parse_identity(encode_jwt(oid="o1", tid="t1"))) == "identity o1 of tenant t1"
     assert str(parse_identity(encode_jwt(oid="o1", tid="t1", upn="a@b"))) == "user o1 of tenant t1"
     for strange in ("", "a", "a.b.c", "a.e30.c", encode_jwt(oid=None)):
@@ -281,7 +281,7 @@ def test_a_hiccup_of_the_identity_endpoint_is_waited_for() -> None:
 
 
 def test_an_outage_of_the_identity_endpoint_is_no_mistake_of_mine() -> None:
-    """It ends with 1 and the words of the endpoint: run again, there is nothing to sign in to."""
+    """It ends with exit code 1 and the endpoint's message: I only have to run again."""
     with pytest.raises(ServiceError, match=r"connection refused; tried .* run again later") as e:
         create_retrying_cache(Away(failures=10**6), 60)()
     assert e.value.exit_code == 1
@@ -292,7 +292,7 @@ def test_an_outage_of_the_identity_endpoint_is_no_mistake_of_mine() -> None:
 def test_a_500_of_the_identity_endpoint_is_told_as_one(
     client_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The SDK calls it an identity that is not configured; the status tells them apart."""
+    """The SDK calls it an unconfigured identity; its status shows that it is an outage."""
 
     class Broken(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

@@ -69,7 +69,7 @@ def test_azure_s_own_hosts_get_tokens(url: str, scope: str) -> None:
     ],
 )
 def test_nobody_else_gets_a_token(url: str) -> None:
-    """A typing error, a trick in a URL and another audience are all refused."""
+    """Misspelt hosts, tricks in URLs and other audiences are refused."""
     assert not is_token_host(url, SEARCH_SCOPE)
     assert not is_token_host(url, SEARCH_SCOPE, ["gateway.contoso.com", ".corp.example"])
 
@@ -108,7 +108,7 @@ def open_service(settings: Settings, service: str) -> None:
 
 @pytest.mark.parametrize("service", ["openai", "search", "ocr", "queue", "blob", "monitor"])
 def test_every_service_asks_before_it_takes_a_token(service: str) -> None:
-    """A typing error in any endpoint ends the command, before anybody is sent a token."""
+    """A misspelt endpoint ends the command before a token is sent to it."""
     settings = build_settings(
         {
             "AZURE_OPENAI_ENDPOINT": ELSEWHERE,
@@ -123,7 +123,7 @@ def test_every_service_asks_before_it_takes_a_token(service: str) -> None:
 
 
 def test_the_host_of_access_control_lists_is_asked_about_too() -> None:
-    """It is derived from the name of mine, and may be somebody else's."""
+    """It is derived from the host of the blobs, and must be trusted like that one."""
     settings = build_settings(
         {"INGEST_TRUSTED_HOSTS": "files.blob.example", "INGEST_PERMISSIONS": "acl"}, {}
     )
@@ -151,7 +151,7 @@ def test_a_storage_token_stays_here(command: Command, azure: Azure) -> None:
 def test_a_service_of_mine_gets_no_token(
     command: Command, tmp_path: Path, azure: Azure, path: str
 ) -> None:
-    """A model server over http gets texts, and neither a token nor a made-up key."""
+    """A model server over http receives texts, but neither a token nor a placeholder key."""
     write(tmp_path / "docs/a.pdf", "some text")
     seen: list[Request] = []
 
@@ -169,7 +169,7 @@ def test_a_service_of_mine_gets_no_token(
 
 
 def test_a_redirect_is_never_followed(azure: Azure) -> None:
-    """Texts do not go where a response points, whatever the scheme of that."""
+    """A response that redirects, to any scheme, does not get my texts sent elsewhere."""
     seen: list[Request] = []
 
     def steal(request: Request) -> Response:

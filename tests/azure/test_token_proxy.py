@@ -97,7 +97,7 @@ def request_token(proxy: Running, scope: str, **more: str) -> subprocess.Complet
 def test_a_container_gets_the_tokens_of_the_hosts_login(
     azure: Azure, proxy: Running, scope: str
 ) -> None:
-    """Whatever this program speaks to, the container may speak to as me."""
+    """The container can call the services that ingest calls, signed in as me."""
     done = request_token(proxy, scope)
 
     assert done.returncode == 0, done.stderr
@@ -114,7 +114,7 @@ def test_a_container_gets_the_tokens_of_the_hosts_login(
 def test_a_whole_run_signs_in_through_it(
     azure: Azure, proxy: Running, tmp_path: Path, folder: Path
 ) -> None:
-    """The two variables are all a container needs to fill an index, and az is asked seldom."""
+    """Two variables are enough for a container to fill an index, with few calls of `az`."""
     for name in "abc":
         write(folder / f"{name}.pdf", prose(f"lathes {name}"))
     client = {k: v for k, v in azure.environment.items() if "IDENTITY" not in k}
@@ -133,7 +133,7 @@ def test_a_whole_run_signs_in_through_it(
 
 
 def test_the_secret_must_be_right(proxy: Running) -> None:
-    """A program that finds the port but not my file gets nothing, and is told why."""
+    """A program that finds the port but lacks the secret is refused, and reads why."""
     done = request_token(proxy, SEARCH, IDENTITY_HEADER="guess")
 
     assert done.returncode == 1
@@ -144,7 +144,7 @@ def test_the_secret_must_be_right(proxy: Running) -> None:
 
 
 def test_other_audiences_are_not_served(azure: Azure, proxy: Running) -> None:
-    """A container may embed and index as me, and not manage my subscription."""
+    """A container can embed and index as me, but not manage my subscription."""
     before = azure.identity.requests
     done = request_token(proxy, "https://management.azure.com/.default")
 
@@ -176,7 +176,7 @@ def test_an_expired_login_is_understood_in_the_container(proxy: Running, tmp_pat
 
 
 def test_who_is_not_signed_in_learns_it_at_once(machine: Laptop, tmp_path: Path) -> None:
-    """Not minutes later in a container's log."""
+    """The proxy does not start without a login, instead of failing in the container later."""
     machine.trouble(NOBODY)
     with start_proxy(machine, tmp_path, "--write", "identity.env") as process:
         assert process.wait() == 2
@@ -185,7 +185,7 @@ def test_who_is_not_signed_in_learns_it_at_once(machine: Laptop, tmp_path: Path)
 
 
 def test_the_file_is_for_its_owner_and_goes_with_the_proxy(proxy: Running) -> None:
-    """The secret is nobody else's to read, and is not left lying about."""
+    """Only I can read the file with the secret, and it is removed at the end."""
     assert stat.S_IMODE(proxy.file.stat().st_mode) == 0o600
     assert set(proxy.variables) == {"IDENTITY_ENDPOINT", "IDENTITY_HEADER"}
     assert proxy.variables["IDENTITY_ENDPOINT"].startswith("http://127.0.0.1:")
@@ -197,7 +197,7 @@ def test_the_file_is_for_its_owner_and_goes_with_the_proxy(proxy: Running) -> No
 
 
 def test_no_other_file_is_overwritten(machine: Laptop, tmp_path: Path) -> None:
-    """A slip of the hand does not cost me my .env."""
+    """`--write .env` by mistake does not overwrite my settings."""
     text = "IDENTITY_HEADER=mine\nINGEST_ROOT=docs\n"
     (tmp_path / ".env").write_text(text)
     with start_proxy(machine, tmp_path, "--write", ".env") as process:
@@ -218,7 +218,7 @@ def test_without_a_file_the_variables_are_printed(machine: Laptop, tmp_path: Pat
 
 
 def test_it_ends_with_the_shell_that_started_it(machine: Laptop, tmp_path: Path) -> None:
-    """A closed terminal leaves nothing behind that hands out my tokens."""
+    """Once the terminal is closed, no proxy keeps handing out my tokens."""
     command = f"'{sys.executable}' -P -m ingest token-proxy --write e.env & echo $!; read _"
     with start(
         *("/bin/sh", "-c", command), cwd=tmp_path, env=dict(machine.environment), stdin="pipe"
@@ -231,7 +231,7 @@ def test_it_ends_with_the_shell_that_started_it(machine: Laptop, tmp_path: Path)
 
 
 def test_what_happens_is_json_too(proxy: Running, machine: Laptop, tmp_path: Path) -> None:
-    """A script can follow the requests for tokens."""
+    """A script can follow the requests for tokens as JSON."""
     proxy.end()
     with start_proxy(machine, tmp_path, "--write", "identity.env", "--json") as process:
         wait_for_file(proxy.file)
@@ -266,7 +266,7 @@ def refusal(
 
 
 def test_whatever_is_odd_is_refused_before_anybody_is_asked(azure: Azure, proxy: Running) -> None:
-    """Neither a page in my browser, nor a large request, nor another method gets to my login."""
+    """Requests from browsers, large ones and other methods never reach my login."""
     before = azure.identity.requests
     assert refusal(proxy, Host="evil.example:80")[0] == 400
     assert refusal(proxy, Host=f"evil.example:{proxy.address.split(':')[1]}")[0] == 400
@@ -289,7 +289,7 @@ def test_whatever_is_odd_is_refused_before_anybody_is_asked(azure: Azure, proxy:
 
 
 def test_two_hosts_are_no_host(proxy: Running) -> None:
-    """A request that names two machines is not read the way that suits it."""
+    """A request with two Host headers is refused."""
     secret = proxy.variables["IDENTITY_HEADER"]
     host, number = proxy.address.split(":")
     with socket.create_connection((host, int(number)), 20) as connection:
@@ -314,7 +314,7 @@ def test_two_hosts_are_no_host(proxy: Running) -> None:
     ],
 )
 def test_it_listens_only_where_strangers_cannot_reach(bind: str, reason: str) -> None:
-    """I cannot offer my login to a network by mistake."""
+    """It refuses to listen on an address that other machines can reach."""
 
     def never() -> None:
         raise AssertionError

@@ -24,7 +24,7 @@ def test_offsets_give_the_text_back() -> None:
 
 
 def test_pages_are_those_of_a_viewer() -> None:
-    """The page I am told is the page I find it on, empty pages counted; a crossing is said."""
+    """Pages are counted as a viewer does, empty ones too; a chunk may be on two."""
     document = Document(("one short page.", "", "three begins here", "and goes on on four."))
 
     (chunk,) = make_chunks(document, SOURCE, RECIPE)
@@ -52,7 +52,7 @@ def test_headings_are_the_titles_a_chunk_stands_under() -> None:
 
 
 def test_headings_are_found_however_the_outline_writes_them() -> None:
-    """The outline has no letter of an appendix and a typewriter's apostrophe; the page has both."""
+    """An outline may lack the appendix's letter, or use another apostrophe than the page."""
     document = Document(
         pages=(f"C.1 A saw\u2019s teeth\n{prose('saws', 4)}\nC.2 Mills\n{prose('mills', 4)}",),
         headings=(Heading(1, "A saw's\u00a0teeth", 1), Heading(1, "Mills", 1)),
@@ -70,7 +70,7 @@ def test_labels_are_what_the_document_calls_its_pages() -> None:
 
 
 def test_ids_are_unique_even_for_repeated_text() -> None:
-    """A form letter printed fifty times is fifty chunks, not one that overwrites the others."""
+    """Fifty copies of a form letter are fifty chunks; none overwrites another."""
     document = Document(tuple(["The same words on every page, every time."] * 200))
 
     ids = [chunk.id for chunk in make_chunks(document, SOURCE, RECIPE)]
@@ -91,7 +91,7 @@ def test_ids_do_not_depend_on_the_page() -> None:
 
 
 def test_prose_has_the_id_it_always_had() -> None:
-    """A new version that embeds the same text finds its vector in an index of an old one."""
+    """A new version computes the ids of an old index, so its vectors are still found."""
     (chunk,) = make_chunks(Document(("The lathe turns.",)), SOURCE, RECIPE)
     assert chunk.text_to_embed == chunk.text
     hashed = sha256(b"/docs\0tools.pdf\0hash\x008\0The lathe turns.\x001").hexdigest()
@@ -99,7 +99,7 @@ def test_prose_has_the_id_it_always_had() -> None:
 
 
 def test_ids_differ_between_sources_roots_and_models() -> None:
-    """Two files with the same text do not share, and so cannot lose, a chunk."""
+    """Two files with the same text have chunks of their own, so neither can lose the other's."""
     document = Document((prose("lathes"),))
     others = [
         (Source("/docs", "other.pdf", "", 1, "1"), RECIPE),
@@ -119,7 +119,7 @@ def test_a_document_without_text_has_no_chunks() -> None:
 
 
 def test_a_title_is_found_somewhere() -> None:
-    """What a document calls itself, else its first heading, else its file."""
+    """The title is the document's own, else its first heading, else its file name."""
     heading = (Heading(1, "First\nof all", 1),)
     assert choose_title(Document((), "Own", heading), "a/b.pdf") == "Own"
     assert choose_title(Document((), "", heading), "a/b.pdf") == "First of all"
@@ -138,7 +138,7 @@ def test_the_main_page_carries_most_of_a_chunk() -> None:
 
 
 def test_a_repeated_table_header_does_not_count_for_a_page() -> None:
-    """It stands on an earlier page; the rows decide which page is cited."""
+    """The rows decide which page is cited, not the header repeated from an earlier page."""
     header = f"| {'name of the machine in the hall'} | {'hours'} |\n| --- | --- |"
     rows = [f"| machine number {n} of the second hall | {n} |" for n in range(60)]
     pages = ("\n".join([header, *rows[:30]]), "\n".join(rows[30:]))

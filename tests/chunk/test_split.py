@@ -47,7 +47,7 @@ def test_nothing_is_lost_and_nothing_is_too_long(text: str, limit: int, overlap:
 @settings(max_examples=50)
 @given(texts, limits)
 def test_splitting_again_gives_the_same(text: str, limit: int) -> None:
-    """A second run does not embed anything again."""
+    """A second run splits alike, so nothing is embedded again."""
     assert split(text, [], limit, 0.12) == split(text, [], limit, 0.12)
 
 
@@ -65,7 +65,7 @@ def test_splitting_again_gives_the_same(text: str, limit: int) -> None:
     ],
 )
 def test_the_worst_texts_are_split_too(text: str) -> None:
-    """Whatever a PDF holds, no chunk is over the limit and it does not take for ever."""
+    """Any text is split within the limit, and in time."""
     started = time.process_time()
 
     chunks = split(text, [], 512, 0.12)
@@ -77,7 +77,7 @@ def test_the_worst_texts_are_split_too(text: str) -> None:
 
 
 def test_no_chunk_is_part_of_another() -> None:
-    """Empty lines between a few words do not make a chunk that says what the next one says."""
+    """A few words between empty lines do not make a chunk that repeats the next one."""
     text = "000000000:0" + "\n" * 24 + "0:0\n\n0000000::0"
 
     chunks = split(text, [], 16, MAX_OVERLAP_SHARE)
@@ -86,7 +86,7 @@ def test_no_chunk_is_part_of_another() -> None:
 
 
 def test_a_character_is_never_cut() -> None:
-    """An emoji of seven code points, or a letter and its accent, stays whole."""
+    """An emoji of seven code points, or a letter with its accent, stays whole."""
     for whole in ("👩‍👩‍👧‍👦", "e\u0301\u0323", "🇩🇪"):
         text = whole * 3_000
         assert {
@@ -95,7 +95,7 @@ def test_a_character_is_never_cut() -> None:
 
 
 def test_chunks_end_at_sentences() -> None:
-    """I never read half a sentence where a whole one fits."""
+    """No sentence is cut where it fits into a chunk."""
     text = prose("lathes", 200).replace("\n", " ")
 
     chunks = split(text, [], 512, 0.12)

@@ -56,7 +56,7 @@ def test_every_chunk_of_a_long_table_has_its_header() -> None:
 @pytest.mark.parametrize("limit", [128, 512])
 @pytest.mark.parametrize("sentences", [1, 2, 11])
 def test_no_row_is_repeated(limit: int, sentences: int) -> None:
-    """The overlap of two chunks of a table is its header, and nothing is paid for twice."""
+    """Two chunks of a table share only its header, so no row is paid for twice."""
     for start in range(1, 40):
         listed = format_rows("Lathe", 30, start)
         text = f"{prose('saws', sentences)}\n{HEADER}{listed}\n\n{prose('mills', 30)}"
@@ -109,7 +109,7 @@ def test_another_table_is_not_taken_for_the_rest_of_the_one_before() -> None:
 
 
 def test_the_header_is_not_left_behind() -> None:
-    """No chunk ends with the names of columns whose rows are in the next."""
+    """No chunk ends with column names whose rows are in the next chunk."""
     for sentences in range(1, 9):
         text = f"{prose('lathes', sentences)}\n\nTable 1. Prices\n{format_table('Lathe', 60)}"
 
@@ -252,7 +252,7 @@ def test_confidence_is_the_least_of_the_pages() -> None:
 
 
 def test_a_model_is_given_a_table_without_its_marks() -> None:
-    """Bars and dashes say nothing and are paid for; a bar that is text stays, as does prose."""
+    """Bars and dashes of tables are not paid for; bars that are text stay."""
     text = "Caption\n| A | B |  |\n| --- | --- | --- |\n| 1 | x \\| y | 3 |\nA | B is no table"
     assert strip_table_marks(text) == "Caption\nA B\n1 x | y 3\nA | B is no table"
     prose = "either | or\nno table"
@@ -260,7 +260,7 @@ def test_a_model_is_given_a_table_without_its_marks() -> None:
 
 
 def test_the_tokens_of_a_chunk_are_those_of_what_is_embedded() -> None:
-    """That is what I pay for; and another text to embed is another chunk, with another vector."""
+    """I pay for the text that is embedded; another such text is another chunk."""
     (chunk,) = make_chunks(Document((format_table("wool", 4),)), SOURCE, RECIPE)
     assert chunk.text.startswith(HEADER)
     assert chunk.text_to_embed.startswith("Item Price in crowns Year\nwool of kind 1 13.50 1901\n")

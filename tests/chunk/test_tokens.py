@@ -35,7 +35,7 @@ ASSIGNED = st.characters(exclude_categories=["Cs", "Cn"])
 @settings(max_examples=300)
 @given(st.lists(st.text(alphabet=ASSIGNED, max_size=80)))
 def test_counts_are_those_that_are_billed(texts: list[str]) -> None:
-    """What we count is what the service counts, in every script."""
+    """Token counts equal those of the service, in every script."""
     assert count_tokens(texts) == [
         len(tokens) for tokens in load_tiktoken().encode_ordinary_batch(texts)
     ]

@@ -25,7 +25,7 @@ def lose_chunks(folder: Path) -> None:
 
 
 def test_a_schedule_can_rely_on_the_exit_code(command: Command, tmp_path: Path) -> None:
-    """0 while all is well, 3 once it is not, 0 again once it was mended; nothing paid twice."""
+    """A check exits with 0, with 3 after damage, and with 0 again once it is repaired for free."""
     assert command("check").returncode == 0
     assert command("check", "--repair").returncode == 0
     assert list(tmp_path.iterdir()) == []  # looking makes no index
@@ -55,7 +55,7 @@ def test_a_schedule_can_rely_on_the_exit_code(command: Command, tmp_path: Path) 
 
 
 def test_a_script_reads_each_finding_as_a_line(command: Command, tmp_path: Path) -> None:
-    """With --json: what was found, what became of it, and what it cost."""
+    """With --json, each finding, each repair and its cost is a line."""
     write(tmp_path / "docs" / "a.pdf", *(prose(f"topic {n}", 40) for n in range(3)))
     command("run", "docs")
     lose_chunks(tmp_path)
@@ -80,7 +80,7 @@ def test_a_script_reads_each_finding_as_a_line(command: Command, tmp_path: Path)
 def test_a_repair_that_stops_at_a_limit_is_not_taken_for_done(
     command: Command, tmp_path: Path
 ) -> None:
-    """Exit code 1 and the limit, not the word that all is well; the next repair goes on."""
+    """It exits with 1 and names the limit; the next repair continues."""
     write(tmp_path / "docs" / "a.pdf", *(prose(f"topic {n}", 40) for n in range(3)))
     command("run", "docs")
     lose_chunks(tmp_path)
@@ -96,7 +96,7 @@ def test_a_repair_that_stops_at_a_limit_is_not_taken_for_done(
 
 
 def test_what_mends_it_can_be_copied(command: Command, tmp_path: Path) -> None:
-    """The command that is advised means the index that was looked at, whatever it is called."""
+    """The suggested command names the index that was checked."""
     write(tmp_path / "my docs" / "a.pdf", prose("a"))
     found = command("check", "my docs", "--index", "my index")
     assert f"ingest run '{tmp_path / 'my docs'}' --index 'my index'  (new)" in found.stdout
@@ -112,7 +112,7 @@ def test_what_mends_it_can_be_copied(command: Command, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_mended_is_said(command: Command, tmp_path: Path) -> None:
-    """A folder that is gone stays a finding until it is forgotten by its name."""
+    """A missing folder stays a finding until --forget removes it."""
     write(tmp_path / "docs" / "a.pdf", prose("a"))
     command("run", "docs")
     shutil.rmtree(tmp_path / "docs")
@@ -131,7 +131,7 @@ def test_what_cannot_be_mended_is_said(command: Command, tmp_path: Path) -> None
 
 
 def test_a_check_ends_with_who_listens(command: Command, tmp_path: Path) -> None:
-    """Too many findings for anybody are shown in part, unless all are asked for."""
+    """Only some of many findings are printed, unless -v asks for all."""
     for n in range(25):
         write(tmp_path / "docs" / f"{n:02}.pdf", "words")
     some = command("check", "docs")

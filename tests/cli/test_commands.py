@@ -77,7 +77,7 @@ def test_the_sample_data_becomes_an_index(filled: Path) -> None:
 
 
 def test_the_broken_samples_show_what_exit_code_3_looks_like(command: Command) -> None:
-    """Two that cannot be taken: each is named with its reason, in every run and by status."""
+    """Two broken files are named with their reasons, in each run and in `status`."""
     assert command("run", BROKEN).returncode == 3
 
     again = command("run", BROKEN)
@@ -105,7 +105,7 @@ def read_questions() -> list[tuple[str, str, int]]:
 
 
 def test_the_samples_answer_their_questions(filled: Path) -> None:
-    """Asked in other words than the answer's, the right page comes soon, by meaning sooner."""
+    """Questions in other words than the text find the right page, sooner by meaning."""
     chosen = Settings(index=str(filled / ".ingest"))
     to = create_connections(chosen)
     model = create_embedder(chosen, to)
@@ -141,7 +141,7 @@ def test_the_samples_score_what_is_claimed(filled: Path, tmp_path: Path) -> None
 
 
 def test_what_is_not_in_the_index_is_named(filled: Path, tmp_path: Path) -> None:
-    """For people and for programs."""
+    """`eval` names the questions that the index cannot answer, as text and as JSON."""
     path = tmp_path / "asked.jsonl"
     lines = [
         {"question": "How heavy is the LG-7?", "source": "product-sheet.pdf", "pages": [1]},
@@ -160,7 +160,7 @@ def test_what_is_not_in_the_index_is_named(filled: Path, tmp_path: Path) -> None
 
 
 def test_recipes_stand_side_by_side(command: Command, tmp_path: Path) -> None:
-    """Which one to choose I see in a table, and nothing is left of their indexes."""
+    """A table compares recipes, and their temporary indexes are removed."""
     write(tmp_path / "docs.pdf", prose("lathes", 25), prose("mills", 25))
     asked = tmp_path / "asked.jsonl"
     asked.write_text(json.dumps({"question": "mills", "source": "docs.pdf", "pages": [2]}))
@@ -185,7 +185,7 @@ def test_recipes_stand_side_by_side(command: Command, tmp_path: Path) -> None:
 
 
 def test_a_comparison_that_is_stopped_leaves_nothing(command: Command, tmp_path: Path) -> None:
-    """Nor does one that finds nothing to read, or was not asked for."""
+    """A comparison that is stopped, or finds no document, leaves no index behind."""
     write(tmp_path / "docs/tools.pdf", *(prose(f"lathes of kind {n}") for n in range(80)))
     (tmp_path / "empty").mkdir()
     temporary = tmp_path / "temporary"
@@ -208,7 +208,7 @@ def test_a_comparison_that_is_stopped_leaves_nothing(command: Command, tmp_path:
 
 
 def test_a_model_that_is_paid_embeds_nothing_unasked(command: Command, tmp_path: Path) -> None:
-    """I am told how many tokens a comparison takes before any is spent."""
+    """With a paid model, I read how many tokens a comparison takes before it embeds."""
     write(tmp_path / "docs.pdf", prose("lathes"))
     asked = tmp_path / "asked.jsonl"
     asked.write_text(json.dumps({"question": "lathes", "source": "docs.pdf"}))
@@ -226,7 +226,7 @@ def test_a_model_that_is_paid_embeds_nothing_unasked(command: Command, tmp_path:
 
 
 def test_an_answer_shows_where_it_stands(filled: Path) -> None:
-    """File, page of the answer, headings, and the words I asked for marked in its lines."""
+    """A hit shows file, page, headings, and its lines with my words marked."""
     asked = "search", "when must I bring a doctor's certificate?", "-n", "1"
     done = run_ingest(filled, *asked)
 
@@ -241,7 +241,7 @@ def test_an_answer_shows_where_it_stands(filled: Path) -> None:
 
 
 def test_a_word_that_stands_nowhere_is_said(filled: Path) -> None:
-    """I see that the hits are only near to what I asked for; so does a program."""
+    """If no document has a word that I searched for, text and JSON say so."""
     done = run_ingest(filled, "search", "xyzzy", "-n", "1", "--json")
 
     assert 'no document contains "xyzzy"; the nearest are:' in done.stderr
@@ -250,7 +250,7 @@ def test_a_word_that_stands_nowhere_is_said(filled: Path) -> None:
 
 
 def test_status_shows_what_the_index_holds(filled: Path) -> None:
-    """Weeks later I can ask what is in there."""
+    """`status` shows the contents of an index that was filled earlier."""
     done = run_ingest(filled, "status")
 
     assert done.returncode == 0
@@ -262,7 +262,7 @@ def test_status_shows_what_the_index_holds(filled: Path) -> None:
 
 
 def test_status_shows_what_the_last_runs_came_to(filled: Path) -> None:
-    """The job ran at night: in the morning I see when, how long, and what came of it."""
+    """After nightly runs, `status` shows when each ended, how long it took and its outcome."""
     done = run_ingest(filled, "status")
 
     (last, first, *_) = re.findall(r"^Run:     .*$", done.stdout, re.MULTILINE)
@@ -278,7 +278,7 @@ def test_status_shows_what_the_last_runs_came_to(filled: Path) -> None:
 
 
 def test_a_plan_changes_nothing(command: Command, tmp_path: Path) -> None:
-    """What a run would do, to the token; --dry-run is the same; no index appears."""
+    """`plan` and --dry-run print what a run would do, to the token, and create no index."""
     write(tmp_path / "docs/a.pdf", prose("lathes"))
 
     done = command("plan", "docs")
@@ -291,7 +291,7 @@ def test_a_plan_changes_nothing(command: Command, tmp_path: Path) -> None:
 
 
 def test_a_plan_leaves_the_index_as_it_is(command: Command, tmp_path: Path) -> None:
-    """To the byte; and it says by the last runs how long the next one takes."""
+    """A plan changes no byte of the index, and estimates the time from past runs."""
     write(tmp_path / "docs/a.pdf", prose("lathes"))
     assert command("run", "docs").returncode == 0
     write(tmp_path / "docs/a.pdf", prose("lathes"), prose("saws"), age=50)
@@ -309,7 +309,7 @@ def test_a_plan_leaves_the_index_as_it_is(command: Command, tmp_path: Path) -> N
 
 
 def test_a_run_stops_before_it_is_too_much(command: Command, tmp_path: Path) -> None:
-    """I set how many tokens at most; it stops in good order, says why, and goes on next time."""
+    """A run stops before it exceeds my token limit, says so, and continues next time."""
     for name in "abc":
         write(tmp_path / f"docs/{name}.pdf", prose(f"lathes of {name}", 12))
     limited = ("docs", "--max-tokens", "600", "--chunk-tokens", "128")
@@ -332,7 +332,7 @@ def test_a_run_stops_before_it_is_too_much(command: Command, tmp_path: Path) -> 
 
 
 def test_help_comes_at_once(command: Command, tmp_path: Path) -> None:
-    """Help needs no model, no index and no patience."""
+    """--help loads no model and opens no index."""
     heavy = ["azure", "numpy", "onnxruntime", "openai", "pypdf", "pypdfium2", "rich", "tenacity"]
     heavy += ["tokenizers", "toktok"]
     code = (
@@ -363,7 +363,7 @@ def test_help_comes_at_once(command: Command, tmp_path: Path) -> None:
 def test_mistakes_get_one_line_and_exit_2(
     command: Command, tmp_path: Path, arguments: list[str], message: str
 ) -> None:
-    """I am told what is wrong and what to do, without a traceback."""
+    """A mistake is one line with its remedy and exit code 2, without a traceback."""
     write(tmp_path / "docs/x/a.pdf", "text")
     (tmp_path / "notes.txt").write_text("x")
 
@@ -382,7 +382,7 @@ def test_errors_are_json_too_where_json_is_asked_for(command: Command) -> None:
 
 
 def test_a_root_without_pdfs_is_an_error_once_it_had_some(command: Command, tmp_path: Path) -> None:
-    """An unmounted share is no quiet night; the index keeps what it has, unless I mean it."""
+    """An unmounted share is reported; its documents stay in the index until I allow it."""
     write(tmp_path / "docs/a.pdf", "some text")
     assert command("run", "docs").returncode == 0
     (tmp_path / "docs/a.pdf").unlink()
@@ -397,7 +397,7 @@ def test_a_root_without_pdfs_is_an_error_once_it_had_some(command: Command, tmp_
 
 
 def test_more_deletions_than_usual_are_asked_for(command: Command, tmp_path: Path) -> None:
-    """Exit code 2 and the flag that allows it, instead of an index that lost half its answers."""
+    """A run that would delete much exits with 2 and names the option that allows it."""
     for n in range(30):
         write(tmp_path / f"docs/{n}.pdf", f"text {n}")
     command("run", "docs")
@@ -413,7 +413,7 @@ def test_more_deletions_than_usual_are_asked_for(command: Command, tmp_path: Pat
 def test_settings_come_from_flags_then_environment_then_file(
     command: Command, tmp_path: Path
 ) -> None:
-    """What I type wins over what is set, what is set over what is written down."""
+    """Options override the environment, which overrides `.env`."""
     write(tmp_path / "docs/a.pdf", "some text")
     (tmp_path / ".env").write_text("INGEST_INDEX=from-file\nINGEST_ROOT=docs\n")
 
@@ -428,7 +428,7 @@ def test_settings_come_from_flags_then_environment_then_file(
 
 
 def test_two_runs_do_not_meet(command: Command, tmp_path: Path) -> None:
-    """A scheduled run that overlaps the one before steps back with exit code 11."""
+    """A run that starts while another one holds the index exits with 11."""
     from filelock import FileLock
 
     write(tmp_path / "docs/a.pdf", "some text")
@@ -444,7 +444,7 @@ def test_two_runs_do_not_meet(command: Command, tmp_path: Path) -> None:
 
 
 def test_an_index_of_a_newer_version_is_exit_2(command: Command, tmp_path: Path) -> None:
-    """An old program says so, and leaves the index alone."""
+    """An older version leaves the index of a newer one unchanged, and says so."""
     write(tmp_path / "docs/a.pdf", "some text")
     command("run", "docs")
     db = sqlite3.connect(tmp_path / ".ingest/index.db")
@@ -476,7 +476,7 @@ def test_a_closed_pipe_is_no_crash(filled: Path) -> None:
 
 
 def test_quiet_and_verbose(command: Command, tmp_path: Path) -> None:
-    """Silence for cron, a line a document for those who want to watch."""
+    """-q prints nothing for cron, -v a line for each document."""
     write(tmp_path / "docs/a.pdf", "some text")
 
     loud = command("run", "docs", "-v")
@@ -514,7 +514,7 @@ def start_run(folder: Path, *arguments: str) -> AbstractContextManager[Process]:
 def test_a_signal_ends_a_run_in_good_order(
     command: Command, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
-    """^C settles what is under way; the next run goes on; nothing is left unfinished."""
+    """After ^C, a run finishes the work in progress, and the next one continues."""
     for n in range(60):  # many more than are under way at once
         write(tmp_path / f"docs/{n:02}.pdf", prose(f"topic {n}", 8))
     with start_run(tmp_path, "--workers", "1") as process:
@@ -535,7 +535,7 @@ def test_a_signal_ends_a_run_in_good_order(
 
 
 def test_a_second_signal_ends_it_at_once(command: Command, tmp_path: Path) -> None:
-    """Who presses ^C twice means it; the index is still good."""
+    """A second ^C ends the run at once, and the index stays consistent."""
     write(tmp_path / "docs/big.pdf", *(prose(f"topic {n}", 40) for n in range(12)))
     with start_run(tmp_path, "--log", "json") as process:
         process.stderr.wait_for('"event": ?"begin"')

@@ -20,7 +20,7 @@ HOSTILE = (
 def test_only_settings_of_ingest_take_effect(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stranger's folder runs no code of its `.env`; what azd writes is skipped."""
+    """A `.env` from a stranger cannot run code; other programs' variables in it are ignored."""
     monkeypatch.chdir(tmp_path)
     names = [*HOSTILE, "AZURE_LOCATION", "SERVICE_IMAGE", "AZURE_CLIENT_ID", "INGEST_LOG"]
     (tmp_path / ".env").write_text("".join(f'{name}="x"\n' for name in names))
@@ -30,7 +30,7 @@ def test_only_settings_of_ingest_take_effect(
 def test_values_of_the_environment_are_not_copied_into_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A stranger's `.env` cannot send my secrets to its index as a name."""
+    """`.env` cannot copy my secrets into a name that is sent to its index."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MY_SECRET", "hunter2")
     (tmp_path / ".env").write_text("AZURE_SEARCH_INDEX=${MY_SECRET}\n")
@@ -41,7 +41,7 @@ def test_values_of_the_environment_are_not_copied_into_settings(
 def test_a_misspelt_setting_is_named_by_each_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command_here: CommandHere, command: str
 ) -> None:
-    """In the environment or in `.env`, it would be ignored, and another index read."""
+    """A misspelt setting, in the environment or in `.env`, is reported by each command."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("INGEST_INDX", "elsewhere")
     (tmp_path / ".env").write_text("INGEST_CHUNK_TOKEN=99\n")
@@ -52,7 +52,7 @@ def test_a_misspelt_setting_is_named_by_each_command(
 
 
 def test_dangerous_names_are_warned_of_and_others_are_not(command: Command, tmp_path: Path) -> None:
-    """I learn that my proxy has no effect there; what azd writes is ignored without a word."""
+    """A proxy in `.env` is ignored with a warning, variables of azd without one."""
     (tmp_path / "docs").mkdir()
     lines = [f"{name}=/nowhere/x.so" for name in HOSTILE]
     (tmp_path / ".env").write_text("\n".join([*lines, "AZURE_LOCATION=eu", "INGEST_ROOT=docs"]))
@@ -75,7 +75,7 @@ def test_dangerous_names_are_warned_of_and_others_are_not(command: Command, tmp_
     ],
 )
 def test_it_does_not_choose_who_gets_my_key(key: str, name: str, url: str) -> None:
-    """A stranger's folder names a service of its own, and I have a key in my environment."""
+    """A stranger's `.env` cannot have the key of my environment sent to its service."""
     with pytest.raises(ConfigError, match=f"{name} in .env would have {key} of the environment"):
         check_key_hosts({key: "s3cret"}, {name: url})
     check_key_hosts({}, {name: url, key: "its own"})
@@ -86,7 +86,7 @@ def test_it_does_not_choose_who_gets_my_key(key: str, name: str, url: str) -> No
 
 
 def test_inside_a_root_it_ends_the_command(command: Command, tmp_path: Path) -> None:
-    """A person who adds documents does not choose the index; a message says what to do."""
+    """A `.env` inside a root is refused, since anyone who adds documents could write it."""
     (tmp_path / ".env").write_text("INGEST_INDEX=elsewhere\n")
     for arguments, more in ((("run", "."), {}), (("doctor",), {"INGEST_ROOT": "."})):
         done = command(*arguments, **more)
@@ -96,7 +96,7 @@ def test_inside_a_root_it_ends_the_command(command: Command, tmp_path: Path) -> 
 
 
 def test_another_user_s_file_ends_the_command(tmp_path: Path) -> None:
-    """In a folder that all may write to, nobody redirects my run."""
+    """A `.env` of another user is refused, even in a folder that all may write to."""
     file = tmp_path / ".env"
     file.write_text("INGEST_INDEX=elsewhere\n")
     if os.geteuid() == 0:

@@ -31,7 +31,7 @@ UNREAD = "4 files of other kinds were not read: .docx 2, .html 1, no extension 1
 
 
 def test_what_is_not_read_is_said(command: Command, docs: Path) -> None:
-    """Documents of other programs beside my PDFs are counted by kind; -v names them."""
+    """Files of other kinds next to my PDFs are counted; -v names them."""
     plan = command("plan", "docs")
     assert f"Unread:  {UNREAD}" in plan.stdout
     assert "c.docx" not in plan.stdout
@@ -60,7 +60,7 @@ def test_many_kinds_are_summed_up(command: Command, tmp_path: Path) -> None:
 
 
 def test_a_dead_link_is_named_as_long_as_it_is_there(command: Command, docs: Path) -> None:
-    """Exit code 3 has its reason in `status` and `check`, and goes with it."""
+    """`status` and `check` name a dead link until it is removed."""
     assert command("run", "docs").returncode == 3
     link = "gone.pdf  a link that leads nowhere (No such file or directory) [ignored]"
     assert f"skipped  {link}" in command("status").stdout
@@ -81,7 +81,7 @@ def test_a_dead_link_is_named_as_long_as_it_is_there(command: Command, docs: Pat
 
 
 def test_an_excluded_document_does_not_cry_for_ever(command: Command, docs: Path) -> None:
-    """It is left out, what the index has of it stays and is named, until it is forgotten."""
+    """An excluded document stays in the index and is listed, until I forget it."""
     command("run", "docs")
     (docs / "b.pdf").unlink()
     some = ("--exclude", "broken.pdf", "--exclude", "[bg]*.pdf")
@@ -108,7 +108,7 @@ def test_an_excluded_document_does_not_cry_for_ever(command: Command, docs: Path
 def test_a_rebuild_keeps_what_the_index_has_of_an_excluded_document(
     command: Command, docs: Path
 ) -> None:
-    """Another recipe needs it to be read again; one without chunks is left out as in a run."""
+    """A rebuild reads an excluded document that the index has, and skips one it has not."""
     command("run", "docs")
     anew = command(
         "rebuild", "--chunk-tokens", "64", "--exclude", "b*.pdf", "--exclude", "gone.pdf"
@@ -120,7 +120,7 @@ def test_a_rebuild_keeps_what_the_index_has_of_an_excluded_document(
 
 
 def test_a_repair_leaves_excluded_documents_as_they_are(command: Command, docs: Path) -> None:
-    """It does not read them, and neither removes nor tears what the index has of them."""
+    """A repair neither reads nor removes what the index has of excluded documents."""
     command("run", "docs")
     db = sqlite3.connect(docs.parent / ".ingest" / "index.db")
     db.execute("DELETE FROM chunks WHERE source = 'b.pdf'")
@@ -134,7 +134,7 @@ def test_a_repair_leaves_excluded_documents_as_they_are(command: Command, docs: 
 
 
 def test_broken_for_good_is_no_news_for_a_scheduler(command: Command, docs: Path) -> None:
-    """Exit code 3 until it was said a night ago; the summary and the index keep the real one."""
+    """INGEST_EXIT_OK maps exit code 3 of known problems to 0; the summary keeps the 3."""
     known = {"INGEST_EXIT_OK": "known"}
     first, retry = (command("run", "docs", **known) for _ in range(2))
     assert (first.returncode, retry.returncode) == (3, 3)

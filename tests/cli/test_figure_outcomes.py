@@ -20,7 +20,7 @@ SHOWN = "4 described, 1 decoration, 1 refused"
 
 
 def test_a_run_says_how_each_figure_ended() -> None:
-    """A refusal is never lost: each source has its outcomes, and the run their sum."""
+    """Each source lists the outcomes of its figures, and the run their sum."""
     totals = RunTotals()
     totals.add(RESULT)
     totals.add(replace(RESULT, details=Details(figure_outcomes={"failed": 2, "cut-off": 1})))
@@ -33,7 +33,7 @@ def test_a_run_says_how_each_figure_ended() -> None:
 
 
 def test_the_status_counts_the_figures_of_the_index() -> None:
-    """With -v each source is named."""
+    """`status` counts figures by outcome, and with -v for each source."""
     records = [RECORD, replace(RECORD, source="b\x1b.pdf"), Record("docs", "c.pdf")]
     total = "Figures: 8 described, 2 decoration, 2 refused"
     assert list(format_figure_outcomes(records, verbose=False)) == [total]

@@ -30,7 +30,7 @@ def read_contents(folder: Path) -> dict[str, object]:
 def test_killed_runs_end_with_the_index_of_an_undisturbed_one(
     command: Command, tmp_path: Path
 ) -> None:
-    """Whatever the moment, the next runs make it good: nothing lost, doubled or left over."""
+    """After any number of kills, the next run completes the index: nothing lost or doubled."""
     for n in range(8):
         write(tmp_path / f"docs/{n:02}.pdf", *(prose(f"topic {n} {page}", 15) for page in range(2)))
     (tmp_path / "docs/broken.pdf").write_bytes(b"%PDF-broken")
@@ -61,7 +61,7 @@ def test_killed_runs_end_with_the_index_of_an_undisturbed_one(
 
 
 def test_no_child_outlives_a_killed_run(tmp_path: Path) -> None:
-    """A run that was killed leaves no process behind that eats the machine."""
+    """A killed run leaves no child process behind."""
     for n in range(10):
         write(tmp_path / f"docs/{n:02}.pdf", *(prose(f"topic {n} {page}", 20) for page in range(8)))
     with start(*RUN, cwd=tmp_path, env=environment()) as process:

@@ -38,7 +38,7 @@ def summarize(totals: RunTotals, night: int) -> Summary:
 
 
 def test_one_locked_file_is_two_warnings_a_month() -> None:
-    """The file's line and the last line warn in the first night, and inform in the 29 others."""
+    """A known problem is a warning in the first night only, and information in later ones."""
     levels = []
     for night in range(30):
         totals = RunTotals()
@@ -51,7 +51,7 @@ def test_one_locked_file_is_two_warnings_a_month() -> None:
 
 
 def test_what_is_new_is_told_from_what_is_known() -> None:
-    """Fifty files are known to be locked, and one is new tonight: that one is named first."""
+    """Among fifty known problems, the new one is named first."""
     totals = RunTotals()
     for n in range(50):
         totals.add(locked_result(f"{n:02}.pdf", since=0))
@@ -71,7 +71,7 @@ def test_what_is_new_is_told_from_what_is_known() -> None:
 
 
 def test_without_problems_nothing_is_said_of_them() -> None:
-    """A green night has no line about problems, and no field that looks like one."""
+    """A run without problems does not mention problems."""
     totals = RunTotals()
     totals.add(SourceResult("docs", "a.pdf", Outcome.NEW))
     assert output.format_problems(summarize(totals, 1)) == []

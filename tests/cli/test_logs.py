@@ -46,7 +46,7 @@ def strip_times(text: str) -> list[str]:
 
 
 def test_machines_that_ask_get_objects(command: Command, docs: Path) -> None:
-    """The log of a job can be queried: what began, what failed and why, what it came to."""
+    """With --log json, each line is an object: begin, outcomes, reasons, end."""
     done = command("run", "docs", INGEST_LOG="json")
 
     told = [line for line in parse_log(done.stderr) if line["event"] != "progress"]
@@ -67,7 +67,7 @@ def test_machines_that_ask_get_objects(command: Command, docs: Path) -> None:
 
 @pytest.mark.parametrize("form", ["", "auto", "text"])
 def test_a_file_gets_text_with_the_time(command: Command, docs: Path, form: str) -> None:
-    """The log of a cron job is one I can read, and says when; the last line says how it ended."""
+    """In a file, each line of the log begins with the time; the last explains the exit code."""
     done = command("run", "docs", INGEST_LOG=form)
 
     failed, end = [line for line in strip_times(done.stderr) if " so far" not in line]
@@ -76,7 +76,7 @@ def test_a_file_gets_text_with_the_time(command: Command, docs: Path, form: str)
 
 
 def test_a_terminal_gets_text(docs: Path) -> None:
-    """What I look at as it comes is for me, and needs no time."""
+    """On a terminal, lines have no time."""
     call = [sys.executable, "-P", "-m", "ingest", "run", "nowhere"]
     told = environment() | {"INGEST_LOG": ""}
     with start(*call, cwd=docs.parent, env=told, stderr="terminal") as process:
@@ -86,7 +86,7 @@ def test_a_terminal_gets_text(docs: Path) -> None:
 
 @pytest.mark.parametrize("form", [("--log", "text"), (), ("--log", "auto")])
 def test_the_form_can_be_chosen(command: Command, tmp_path: Path, form: tuple[str, ...]) -> None:
-    """By flag, by the environment, by .env, in this order."""
+    """--log overrides INGEST_LOG, which overrides `.env`."""
     (tmp_path / ".env").write_text("INGEST_LOG=json\n")
 
     done = command("run", "nowhere", *form, **({"INGEST_LOG": "json"} if form else {}))
@@ -158,14 +158,14 @@ def test_the_last_line_says_for_how_long_a_document_is_in_trouble(
 
 
 def test_a_form_that_is_none_is_a_mistake(command: Command) -> None:
-    """I am told which forms there are."""
+    """An unknown log format is an error that names the valid ones."""
     done = command("run", "nowhere", "--log", "xml")
     assert done.returncode == 2
     assert "--log=xml: expected auto or text or json" in done.stderr
 
 
 def test_errors_are_objects_too(command: Command) -> None:
-    """The one line that says why nothing happened is the one that must not be missed."""
+    """With --log json, the error that ends a command is an object too."""
     done = command("run", "nowhere", "--log", "json")
 
     *_, error = parse_log(done.stderr)
@@ -174,7 +174,7 @@ def test_errors_are_objects_too(command: Command) -> None:
 
 
 def test_quiet_says_nothing_but_how_it_ended_in_trouble(command: Command, docs: Path) -> None:
-    """As for people: cron sends mail only if there is something to be told."""
+    """With -q, a JSON log has a line only if the run fails, so cron sends mail only then."""
     (end,) = parse_log(command("run", "docs", "-q", "--log", "json").stderr)
     assert (end["event"], end["exit"], end["level"]) == ("end", 3, "warning")
     (error,) = parse_log(command("run", "nowhere", "-q", "--log", "json").stderr)
@@ -196,7 +196,7 @@ def test_a_hostile_name_cannot_break_a_line(command: Command, tmp_path: Path) ->
 
 
 def test_a_defect_is_one_object(tmp_path: Path) -> None:
-    """If it crashes at night, the traceback is one line of the log and not forty."""
+    """The traceback of a crash is one line of a JSON log."""
     code = (
         "from ingest.cli import logs\nlogs.configure_logging(1, 'json')\nlogs.set_run('r')\n"
         "def broken(): raise ZeroDivisionError('for once')\nbroken()"
@@ -211,7 +211,7 @@ def test_a_defect_is_one_object(tmp_path: Path) -> None:
 
 
 def test_signs_of_life_are_objects(tmp_path: Path) -> None:
-    """A long run says how far it is and what it waits for, also while it only waits."""
+    """Progress lines say how far a run is and what it waits for, also while it only waits."""
     code = (
         "import argparse, time\nfrom ingest.cli import logs, progress\n"
         "from ingest.models import RunProgress\n"
@@ -247,13 +247,13 @@ def test_signs_of_life_are_objects(tmp_path: Path) -> None:
 def test_the_time_left_is_told_as_soon_as_there_is_a_pace(
     seconds: float, done: int, rest: int, words: str
 ) -> None:
-    """I can go for a coffee, or home; what would be a wild guess is not said."""
+    """The time left is shown once it can be estimated, and not before."""
     assert format_time_left(seconds, done, rest) == words
 
 
 @pytest.mark.parametrize("more", [{"NO_COLOR": "1"}, {"TERM": "dumb"}], ids=["no colour", "dumb"])
 def test_who_wants_no_escape_sequences_gets_none(tmp_path: Path, more: dict[str, str]) -> None:
-    """In an editor's terminal, or in one that somebody listens to, there is text alone."""
+    """With NO_COLOR, or TERM=dumb, the output is plain text."""
     write(tmp_path / "docs/a.pdf", prose("lathes"))
     shown = ""
     env = environment() | {"TERM": "xterm"} | more

@@ -41,7 +41,7 @@ def parse_log(text: str) -> list[dict[str, Any]]:
 
 
 def test_a_share_that_is_not_mounted_is_no_green_night(command: Command, tmp_path: Path) -> None:
-    """The folder is there and empty: the job ends with 2, and its log says why and what to do."""
+    """For a folder that lost all its PDFs, the job exits with 2 and logs what to do."""
     write(tmp_path / "docs/a.pdf", prose("lathes"))
     command("run", "docs")
     (tmp_path / "docs/a.pdf").unlink()
@@ -62,7 +62,7 @@ def test_a_share_that_is_not_mounted_is_no_green_night(command: Command, tmp_pat
 
 
 def test_one_missing_root_does_not_stop_the_others(command: Command, tmp_path: Path) -> None:
-    """A share is not there tonight: the other folders are done, and the end names it, with 2."""
+    """If one folder is missing, the others are indexed, and the run exits with 2 naming it."""
     write(tmp_path / "docs/a.pdf", prose("lathes"))
     (tmp_path / "docs/b.pdf").write_bytes(b"%PDF-1.7 nothing")
 
@@ -86,7 +86,7 @@ def test_one_missing_root_does_not_stop_the_others(command: Command, tmp_path: P
 
 
 def test_a_wait_that_the_deadline_ended_names_the_deadline() -> None:
-    """A stop while it waits does not tell by itself who stopped it."""
+    """If the deadline ends a wait, the error names the deadline."""
     error = StoppedError("stopped while waiting for a service; run again to continue")
     ended = combine_errors(error, RunTotals(), [], is_overdue=True)
     assert (ended.exit_code, str(ended)) == (1, f"the deadline was reached: {error}")
@@ -94,7 +94,7 @@ def test_a_wait_that_the_deadline_ended_names_the_deadline() -> None:
 
 
 def test_a_signal_ends_a_wait_for_the_lock_at_once() -> None:
-    """Nothing is under way that would need a grace period; the exit code is the signal's."""
+    """Waiting for the lock needs no grace period: ^C ends it, with the signal's exit code."""
     stop = Cancellation(grace_seconds=600.0)
     with pytest.raises(IngestError) as caught, handle_signals(stop) as received:
         stop.is_idle = True
@@ -111,7 +111,7 @@ def test_a_signal_ends_a_wait_for_the_lock_at_once() -> None:
 def test_the_cause_of_an_error_is_logged_once(
     command_here: CommandHere, monkeypatch: pytest.MonkeyPatch, form: str, lines: int
 ) -> None:
-    """The line `end` of a JSON log has it; in a text log there is no such line."""
+    """A JSON log has the cause in its `end` line; a text log has it in the last line."""
 
     def fail(_: object) -> int:
         logs.configure_logging(1, form)
@@ -137,13 +137,13 @@ def test_the_cause_of_an_error_is_logged_once(
 def test_where_several_codes_apply_the_first_to_act_on_wins(
     error: IngestError, signals: list[int], missing: list[str], code: int, text: str
 ) -> None:
-    """A signal comes before 2, 2 before 1, and 1 before 3; the message has every cause."""
+    """A signal comes before 2, 2 before 1, 1 before 3; the message has every cause."""
     ended = combine_errors(error, RunTotals(unlisted=missing), signals)
     assert (ended.exit_code, str(ended)[: len(text)]) == (code, text)
 
 
 def test_a_deadline_does_not_hide_what_needs_a_person() -> None:
-    """A run that reached its deadline, and has a missing root, ends with 2."""
+    """A run that reached its deadline and lacks a root exits with 2."""
     stop = Cancellation()
     assert run_exit_code(stop, RunTotals(unlisted=["x: gone"])) == 2
     stop.request()
@@ -175,7 +175,7 @@ class Nothing:
 
 
 def test_a_root_that_cannot_be_listed_is_noted() -> None:
-    """A container is found missing when it is listed: the roots after it are done."""
+    """If a container is missing, the roots after it are still done."""
     totals = RunTotals()
     nothing = cast("Any", Nothing())
     roots = cast("Any", [Root("bad"), Root("good")])
@@ -188,7 +188,7 @@ def test_a_root_that_cannot_be_listed_is_noted() -> None:
 def test_a_health_check_tells_the_nights_that_did_not_happen(
     command: Command, tmp_path: Path
 ) -> None:
-    """One line in my monitoring: fine after a run, and 3 once the last good one is too old."""
+    """`status --max-age` exits with 3 once the last good run is too old."""
     write(tmp_path / "docs/a.pdf", prose("lathes"))
     assert command("status", "--max-age", "36h").returncode == 3  # nothing ever ran
     command("run", "docs")
@@ -205,7 +205,7 @@ def test_a_health_check_tells_the_nights_that_did_not_happen(
 
 
 def test_only_a_good_run_counts() -> None:
-    """One that failed leaves the age as it was; one that never ended is named until a good one."""
+    """A failed run does not renew the age; a killed one is named until a run succeeds."""
 
     def ended(root: KnownRoot, run: str, code: int) -> KnownRoot:
         summary = Summary(run, f"2026-11-0{run}T03:00:00+00:00", 1, code, {}, 0, 0, 0, 0, {}, "")

@@ -12,7 +12,7 @@ SCAN = ROOT / "data/scans/delivery-note.pdf"
 
 
 def test_scans_are_named_and_then_read(command: Command, tmp_path: Path) -> None:
-    """Off, a scan is empty and I read what turns it on; on, I find what is in the picture."""
+    """Without OCR, a scan is named with the setting to turn on; with it, its text is found."""
     (tmp_path / "docs").mkdir()
     shutil.copy(SCAN, tmp_path / "docs")
 

@@ -28,7 +28,7 @@ def filled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_an_index_that_does_not_exist_has_no_model(tmp_path: Path) -> None:
-    """A plan before the first run is one for the model of the settings."""
+    """A plan before the first run uses the model of the settings."""
     model = Embedder(Embeds(), MODEL, DIMENSIONS)
     with closing(SqliteIndex(tmp_path / "none", "", DIMENSIONS, create=False)) as absent:
         assert take_stored_model(model, absent) is model

@@ -15,7 +15,7 @@ PASSWORD = "Glockenspiel-0815"
 def test_a_locked_document_is_read_once_its_password_is_there(
     command: Command, tmp_path: Path
 ) -> None:
-    """Nobody has to remember that it was tried before; the password itself shows nowhere."""
+    """The next run reads it without a retry option, and the password is never shown."""
     locked = write(tmp_path / "docs/locked.pdf", "All about lathes")
     writer = pypdf.PdfWriter(clone_from=locked)
     writer.encrypt(PASSWORD, algorithm="AES-256")
@@ -49,7 +49,7 @@ def test_a_locked_document_is_read_once_its_password_is_there(
 
 
 def test_a_file_of_passwords_that_is_missing_ends_the_run(command: Command) -> None:
-    """A mistyped path is told before anything is read."""
+    """A mistyped path is an error before anything is read."""
     done = command("run", str(ROOT / "data"), "--passwords", "kyes")
 
     assert done.returncode == 2

@@ -33,7 +33,7 @@ MUCH = Estimate(
 
 
 def test_a_large_plan_says_all_of_it() -> None:
-    """Time, money by a price of a day, growth, memory against its limit, and where it would end."""
+    """A plan shows time, dated prices, growth, memory, and where a limit would stop the run."""
     assert list(format_estimate(MUCH)) == [
         (
             "Time:    about 85 min of embedding, at 350k tokens a minute (AZURE_OPENAI_TPM); "
@@ -52,7 +52,7 @@ def test_a_large_plan_says_all_of_it() -> None:
 
 
 def test_words_in_figures_have_a_line_of_their_own() -> None:
-    """A figure is billed as a page, but I know why my typed documents cost something."""
+    """A plan lists the pages billed for words in figures apart from scans."""
     both = list(format_estimate(replace(MUCH, pages=1000, read_figures=1000)))
     assert both[2].startswith("Cost:    $3.00 for the scans and the words in figures, at $1.50")
     *_, alone = format_estimate(replace(NOTHING, read_figures=1))
@@ -60,12 +60,12 @@ def test_words_in_figures_have_a_line_of_their_own() -> None:
 
 
 def test_nothing_is_said_of_nothing() -> None:
-    """A plan of a folder that did not change is short."""
+    """The plan of an unchanged folder is short."""
     assert list(format_estimate(NOTHING)) == []
 
 
 def test_what_does_not_fit_is_said_and_what_is_not_known_too() -> None:
-    """A disk or a tier that is too small, a quota or a price that nobody has set."""
+    """A plan warns of too little space, and of an unknown quota or price."""
     tight = replace(MUCH, room=FreeSpace(9e9, 100e6, 50e6), rates=Rates(None, READ), pages=0)
     unknown = replace(tight, pace=None, seconds=None, room=FreeSpace(9e9), exceeds="")
     by_price = replace(MUCH, rates=Rates(Price("mine", 0.015, "2026-11-01"), FREE_PRICE), pages=0)
@@ -84,7 +84,7 @@ def test_what_does_not_fit_is_said_and_what_is_not_known_too() -> None:
 
 
 def test_it_is_json_whatever_is_not_known() -> None:
-    """A script reads it with any parser: there is no Infinity in it."""
+    """Unknown values are null, so that any JSON parser reads a plan."""
     text = json.dumps(
         estimate_fields(replace(MUCH, room=FreeSpace(), pace=EmbeddingPace(math.inf, 90))),
         allow_nan=False,

@@ -11,7 +11,7 @@ from tests.pdfs import prose, write
 
 
 def test_an_index_is_rebuilt_and_brought_back(command: Command, tmp_path: Path) -> None:
-    """A new recipe without naming the folder again, a look at what there is, and the way back."""
+    """I rebuild with another recipe, list the generations, and switch back."""
     write(tmp_path / "docs/cranes.pdf", prose("cranes", 12))
     questions = tmp_path / "questions.jsonl"
     questions.write_text('{"question": "What of cranes?", "source": "cranes.pdf"}\n')
@@ -42,7 +42,7 @@ def test_an_index_is_rebuilt_and_brought_back(command: Command, tmp_path: Path) 
 
 
 def test_a_rebuild_says_which_limit_ended_it(command: Command, tmp_path: Path) -> None:
-    """And what it did spend; where there was no index, what is there so far is in use."""
+    """It also says what was spent; a first index is in use although incomplete."""
     write(tmp_path / "docs/cranes.pdf", prose("cranes", 40))
     first = command("rebuild", "docs", "--max-tokens", "1")
     assert first.returncode == 1
@@ -58,7 +58,7 @@ def test_a_rebuild_says_which_limit_ended_it(command: Command, tmp_path: Path) -
 
 
 def test_a_folder_that_moved_is_named(command: Command, tmp_path: Path) -> None:
-    """Even if its name could be a pattern, and whatever letters are in it, in one line."""
+    """The message names the folder in one line, even if the name has unusual characters."""
     folder = tmp_path / "[a]\u202e"
     write(folder / "cranes.pdf", prose("cranes"))
     command("run", str(folder))
@@ -72,7 +72,7 @@ def test_a_folder_that_moved_is_named(command: Command, tmp_path: Path) -> None:
 
 
 def test_what_cannot_be_meant_is_said(command: Command, tmp_path: Path) -> None:
-    """Before anything is read, and with what to do instead."""
+    """A rebuild that cannot work is refused, before anything is created."""
     for arguments, words in (
         ((), "no root is given"),
         (("--alias", "live"), "a folder needs none"),

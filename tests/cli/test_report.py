@@ -38,7 +38,7 @@ def parse_data(page: str) -> dict[str, list[list[object]]]:
 
 
 def test_the_page_is_written_where_i_am(filled: Path) -> None:
-    """One word, and there is a file to open, with what it found in a line."""
+    """`ingest report` writes report.html and prints one line about it."""
     done = run_ingest(filled, "report")
 
     assert done.returncode == 0, done.stderr
@@ -59,7 +59,7 @@ def test_the_page_is_written_where_i_am(filled: Path) -> None:
 
 
 def test_a_run_has_a_page_of_its_own(filled: Path) -> None:
-    """By its id, or its start; where that is nobody's I am told the ids there are."""
+    """A run is chosen by its id or the start of it; for an unknown id, known ones are listed."""
     status = run_ingest(filled, "status", "--json").stdout.splitlines()
     runs = [json.loads(line) for line in status if '"event": "run"' in line]
     latest = runs[0]["run"]
@@ -88,7 +88,7 @@ def test_a_run_has_a_page_of_its_own(filled: Path) -> None:
 
 
 def test_the_page_can_be_piped(filled: Path) -> None:
-    """To a mail or a store: the page and nothing else; not together with JSON."""
+    """`--out -` prints the page and nothing else, and excludes --json."""
     done = run_ingest(filled, "report", "--out", "-")
     assert done.returncode == 0
     assert done.stdout.startswith("<!DOCTYPE html>")
@@ -100,7 +100,7 @@ def test_the_page_can_be_piped(filled: Path) -> None:
 
 
 def test_what_cannot_be_written_is_said(filled: Path) -> None:
-    """In one line, with the name and the reason."""
+    """A report that cannot be written is one line with the file and the reason."""
     done = run_ingest(filled, "report", "--out", "nowhere/report.html")
     assert done.returncode == 2
     assert done.stderr.endswith(
@@ -109,7 +109,7 @@ def test_what_cannot_be_written_is_said(filled: Path) -> None:
 
 
 def test_an_empty_index_has_no_page(tmp_path: Path) -> None:
-    """Asked too early, or in another folder, it tells me how to begin, and makes nothing."""
+    """For an empty index, the report says how to fill it, and creates nothing."""
     done = run_ingest(tmp_path, "report")
     assert done.returncode == 2
     assert "the index .ingest is empty: fill it with ingest run" in done.stderr
@@ -117,7 +117,7 @@ def test_an_empty_index_has_no_page(tmp_path: Path) -> None:
 
 
 def test_a_run_keeps_what_went_on_when(filled: Path) -> None:
-    """Its timeline adds up to its totals, and it knows what the index held after it."""
+    """The timeline of a run adds up to its totals."""
     status = run_ingest(filled, "status", "--json").stdout.splitlines()
     second, first = (json.loads(line) for line in status if '"event": "run"' in line)
 
@@ -132,7 +132,7 @@ def test_a_run_keeps_what_went_on_when(filled: Path) -> None:
 
 
 def test_a_source_can_be_looked_at_page_by_page(filled: Path) -> None:
-    """The page has its picture and each of its chunks by the id that the index knows it by."""
+    """Each page has its picture, and its chunks by their ids in the index."""
     done = run_ingest(filled, "report", "--inspect", "c.pdf", "--out", "c.html")
     assert done.returncode == 0, done.stderr
     page = (filled / "c.html").read_text()
@@ -148,7 +148,7 @@ def test_a_source_can_be_looked_at_page_by_page(filled: Path) -> None:
 
 
 def test_what_a_run_is_reading_has_not_failed(filled: Path) -> None:
-    """While a run holds the index, I am told what it is at; once it has died, what it died over."""
+    """While a run reads a document, it is shown as in progress; after a kill, as the cause."""
     with closing(sqlite3.connect(filled / ".ingest/index.db", isolation_level=None)) as db:
         before = db.execute("SELECT * FROM records WHERE source = 'c.pdf'").fetchall()
         db.execute(

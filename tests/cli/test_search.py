@@ -37,7 +37,7 @@ def plain_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_hit_names_the_page_and_the_heading_of_its_excerpt() -> None:
-    """With the document's own label, if it has one."""
+    """It also shows the document's own page label, if there is one."""
     assert print_hit(HIT) == [
         "tools/lathe.pdf  page 4 (1)  0.5000",
         "Lathes › Care",
@@ -49,7 +49,7 @@ def test_a_hit_names_the_page_and_the_heading_of_its_excerpt() -> None:
 
 
 def test_with_full_the_whole_chunk_is_printed() -> None:
-    """With all of its pages."""
+    """--full prints the whole chunk, with all of its pages."""
     first, _, text = print_hit(HIT, whole=True)
     assert first == "tools/lathe.pdf  pages 3-4 (iii-1)  0.5000"
     one_page = replace(HIT, fields=FIELDS | {"page_end": 3, "page_labels": ["iii"]})
@@ -59,7 +59,7 @@ def test_with_full_the_whole_chunk_is_printed() -> None:
 
 @pytest.mark.parametrize("whole", [False, True])
 def test_generated_text_is_never_printed_as_the_documents(whole: bool) -> None:
-    """I see which figure a model has described, and never take its words for the author's."""
+    """A description is marked with its figure, so that it is not taken for the author's text."""
     about = "Figure 3, page 4, described by gpt-4o"
     text = "Clean spindles last longer."
     fields = FIELDS | {"content": f"[Figure 3, AI-generated]\n{text}"}
@@ -69,14 +69,14 @@ def test_generated_text_is_never_printed_as_the_documents(whole: bool) -> None:
 
 
 def test_the_filter_of_a_search_is_not_the_setting_of_a_run() -> None:
-    """`--figures` of both commands has its own values."""
+    """`--figures` has other values in `search` than in `run`."""
     options = build_parser().parse_args(["search", "sales", "--figures", "only"])
     assert FigureFilter(options.figure_filter) is FigureFilter.ONLY
     assert build_settings({"INGEST_FIGURES": "text"}, vars(options)).figures == "text"
 
 
 def test_roots_and_copies_are_named() -> None:
-    """Of two files with one name I see which is meant, and a copy takes no place of its own."""
+    """Hits of several roots show their root, and copies are listed in one hit."""
     copied = replace(HIT, also_in=("old/lathe.pdf#page=2",))
     first, *_, last = print_hit(copied, with_root=True)
     assert first.startswith("/docs/tools/lathe.pdf  page 4")
@@ -84,7 +84,7 @@ def test_roots_and_copies_are_named() -> None:
 
 
 def test_programs_get_page_heading_and_excerpt() -> None:
-    """Beside the chunk's fields."""
+    """JSON has page, heading and excerpt next to the chunk's fields."""
     found = hit_json(HIT)
     assert (found["event"], found["page"], found["heading"]) == ("hit", 4, "Lathes › Care")
     assert (found["excerpt"], found["also_in"]) == (HIT.excerpt, ())
@@ -92,7 +92,7 @@ def test_programs_get_page_heading_and_excerpt() -> None:
 
 
 def test_nothing_foreign_moves_the_cursor() -> None:
-    """A person who fills a shared index cannot write on my terminal; Persian joiners stay."""
+    """Control characters in a document are escaped on my terminal; joiners of Persian stay."""
     evil = "\x1b[2J\x9b1A\u202etxt\ud800"
     fields = FIELDS | {"source": f"{evil}.pdf", "page_label": evil, "content": f"a\u200cb {evil}"}
     fields["page_labels"] = [evil, evil]

@@ -106,7 +106,7 @@ def read_first_line(stream: IO[str] | None) -> str:
 
 
 def test_a_run_that_cannot_speak_can_be_stopped(start: Start, stuck: Callable[[str], int]) -> None:
-    """Nobody reads what it says, and it heeds SIGTERM still; what it had started goes with it."""
+    """SIGTERM ends a run whose stderr nobody reads, and its child processes."""
     run = start("--json", stdout=subprocess.DEVNULL, stderr=stuck("pipe"), program=("-m", "ingest"))
     assert becomes_true(lambda: children(run.pid))
     readers = children(run.pid)
@@ -120,7 +120,7 @@ def test_a_run_that_cannot_speak_can_be_stopped(start: Start, stuck: Callable[[s
 def test_a_run_on_a_frozen_terminal_can_be_stopped(
     start: Start, stuck: Callable[[str], int], tmp_path: Path
 ) -> None:
-    """^S while it shows its progress: another terminal can still end it."""
+    """After ^S, SIGTERM from another terminal still ends the run."""
     run = start(stdout=subprocess.DEVNULL, stderr=stuck("terminal"))
     assert becomes_true((tmp_path / ".ingest").exists)
     threading.Event().wait(2)  # it begins to show something, most likely, and cannot
@@ -133,7 +133,7 @@ def test_a_run_on_a_frozen_terminal_can_be_stopped(
 def test_a_run_whose_results_nobody_reads_can_be_stopped(
     start: Start, stuck: Callable[[str], int]
 ) -> None:
-    """A pager that waits for me: ^C ends the run behind it."""
+    """^C ends a run whose output a pager does not read."""
     run = start("--json", stdout=stuck("pipe"), stderr=subprocess.PIPE)
     assert re.search(r"failed    \d\.pdf", read_first_line(run.stderr))
 
@@ -146,7 +146,7 @@ def test_a_run_whose_results_nobody_reads_can_be_stopped(
 def test_a_deadline_holds_for_a_run_that_is_stuck(
     start: Start, stuck: Callable[[str], int], stream: str
 ) -> None:
-    """A job that nobody looks at ends by its deadline and the grace, not next week."""
+    """A blocked job ends at its deadline plus the grace period."""
     streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     streams[stream] = stuck("pipe")
 
@@ -158,7 +158,7 @@ def test_a_deadline_holds_for_a_run_that_is_stuck(
 def test_what_was_ended_while_stuck_is_made_good(
     start: Start, stuck: Callable[[str], int], command: Command
 ) -> None:
-    """Nothing is lost by it: the next run goes on from there."""
+    """After such an end, the next run continues without a loss."""
     run = start("--json", stdout=subprocess.DEVNULL, stderr=stuck("pipe"))
     assert becomes_true(lambda: children(run.pid))
     run.send_signal(signal.SIGTERM)
@@ -171,7 +171,7 @@ def test_what_was_ended_while_stuck_is_made_good(
 
 @pytest.mark.parametrize("argument", ["docs", "docs/pipe.pdf"])
 def test_a_named_pipe_is_not_waited_for(command: Command, tmp_path: Path, argument: str) -> None:
-    """Somebody's FIFO among the documents is said to be none, and the others are read."""
+    """A FIFO among the documents is reported, and the others are read."""
     write(tmp_path / "docs/a.pdf", prose("lathes"))
     os.mkfifo(tmp_path / "docs/pipe.pdf")
 

@@ -31,7 +31,7 @@ def test_a_first_run_says_what_to_try_next(tmp_path: Path) -> None:
 
 
 def test_only_a_person_is_told_what_to_try(command: Command, tmp_path: Path) -> None:
-    """Neither -q nor JSON nor a file of output has a line that is nobody's."""
+    """With -q, with JSON or without a terminal, no suggestion is printed."""
     write(tmp_path / "docs/a.pdf", prose("lathes"))
 
     assert read_terminal(tmp_path, "run", "docs", "-q") == []
@@ -42,7 +42,7 @@ def test_only_a_person_is_told_what_to_try(command: Command, tmp_path: Path) -> 
 
 
 def test_a_run_that_is_not_in_order_has_other_news(tmp_path: Path) -> None:
-    """A document could not be taken, or there is none: a search is not what comes next."""
+    """After a run with problems, or without documents, no search is suggested."""
     (tmp_path / "none").mkdir()
     assert not any(line.startswith("Try:") for line in read_terminal(tmp_path, "run", "none"))
 

@@ -17,7 +17,7 @@ from ingest.errors import ConfigError
 from ingest.models import RunEvent, SourceResult
 from ingest.pipeline.context import Run
 from ingest.pipeline.dry_run import DryRunEvent, dry_run
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.sources import Root
 from ingest.sources.folder import parse_folder_roots
 from tests.conftest import ROOT, make_older, outcomes_by_source, results_by_source
@@ -26,7 +26,7 @@ from tests.emulator.emulator import Azure
 from tests.emulator.identity import COGNITIVE_USER, SERVICE_CONTRIBUTOR
 from tests.pdfs import pdf, prose, write
 from tests.pipeline.reader.test_attachments import portfolio
-from tests.pipeline.test_runs_on_azure import open_run
+from tests.runs import open_run
 from tests.scans import write as scanned
 
 CHOSEN = Run("r", max_deletes=99)
@@ -90,10 +90,7 @@ def drop_first_runs(events: Sequence[object]) -> dict[str, SourceResult]:
 
 
 def test_what_is_planned_is_what_is_billed(azure: Azure, folder: Path) -> None:
-    """New, changed, inside others, damaged, gone, renamed, copied: outcomes and tokens are right.
-
-    The service counts the tokens of what it is sent by itself.
-    """
+    """Outcomes and tokens of a plan equal what the service then bills."""
     chosen = client_settings(azure)
     write_documents(folder, 4)
     portfolio(folder / "p.pdf", letter=pdf(prose("the letter", 3)), note=pdf(prose("notes", 3)))
@@ -228,7 +225,7 @@ def test_a_budget_is_never_exceeded_and_nothing_is_paid_for_twice(
 
 @pytest.mark.parametrize("fault", [faults.drop, faults.truncate])
 def test_an_answer_that_is_lost_counts_as_spent(azure: Azure, folder: Path, fault: object) -> None:
-    """What may have been billed is not spent again without being counted again."""
+    """Tokens of a lost answer may have been billed, so they count against the limit."""
     assert callable(fault)
     write_documents(folder, 6)
     azure.faults.add(fault(), "openai", "POST", nth={2, 4, 5, 7})
@@ -239,7 +236,7 @@ def test_an_answer_that_is_lost_counts_as_spent(azure: Azure, folder: Path, faul
 
 
 def test_scans_are_paid_from_the_same_money(azure: Azure, folder: Path) -> None:
-    """A page costs too: the plan says how much, and a run sends none that is beyond the limit."""
+    """The money limit counts pages too: the plan says how much, and a run stops before it."""
     azure.identity.default.grant(COGNITIVE_USER)
     texts = [f"The river {name} is long." for name in ("Aa", "Bober", "Cher", "Drau", "Elbe")]
     scanned(folder / "a.pdf", *texts)
@@ -259,7 +256,7 @@ def test_scans_are_paid_from_the_same_money(azure: Azure, folder: Path) -> None:
 
 
 def test_a_refused_page_costs_nothing(azure: Azure, folder: Path) -> None:
-    """The service said no: its money is there for another page."""
+    """A refused page is not billed, so its money is there for another one."""
     azure.identity.default.grant(COGNITIVE_USER)
     scanned(folder / "a.pdf", "The Rhine.", "The Rhone.")
     azure.faults.add(faults.too_many(seconds=1), "ocr", "POST", nth={1, 2})
@@ -269,7 +266,7 @@ def test_a_refused_page_costs_nothing(azure: Azure, folder: Path) -> None:
 
 
 def test_money_needs_a_price(azure: Azure, folder: Path) -> None:
-    """A limit of money on a model of which no price is known is refused before anything is done."""
+    """A money limit is refused before anything is done if the model's price is unknown."""
     chosen = client_settings(azure, AZURE_OPENAI_EMBEDDING_MODEL="mine", INGEST_MAX_COST="1")
     with pytest.raises(ConfigError, match=r"price of mine is unknown: .* 2026-11-01,mine=0\.02"):
         run_once(folder, chosen)
@@ -277,7 +274,7 @@ def test_money_needs_a_price(azure: Azure, folder: Path) -> None:
 
 
 def test_the_memory_of_the_service_is_told_to_who_may_know(azure: Azure, folder: Path) -> None:
-    """A plan shows the vectors' share of the tier; without the role for that it does without."""
+    """A plan shows the vector quota of the service, unless the role to read it is missing."""
     write_documents(folder, 1)
     azure.search.vector_quota = 10_000_000
     run_once(folder, client_settings(azure))

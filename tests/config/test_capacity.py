@@ -113,7 +113,7 @@ def test_little_memory_on_a_large_machine_means_fewer_workers(
 
 
 def test_a_reader_gets_that_limit() -> None:
-    """Exceeding it is an error of the document: its process may not map more."""
+    """A reader cannot map more memory than its limit; exceeding it fails the document."""
     assert sandbox_limits(Settings()).megabytes == document_memory(Settings()) >= 256
 
 

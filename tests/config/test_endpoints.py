@@ -58,7 +58,7 @@ def test_a_target_uri_names_deployment_and_version(caplog: pytest.LogCaptureFixt
 
 
 def test_other_services_and_other_hosts() -> None:
-    """Search and OCR likewise; the path of a gateway of mine stays."""
+    """The endpoints of Search and OCR are cut alike; the path of a gateway stays."""
     chosen = build_settings(
         {
             "AZURE_SEARCH_ENDPOINT": "https://s.search.windows.net/indexes?api-version=2024-07-01",

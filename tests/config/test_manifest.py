@@ -52,7 +52,7 @@ def check_index(index: Index, wanted: Manifest, *, take_over: bool = False) -> N
 
 
 def test_an_upgrade_takes_the_index_over_by_itself(index: Index) -> None:
-    """The nightly job gets a new version: it goes on, and the index says by which one."""
+    """A run of a new version continues, and the index records which version wrote it."""
     assert index.manifest() is None
     check_index(index, OURS)
     assert index.manifest() == OURS
@@ -64,7 +64,7 @@ def test_an_upgrade_takes_the_index_over_by_itself(index: Index) -> None:
 
 
 def test_another_setting_is_refused_with_what_it_would_cost(index: Index) -> None:
-    """A second job with another chunk size: it says what it found, and pays nothing."""
+    """A run with another chunk size says what it would cost, and embeds nothing."""
     small = create_manifest(replace(DEFAULT, chunk_tokens=256, overlap=0.0), DEFAULT)
     with pytest.raises(ConfigError, match="filled with another extractor, chunk size, overlap or"):
         check_index(
@@ -111,7 +111,7 @@ def test_the_setting_of_figures_that_differs_is_named(
 
 
 def test_a_newer_format_is_refused_whatever_is_asked(index: Index) -> None:
-    """A version that cannot know what it would break asks to be upgraded."""
+    """An index of a newer format is refused, even with --take-over."""
     index.save_manifest(replace(OURS, format=INDEX_FORMAT + 1, version="9.0"))
     with pytest.raises(ConfigError, match=r"written by ingest 9\.0 .*: upgrade ingest"):
         check_index(index, OURS, take_over=True)
@@ -135,7 +135,7 @@ def test_a_setting_differs_but_a_default_does_not(
     default: dict[str, object],
     words: str,
 ) -> None:
-    """A new version with another default converts an index that was left at the default."""
+    """An index is refused if a setting differs, and converted if only a default has changed."""
 
     def changed(values: dict[str, object]) -> Recipe:
         return replace(DEFAULT, **values)  # type: ignore[arg-type] # of any field
@@ -150,7 +150,7 @@ def test_a_setting_differs_but_a_default_does_not(
 
 
 def test_a_later_version_may_add_to_a_manifest() -> None:
-    """What this version does not know of a manifest is no reason to fail."""
+    """Unknown entries of a manifest are ignored."""
     text = manifest_to_json(OURS).replace("{", '{"later":1,', 1)
     assert manifest_from_json(text) == OURS
 

@@ -17,7 +17,7 @@ from ingest.config.sources import PortableRoot, name_roots, open_portable, to_po
 from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import KnownRoot
 from ingest.pipeline.context import Run
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import Folder
 from ingest.sources.named import NamedRoot, folder_name, split_name
@@ -66,7 +66,7 @@ def filled(folder: Path) -> Path:
 def test_what_is_a_name_and_what_is_a_place(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Folders with an equals sign in their names are read as before."""
+    """A folder with an equals sign in its name is not taken for NAME=FOLDER."""
     monkeypatch.chdir(tmp_path)
     write(tmp_path / "year=2026/a.pdf", "x")
     assert split_name("handbook=./docs") == ("handbook", "./docs")
@@ -101,7 +101,7 @@ def test_what_is_a_name_and_what_is_a_place(
 
 
 def test_names_and_places_go_together_one_to_one(filled: Path) -> None:
-    """Files of one folder have one name, and two folders have two."""
+    """Files of one folder share its name, and two folders need two names."""
     (filled / "x").mkdir()
     root = Folder(filled)
     files = [str(filled / "a.pdf"), str(filled / "b.pdf")]
@@ -145,7 +145,7 @@ def test_a_root_gets_a_name_and_moves_and_nothing_is_embedded_or_read_again(
 
 
 def test_a_rename_that_was_interrupted_is_completed(local: Local, filled: Path) -> None:
-    """Killed between the name and the last record: the next run goes on from there."""
+    """If a rename is killed between two records, the next run completes it."""
     local.run(filled)
     ids = local.ids()
     index = local.open()
@@ -163,7 +163,7 @@ def test_a_rename_that_was_interrupted_is_completed(local: Local, filled: Path) 
 
 
 def test_a_root_has_one_name(local: Local, filled: Path) -> None:
-    """A second name would index it twice, and one name for two folders would mix them."""
+    """Two names for a folder, or one name for two folders, are refused."""
     local.run(f"handbook={filled}")
     with pytest.raises(ConfigError, match=r"is in the index as handbook: use that name"):
         local.run(f"manual={filled}")
@@ -207,7 +207,7 @@ def test_nested_containers_are_compared_by_their_parts() -> None:
 
 
 def test_a_worker_opens_a_named_root(filled: Path) -> None:
-    """A root travels with its name and its key."""
+    """A worker gets a root's name and key with it."""
     settings = Settings()
     connections = create_connections(settings)
     root = NamedRoot(Folder(filled), "handbook", "/old")

@@ -82,7 +82,7 @@ def comparable_totals(summary: Summary | None) -> dict[str, Any]:
 def test_it_comes_to_what_one_machine_comes_to(
     here: World, alone: list[tuple[Ran, dict[str, Any]]], engines: Engines, index: str
 ) -> None:
-    """New, changed, removed, unchanged, empty, broken and attached: each as if there was none."""
+    """A run on a cluster has the outcomes of a run on one machine."""
     wanted = Counter[str]()
     for change, (ran, contents) in zip((here.first, here.second), alone, strict=True):
         change()
@@ -130,7 +130,7 @@ def drop_dates(contents: dict[str, Any]) -> dict[str, Any]:
 
 
 def test_progress_goes_on_and_adds_up(here: World, engines: Engines, index: str) -> None:
-    """It is never taken back, and ends where the outcomes end; I see what took the time."""
+    """Progress never decreases, and ends at the sum of the outcomes."""
     here.first()
     ran = here.run(index, engines)
     assert all(min(a.pages, a.chunks, a.tokens) >= 0 for a in ran.advanced)
@@ -144,7 +144,7 @@ def test_progress_goes_on_and_adds_up(here: World, engines: Engines, index: str)
 def test_a_limit_is_kept_and_the_next_run_goes_on(
     here: World, engines: Engines, index: str
 ) -> None:
-    """All workers together spend what I allow, not each; and no token of it twice."""
+    """All workers together spend up to the limit, and the next run continues."""
     here.first()
     most = 2_500
     limited = replace(here.settings(index), max_tokens=most)
@@ -163,7 +163,7 @@ def test_a_limit_is_kept_and_the_next_run_goes_on(
 def test_what_may_have_ended_a_run_is_read_last_and_alone(
     here: World, engines: Engines, index: str
 ) -> None:
-    """After all others, so that it hinders none of them."""
+    """Documents that may have killed a run are read after all others, one by one."""
     here.first()
     here.run(index, engines)
     with here.running(index) as (all_, _, _):
@@ -178,7 +178,7 @@ def test_what_may_have_ended_a_run_is_read_last_and_alone(
 
 
 def test_an_error_of_a_worker_is_the_runs(here: World, engines: Engines, index: str) -> None:
-    """A role is missing: I hear what to do about it, and once it is there the next run works."""
+    """If a worker lacks a role, the run ends with the remedy, and works after it."""
     here.first()
     me = here.azure.identity.default
     me.withdraw(OPENAI_USER)

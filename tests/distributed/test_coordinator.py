@@ -178,7 +178,7 @@ def test_the_quota_of_a_lost_worker_is_for_the_others() -> None:
 
 @pytest.mark.parametrize("tpm", [TPM, math.inf])
 def test_a_pacing_that_is_begun_anew_sends_no_burst(tpm: float) -> None:
-    """It knows nothing of what was sent: the next answers tell it, at the cost of half a minute."""
+    """A new coordinator knows of no earlier requests, so it starts slowly."""
     world = World(tpm)
     workers = [Worker(f"w{n}", world) for n in range(4)]
     losses = [Moment(when, world.begin) for when in (95.0, 230.0, 231.0, 400.0)]
@@ -188,7 +188,7 @@ def test_a_pacing_that_is_begun_anew_sends_no_burst(tpm: float) -> None:
 
 
 def test_answers_to_turns_of_an_earlier_pacing_mean_nothing() -> None:
-    """Their numbers are not those of this one, by chance; a refusal is heeded all the same."""
+    """Answers to permits of an earlier coordinator are ignored, except for refusals."""
     world = World(math.inf)
     old = world.coordinator.ask("a", 10)
     assert isinstance(old, Permit)
@@ -202,7 +202,7 @@ def test_answers_to_turns_of_an_earlier_pacing_mean_nothing() -> None:
 
 
 def test_what_a_silent_worker_had_comes_back() -> None:
-    """Some seconds after its last heartbeat; at once if it leaves; and in any case some time."""
+    """Permits of a worker return once its heartbeat stops, or when it leaves."""
     world = World(10**9)
     coordinator, pace = world.coordinator, world.coordinator.rate_limiter.deployments[0]
     pace.has_answered = True
@@ -225,7 +225,7 @@ def test_what_a_silent_worker_had_comes_back() -> None:
 
 
 def test_workers_are_told_what_the_driver_wants_and_that_it_has_left() -> None:
-    """I stop a run: each hears of it with its next heartbeat; and so if my machine is lost."""
+    """Workers learn with a heartbeat that the run was stopped, or its driver lost."""
     world = World()
     world.coordinator.update_orders(Orders(stop=True), (0, 0))
     orders = world.coordinator.heartbeat(WorkerStatus("a"))
@@ -240,7 +240,7 @@ def test_workers_are_told_what_the_driver_wants_and_that_it_has_left() -> None:
 
 
 def test_nothing_is_spent_that_was_not_granted() -> None:
-    """A request waits for the driver to say more, which hears how much is waited for."""
+    """A request waits until the driver grants more tokens."""
     coordinator = Coordinator(limits=BudgetLimits(tokens=1000), granted=(100, 0))
     assert coordinator.reserve_budget(60, 0) == ""
     assert coordinator.reserve_budget(60, 0) is None
@@ -252,7 +252,7 @@ def test_nothing_is_spent_that_was_not_granted() -> None:
 
 
 def test_a_limit_that_is_reached_is_final_for_all() -> None:
-    """Nobody is granted less than it; all are told which limit it was, as the driver is."""
+    """Once the limit is reached, no smaller request is granted, and all learn which limit."""
     coordinator = Coordinator(limits=BudgetLimits(tokens=100), granted=(math.inf, math.inf))
     assert coordinator.reserve_budget(60, 0) == ""
     coordinator.settle_budget(60, 60, 0, 0, 0)
@@ -262,7 +262,7 @@ def test_a_limit_that_is_reached_is_final_for_all() -> None:
 
 
 def test_what_a_lost_worker_reserved_is_waited_for_no_longer_than_an_answer() -> None:
-    """It may have been billed, so that the limit is reached."""
+    """What a lost worker reserved counts as spent, since it may have been billed."""
     clock = Clock()
     coordinator = Coordinator(
         limits=BudgetLimits(tokens=100), granted=(math.inf, math.inf), clock=clock
@@ -275,7 +275,7 @@ def test_what_a_lost_worker_reserved_is_waited_for_no_longer_than_an_answer() ->
 
 
 def test_pages_are_paid_from_the_same_money_and_given_back() -> None:
-    """A page that is refused costs nothing: another one may take its place."""
+    """The money of a refused page is granted to another one."""
     coordinator = Coordinator(
         limits=BudgetLimits(usd=0.02, rates=PAID), granted=(math.inf, math.inf)
     )
@@ -287,7 +287,7 @@ def test_pages_are_paid_from_the_same_money_and_given_back() -> None:
 
 
 def test_a_pacing_begun_anew_knows_what_was_spent() -> None:
-    """All that an earlier one was granted: then the limit is never exceeded."""
+    """A new coordinator is told what earlier ones granted, so the limit holds."""
     coordinator = Coordinator(
         limits=BudgetLimits(tokens=100, spent=(90, 0)), granted=(math.inf, math.inf)
     )

@@ -10,8 +10,6 @@ from typing import Any
 
 import pytest
 
-from ingest.azure.credential import SharedCredential, create_credential
-from ingest.azure.token_cache import TokenCache
 from ingest.azure.token_hosts import COGNITIVE_SERVICES_SCOPE
 from ingest.distributed.coordinator import BudgetLimits, Coordinator
 from ingest.distributed.coordinator_client import (
@@ -31,6 +29,7 @@ from ingest.runtime.request_ids import request_ids
 from ingest.runtime.retry import RetryPolicy
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import COGNITIVE_USER
+from tests.runs import managed_token
 from tests.scans import squares
 
 
@@ -48,9 +47,7 @@ def test_all_workers_together_ask_the_service_that_reads_scans_as_often_as_it_ta
     out = io.BytesIO()
     squares("Any.").save(out, "PNG")
     coordinator = Coordinator()
-    token = TokenCache(
-        SharedCredential(lambda: create_credential("", "", hosted=True)), COGNITIVE_SERVICES_SCOPE
-    )
+    token = managed_token(COGNITIVE_SERVICES_SCOPE)
 
     def work(who: str) -> None:
         pace = RemoteRateLimiter("ocr", who, create_link(coordinator))
@@ -98,7 +95,7 @@ def test_a_limit_is_kept_by_all_budgets_together() -> None:
 
 
 def test_who_waits_for_a_grant_hears_that_the_run_is_over() -> None:
-    """The driver grants nothing any more: a worker does not wait for it for ever."""
+    """A worker that waits for tokens stops waiting when the run ends."""
     coordinator, stop = (
         Coordinator(limits=BudgetLimits(tokens=1000), granted=(0, 0)),
         Cancellation(grace_seconds=0.0),
@@ -109,7 +106,7 @@ def test_who_waits_for_a_grant_hears_that_the_run_is_over() -> None:
 
 
 def test_who_misses_the_pacing_waits_for_another_one() -> None:
-    """Unless the run ends meanwhile."""
+    """Without a coordinator, a worker waits for a new one, or for the end of the run."""
     missed = iter([True, True, False])
 
     def call(method: str) -> str:
@@ -132,7 +129,7 @@ def test_only_what_is_said_of_quotas_goes_to_the_pacing() -> None:
 
 
 def test_no_two_workers_give_their_requests_one_name() -> None:
-    """A service's people find the one that I ask about."""
+    """Request ids are unique across workers, so that support can find one."""
     workers = [request_ids("run", first_request_number()) for _ in range(5_000)]
     driver = request_ids("run")
     given = [name() for name in [*workers, driver] for _ in range(20)]

@@ -62,12 +62,12 @@ def deliver_result(call: Call) -> Future[GroupResult]:
 
 @pytest.mark.parametrize("error", [TimeoutError(), OSError("reset by peer"), KeyError("lost")])
 def test_a_result_that_could_not_be_fetched_is_fetched_again(error: Exception) -> None:
-    """The network hiccups, or the machine is busy: the group is done, and I get what it did."""
+    """A result is fetched again after a failure of the network."""
     assert deliver_result(Call(iter([error, error, DONE]))).result() == DONE
 
 
 def test_what_does_not_arrive_is_missed() -> None:
-    """A group is done and its result does not come: after a while I am told, and not before."""
+    """If a result does not arrive for a while, an error says so."""
     with pytest.raises(ServiceError, match="do not arrive here: check the network"):
         deliver_result(Call(itertools.repeat(TimeoutError()))).result()
     attempts = [TimeoutError()] * 29
@@ -84,7 +84,7 @@ def test_an_error_of_a_group_is_passed_on_and_a_lost_scheduler_is_named() -> Non
 
 def is_profiled(dask_worker: Any) -> bool:
     """Return whether a worker is profiled."""
-    from ingest.distributed.dask import PROFILER_CALLBACKS
+    from ingest.distributed.dask_worker import PROFILER_CALLBACKS
 
     return any(dask_worker.periodic_callbacks[name].is_running() for name in PROFILER_CALLBACKS)
 
@@ -93,6 +93,6 @@ def begin_group() -> None:
     """First call of a group."""
     import distributed
 
-    from ingest.distributed.dask import coordinator_link
+    from ingest.distributed.dask_worker import coordinator_link
 
     coordinator_link("a run", distributed.get_client())

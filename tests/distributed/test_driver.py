@@ -28,7 +28,7 @@ from ingest.distributed.worker import settle_group
 from ingest.errors import BusyError, ConfigError, ServiceError
 from ingest.models import SourceResult
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.stages import create_skip_rule, ingest_root
+from ingest.pipeline.root import create_skip_rule, ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import Folder, parse_folder_roots
 from ingest.sources.validation import ValidatedRoot
@@ -74,7 +74,7 @@ def outcomes_of(done: GroupResult) -> dict[str, str]:
 
 
 def test_a_group_that_another_worker_has_done_is_not_done_again(here: World) -> None:
-    """It died before it could say so: the outcomes are the same, and nothing is paid for twice."""
+    """A group whose worker died after finishing it is neither repeated nor paid again."""
     with here.running("again") as (all_, run, _):
         job, links = make_job(all_, run, here, "again")
         one = settle_group(make_group(here, 1, "0.pdf", "broken.pdf", "portfolio.pdf"), job, links)
@@ -96,7 +96,7 @@ def test_a_group_that_another_worker_has_done_is_not_done_again(here: World) -> 
 
 
 def test_a_session_ends_with_its_run_and_not_under_a_group(here: World) -> None:
-    """Whichever comes first: a group that comes while one is closed has a new one."""
+    """A group that arrives while a session closes gets a new one."""
     with here.running("sessions") as (all_, run, _):
         job, links = make_job(all_, run, here, "sessions")
         with session.use_session(1, job, links) as first:
@@ -127,7 +127,7 @@ def test_a_worker_that_cannot_begin_says_so_and_tries_again(here: World) -> None
 
 
 def test_a_run_that_has_lost_the_index_ends_what_its_workers_do(here: World) -> None:
-    """Another one may write to it now: the group fails, none of its sources counts as done."""
+    """If the run loses its lease, the group fails and none of its sources counts as done."""
     with here.running("lost") as (all_, run, _):
         job, links = make_job(all_, run, here, "lost")
         with session.use_session(1, job, links) as session_:
@@ -143,7 +143,7 @@ def pass_on(engine: Threads) -> Iterator[Threads]:
 
 
 def test_a_pacing_that_is_lost_is_begun_anew(here: World) -> None:
-    """In the middle of a run, which goes on as if nothing had been."""
+    """A lost coordinator is replaced in the middle of a run, which continues."""
     with run_threads() as engine:
         engine.after = 2
         ran = here.run("anew", lambda _: pass_on(engine))
@@ -185,7 +185,7 @@ def test_no_time_to_settle_anything_is_kept(here: World) -> None:
 
 
 def test_nothing_that_signs_in_leaves_the_driver(tmp_path: Path) -> None:
-    """Keys and identities are each machine's own; what shapes the index is the driver's."""
+    """Keys and identities are not sent to workers, only settings that shape the index."""
     mine = Settings(
         openai_key="secret-1", search_key="secret-2", openai_client_id="me", tenant="here",
         figures_key="secret-3", chunk_tokens=77, workers=3,

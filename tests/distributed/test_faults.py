@@ -118,7 +118,7 @@ def counted(world: World) -> None:
 
 
 def test_workers_that_die_while_they_embed_and_write_are_made_up_for(world: World) -> None:
-    """What they had is done again, by who joined meanwhile, too; only that is paid for twice."""
+    """Groups of killed workers are done again by others; only their last texts are paid twice."""
     world.cluster.scale(0)
     first, second = (world.cluster.worker(REAL_READERS="1") for _ in range(2))
     world.cluster.wait_for(2)
@@ -142,7 +142,7 @@ def test_workers_that_die_while_they_embed_and_write_are_made_up_for(world: Worl
 
 
 def test_a_whole_node_dies_while_it_reads_and_another_one_joins(world: World) -> None:
-    """A nanny, its worker and the readers are gone at once; who comes later gets work."""
+    """If a node is killed with all its processes, a node that joins later gets its work."""
     world.cluster.scale(0)
     node = world.cluster.worker(nanny=True)
     world.cluster.wait_for(1)
@@ -158,7 +158,7 @@ def test_a_whole_node_dies_while_it_reads_and_another_one_joins(world: World) ->
 
 
 def test_the_worker_that_keeps_the_pace_dies_and_no_limit_is_exceeded(world: World) -> None:
-    """Another one keeps it, even where who waits for it has all places; quota and budget hold."""
+    """If the worker with the coordinator dies, another one takes over; the limits hold."""
     world.cluster.scale(2)
     most = sum(request.tokens for request in world.azure.openai.requests[: world.calls]) // 2
     before = len(world.azure.openai.requests)
@@ -224,7 +224,7 @@ session.LEASE_CHECK_SECONDS = {LEASE_CHECK_SECONDS / 3}
 
 
 def test_a_killed_driver_leaves_nobody_at_work(world: World) -> None:
-    """Its workers stop before the index can be another's; who comes too early is told so."""
+    """After the driver is killed, its workers stop before another run may take the index."""
     preload = world.folder / "short_timeouts.py"
     preload.write_text(SHORT_TIMEOUTS)
     world.cluster.scale(0)
@@ -257,7 +257,7 @@ def test_a_killed_driver_leaves_nobody_at_work(world: World) -> None:
 
 
 def test_a_document_that_ends_its_worker_is_given_up_and_no_other_is(world: World) -> None:
-    """Three times, and then it is said of it alone."""
+    """A document that kills its worker three times is reported, and no other one is."""
     world.cluster.scale(0)
     workers = [world.cluster.worker()]
     world.cluster.wait_for(1)
@@ -333,7 +333,7 @@ def test_a_run_without_a_scheduler_says_so(world: World) -> None:
 
 
 def test_a_run_whose_scheduler_is_killed_ends_with_one_line(world: World, tmp_path: Path) -> None:
-    """Neither a traceback nor a hang; and nobody may write until its workers must be gone."""
+    """The run ends with one line, and the index is free once its workers must have stopped."""
     world.cluster.scale(0)
     index = {"AZURE_SEARCH_INDEX": "scheduler"}
     with run_cluster(tmp_path, {**world.azure.environment, **SMALL}) as other:

@@ -44,13 +44,13 @@ def test_a_small_run_is_cut_into_small_groups_and_a_large_one_into_large_ones() 
 
 
 def test_huge_documents_are_not_put_together() -> None:
-    """A group is full by its bytes, too: a worker that is lost has not much to do again."""
+    """A group is limited in bytes too, so that a lost worker loses little work."""
     assert group_sizes([make_stale(n, MAX_GROUP_BYTES) for n in range(5)]) == [1] * 5
     assert group_sizes([make_stale(n, MAX_GROUP_BYTES // 2) for n in range(6)]) == [2] * 3
 
 
 def test_what_may_have_ended_a_process_is_in_no_group() -> None:
-    """It is kept for the end, when it can take nothing with it."""
+    """A document that may have killed a process is kept for the end."""
     suspects: list[Source] = []
     items = list(
         group_sources([make_stale(1), make_stale(2, suspect=True), make_stale(3)], suspects)
@@ -62,7 +62,7 @@ def test_what_may_have_ended_a_process_is_in_no_group() -> None:
 
 
 def test_what_is_settled_passes_at_once() -> None:
-    """A run that finds nothing to do says so document by document, waiting for no group."""
+    """Sources without work are reported at once, without waiting for a group."""
     items = group_sources([make_stale(0), make_unchanged(1), make_unchanged(2), make_stale(3)], [])
     assert next(items) == make_unchanged(1)
     assert next(items) == make_unchanged(2)

@@ -19,8 +19,8 @@ from ingest.config.settings import Settings, build_settings
 from ingest.distributed.driver import ClusterEngine, connect_engine
 from ingest.models import RunEvent, RunProgress, SourceResult, Summary
 from ingest.pipeline.context import Run, Services
+from ingest.pipeline.root import ingest_root
 from ingest.pipeline.run import RunRecorder
-from ingest.pipeline.stages import ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import parse_folder_roots
 from tests.conftest import DIMENSIONS, drop_times

@@ -64,7 +64,7 @@ def batch_sizes(gaps: Sequence[float]) -> list[int]:
 
 
 def test_a_list_is_not_waited_for_for_ever() -> None:
-    """Documents come slowly: what is there is embedded after a second or so."""
+    """An incomplete batch is embedded after a second or so."""
     assert batch_sizes([0.4] * 9) == [4, 4, 1]
     assert batch_sizes([0.01] * 9) == [9]
     assert batch_sizes([MAX_WAIT_FOR_MORE_SECONDS * 2] * 3) == [2, 1]
@@ -76,7 +76,7 @@ def test_a_wait_before_a_list_is_begun_does_not_count() -> None:
 
 
 def test_the_consumers_time_is_not_a_wait() -> None:
-    """Requests hold us up, not documents: lists are filled meanwhile."""
+    """While requests are slow, batches are filled completely."""
     now = [0.0]
     made: list[int] = []
     items: list[int | str] = [1, "event"] * 9
@@ -91,7 +91,7 @@ def test_the_consumers_time_is_not_a_wait() -> None:
 
 
 def test_the_room_may_change_from_one_list_to_the_next() -> None:
-    """The quota was raised midway: the next request is larger."""
+    """If the quota is raised midway, the next request is larger."""
     rooms = {0: 2, 1: 4, 2: 3}
     made: list[list[int] | str] = []
     for batch in fill_batches(

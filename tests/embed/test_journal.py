@@ -105,7 +105,7 @@ def test_what_the_next_run_does_not_ask_for_stays_for_the_one_after_it(tmp_path:
 
 
 def test_it_does_not_grow_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Two files of bounded size; the last vectors, which may not be written yet, are there."""
+    """The journal has two files of limited size, and keeps the latest vectors."""
     monkeypatch.setitem(vars(journal), "MAX_FILE_BYTES", 300)
     embed = create_model(Embeds(), tmp_path).embed
     for n in range(100):
@@ -146,7 +146,7 @@ def test_a_worker_takes_what_a_dead_one_of_its_machine_had_received(tmp_path: Pa
 
 
 def test_a_folder_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:
-    """A read-only container embeds as if there were no journal."""
+    """In a read-only container, a run works without a journal."""
     (tmp_path / "file").touch()
     assert open_journal(tmp_path / "file" / "journal", "index", "m", DIMENSIONS) is None
     journal = open_for_run(tmp_path)

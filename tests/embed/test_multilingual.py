@@ -67,6 +67,6 @@ def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_is_suggested_where_most_documents_are_not_english(
     languages: dict[str, int], embedder: str, *, is_suggested: bool
 ) -> None:
-    """Only if the English model is in use, and by the languages that are known."""
+    """The multilingual model is suggested if most documents are not in English."""
     advice = suggest_multilingual(Counter(languages), Settings(embedder=embedder))
     assert ("--embedder local:multilingual" in advice) is is_suggested

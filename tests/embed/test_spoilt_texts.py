@@ -103,7 +103,7 @@ def test_an_outage_blames_no_text(azure: Azure, model: Embedder, status: int) ->
 
 
 def test_an_outage_without_end_is_the_services_failure(azure: Azure, model: Embedder) -> None:
-    """Nothing is refused, nothing recorded: run again later."""
+    """A lasting outage ends the run with an error, and no text is refused."""
     azure.faults.add(faults.fail_with(500), "openai")
     with pytest.raises(ServiceError, match="run again later"):
         model.embed(TEXTS)
@@ -125,7 +125,7 @@ def test_a_firewall_blames_no_text(azure: Azure, model: Embedder, after: int) ->
 def test_dimensions_that_do_not_fit_the_model_are_a_setting(
     azure: Azure, model: Embedder, texts: Sequence[str]
 ) -> None:
-    """The service has another model than I said: running again would not help."""
+    """Wrong dimensions are an error of the settings, not of the service."""
     azure.openai.spoilt = lambda _: "short"
     with pytest.raises(IngestError) as caught:
         model.embed(texts)

@@ -29,7 +29,7 @@ from ingest.extract.attachments import (
 from ingest.extract.document import ExtractOptions, extract, ignore_progress
 from ingest.models import Code, Recipe, Source
 from ingest.pipeline.reader.prepare import Task, prepare
-from tests.pdfs import pdf
+from tests.pdfs import pdf, to_bytes
 
 EXTRACTORS = ["pdfium", "pypdf"]
 
@@ -41,13 +41,7 @@ def portfolio(*members: tuple[str, bytes], cover: str = "a cover", password: str
         writer.add_attachment(name, data)
     if password:
         writer.encrypt(password, algorithm="AES-256")
-    return written(writer)
-
-
-def written(writer: pypdf.PdfWriter) -> bytes:
-    out = io.BytesIO()
-    writer.write(out)
-    return out.getvalue()
+    return to_bytes(writer)
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
@@ -97,7 +91,7 @@ def test_a_file_pinned_to_a_page_is_one_too(extractor: str) -> None:
     root = DictionaryObject({NameObject("/Kids"): ArrayObject([writer._add_object(tree)])})
     names = DictionaryObject({NameObject("/EmbeddedFiles"): root})
     writer.root_object[NameObject("/Names")] = names
-    data = written(writer)
+    data = to_bytes(writer)
 
     assert extract(data, ExtractOptions(extractor)).details.attachments == (
         "invoice.pdf",
@@ -189,7 +183,7 @@ def test_a_bomb_among_the_files_costs_only_itself() -> None:
             stream._data = stream.flate_encode()._data
             stream[NameObject("/Filter")] = NameObject("/FlateDecode")
 
-    assert extract(written(writer), ExtractOptions()).details.attachments == ("z.pdf",)
+    assert extract(to_bytes(writer), ExtractOptions()).details.attachments == ("z.pdf",)
 
 
 def test_the_list_of_a_portfolio_is_searched_once() -> None:

@@ -22,7 +22,7 @@ from ingest.models import DOCUMENT_SUFFIXES, Document, Heading, Outcome, Recipe,
 from ingest.pipeline.reader.prepare import Task, prepare
 from ingest.sources.folder import Folder
 from tests.conftest import ROOT
-from tests.pdfs import pdf, prose
+from tests.pdfs import pdf, prose, to_bytes
 
 if TYPE_CHECKING:
     from ingest.models import ColourImage, Figure, GreyImage, PageShares
@@ -33,9 +33,7 @@ DATA = ROOT / "data"
 def encrypt(user: str) -> bytes:
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("a secret text")))
     writer.encrypt(user, "owner", algorithm="AES-256")
-    out = io.BytesIO()
-    writer.write(out)
-    return out.getvalue()
+    return to_bytes(writer)
 
 
 @pytest.mark.parametrize("extractor", ["auto", "pdfium", "pypdf"])

@@ -23,16 +23,10 @@ from reportlab.pdfgen.canvas import Canvas
 from ingest.errors import DocumentError
 from ingest.extract.document import ExtractOptions, extract
 from ingest.models import Code
-from tests.pdfs import pdf
+from tests.pdfs import pdf, to_bytes
 
 EXTRACTORS = ["pdfium", "pypdf"]
 BOX = (50, 600, 200, 620)
-
-
-def written(writer: pypdf.PdfWriter) -> bytes:
-    out = io.BytesIO()
-    writer.write(out)
-    return out.getvalue()
 
 
 def form() -> bytes:
@@ -89,7 +83,7 @@ def test_a_field_within_a_field_has_its_parents_name_and_value() -> None:
     writer.root_object[NameObject("/AcroForm")] = DictionaryObject()
 
     for extractor in EXTRACTORS:
-        assert extract(written(writer), ExtractOptions(extractor)).pages == (
+        assert extract(to_bytes(writer), ExtractOptions(extractor)).pages == (
             "a form\n\ncity: Genève",
         )
 
@@ -124,7 +118,7 @@ def test_a_field_that_is_its_own_parent_costs_nothing() -> None:
     writer.root_object[NameObject("/AcroForm")] = DictionaryObject()
 
     for extractor in EXTRACTORS:
-        assert extract(written(writer), ExtractOptions(extractor)).pages == ("a form",)
+        assert extract(to_bytes(writer), ExtractOptions(extractor)).pages == ("a form",)
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
@@ -146,7 +140,7 @@ def test_notes_on_the_pages_are_found(extractor: str) -> None:
     gone[NameObject("/F")] = NumberObject(2)
     writer.add_annotation(1, gone)
 
-    assert extract(written(writer), ExtractOptions(extractor)).pages == (
+    assert extract(to_bytes(writer), ExtractOptions(extractor)).pages == (
         "one\n\nWho approved this?\nI did not.\n\nÜberholt",
         "two\n\nquote this",
     )
@@ -201,7 +195,7 @@ def test_notes_without_number_or_end_cost_nothing(extractor: str) -> None:
     listed = ArrayObject([*references, huge, NumberObject(7), *references * 30_000])
     writer.pages[0][NameObject("/Annots")] = listed
 
-    (page,) = extract(written(writer), ExtractOptions(extractor)).pages
+    (page,) = extract(to_bytes(writer), ExtractOptions(extractor)).pages
 
     assert page == "one\n\nnote 0\n\nnote 1\n\nnote 2"
 
@@ -216,7 +210,7 @@ def xfa(said: str, page: str = "Please wait...\nIf this message is not replaced,
     )
     parts = ArrayObject([TextStringObject("datasets"), writer._add_object(data)])
     writer.root_object[NameObject("/AcroForm")] = DictionaryObject({NameObject("/XFA"): parts})
-    return written(writer)
+    return to_bytes(writer)
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
@@ -260,7 +254,5 @@ def test_extras_that_fail_cost_no_page() -> None:
             field[NameObject("/V")] = writer._add_object(unknown_stream())
     files = DictionaryObject({NameObject("/EmbeddedFiles"): NumberObject(7)})
     root[NameObject("/Names")] = files
-    out = io.BytesIO()
-    writer.write(out)
 
-    assert extract(out.getvalue(), ExtractOptions()).pages[1] == "For the office"
+    assert extract(to_bytes(writer), ExtractOptions()).pages[1] == "For the office"

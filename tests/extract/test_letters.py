@@ -30,7 +30,7 @@ from ingest.extract.engines.placeholders import Placeholders
 from tests.extract import scripts_pdf as scripts
 from tests.hostile.writing import pdf as hostile_pdf
 from tests.hostile.writing import stream
-from tests.pdfs import pdf
+from tests.pdfs import pdf, to_bytes
 
 # Codes of a font and the names of their glyphs.
 NAMES = {ord("~"): "/f_f_i", ord("|"): "/f_f", ord("{"): "/T_h", ord("}"): "/ffi.alt"}
@@ -63,9 +63,7 @@ def set_glyph_names(data: bytes, names: Mapping[int, str], texts: Mapping[int, s
                 stream = StreamObject()
                 stream.set_data(unicode_map(texts))
                 font[NameObject("/ToUnicode")] = writer._add_object(stream)
-    out = io.BytesIO()
-    writer.write(out)
-    return out.getvalue()
+    return to_bytes(writer)
 
 
 ASCII = {code: f"{code:04x}" for code in range(32, 123)}
@@ -101,10 +99,8 @@ def test_a_locked_document_is_completed_too() -> None:
     data = set_glyph_names(pdf(WRITTEN), NAMES, ASCII | dict.fromkeys(NAMES, "0000"))
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(data))
     writer.encrypt("secret", algorithm="AES-256")
-    out = io.BytesIO()
-    writer.write(out)
 
-    (page,) = extract(out.getvalue(), ExtractOptions(passwords=("secret",))).pages
+    (page,) = extract(to_bytes(writer), ExtractOptions(passwords=("secret",))).pages
 
     assert page == "The difficult office shut off again"
 

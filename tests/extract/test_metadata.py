@@ -23,7 +23,7 @@ from ingest.chunk.chunks import choose_title
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.metadata import clean_entry, parse_pdf_date, read_author, read_title
 from ingest.models import Document, Heading
-from tests.pdfs import pdf
+from tests.pdfs import pdf, to_bytes
 
 EXTRACTORS = ["pdfium", "pypdf"]
 
@@ -46,9 +46,7 @@ def info_pdf(xmp: str = "", **entries: str | bytes) -> bytes:
         stream[NameObject("/Type")] = NameObject("/Metadata")
         stream[NameObject("/Subtype")] = NameObject("/XML")
         writer.root_object[NameObject("/Metadata")] = writer._add_object(stream)
-    out = io.BytesIO()
-    writer.write(out)
-    return out.getvalue()
+    return to_bytes(writer)
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
@@ -225,9 +223,7 @@ def test_what_only_xmp_says_is_heard(extractor: str) -> None:
 def label(labels: PdfObject) -> bytes:
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("one", "two")))
     writer.root_object[NameObject("/PageLabels")] = labels
-    out = io.BytesIO()
-    writer.write(out)
-    return out.getvalue()
+    return to_bytes(writer)
 
 
 def ranges(*numbers: object) -> DictionaryObject:

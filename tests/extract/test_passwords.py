@@ -14,7 +14,7 @@ from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.passwords import read_passwords
 from ingest.models import Code
 from ingest.pipeline.reader.prepare import Task
-from tests.pdfs import pdf
+from tests.pdfs import pdf, to_bytes
 
 EXTRACTORS = ["auto", "pdfium", "pypdf"]
 METHODS = ["RC4-40", "RC4-128", "AES-128", "AES-256-R5", "AES-256"]
@@ -29,9 +29,7 @@ def lock_pdf(
 ) -> bytes:
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("a secret text", title="Secrets")))
     writer.encrypt(user, owner, algorithm=method, permissions_flag=allowed)
-    out = io.BytesIO()
-    writer.write(out)
-    return out.getvalue()
+    return to_bytes(writer)
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)

@@ -43,7 +43,7 @@ from tests.extract.scripts_pdf import (
     draw_page,
     lines,
 )
-from tests.pdfs import pdf
+from tests.pdfs import pdf, to_bytes
 
 ARABIC = "مدير المكتب الرئيسي"
 HEBREW = "שלחו דואר אל office@example.com עד 12.5"
@@ -339,9 +339,7 @@ def test_a_locked_document_bound_on_the_right_is_read() -> None:
         {NameObject("/Direction"): NameObject("/R2L")}
     )
     writer.encrypt("geheim", algorithm="AES-256")
-    out = io.BytesIO()
-    writer.write(out)
-    document = extract(out.getvalue(), ExtractOptions("pdfium", passwords=("geheim",)))
+    document = extract(to_bytes(writer), ExtractOptions("pdfium", passwords=("geheim",)))
     assert document.pages == ("Plain words in order",)
 
 

@@ -10,7 +10,7 @@ from pypdf.constants import UserAccessPermissions
 from pypdf.generic import DictionaryObject, NameObject, NumberObject
 
 from ingest.extract.document import ExtractOptions, extract
-from tests.pdfs import draw_text, objects_pdf, stream
+from tests.pdfs import draw_text, objects_pdf, stream, to_bytes
 
 FONT = "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
 
@@ -132,10 +132,8 @@ def test_a_low_count_in_an_encrypted_file_loses_no_page() -> None:
     assert isinstance(pages, DictionaryObject)
     pages[NameObject("/Count")] = NumberObject(2)
     writer.encrypt("", "owner", permissions_flag=UserAccessPermissions(0), algorithm="AES-256")
-    out = io.BytesIO()
-    writer.write(out)
 
-    document = extract(out.getvalue(), ExtractOptions())
+    document = extract(to_bytes(writer), ExtractOptions())
 
     assert len(document.pages) == 5
     assert "print" in document.details.forbids
@@ -145,9 +143,7 @@ def test_pages_of_an_earlier_revision_are_not_read() -> None:
     """A page that was deleted is still in the file, and not in the document."""
     writer = pypdf.PdfWriter(io.BytesIO(tree(5, nested=False)), incremental=True)
     writer.remove_page(1)
-    out = io.BytesIO()
-    writer.write(out)
 
-    document = extract(out.getvalue(), ExtractOptions())
+    document = extract(to_bytes(writer), ExtractOptions())
 
     assert document.pages == (PAGES[0], *PAGES[2:])

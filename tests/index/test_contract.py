@@ -13,8 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ingest.azure.credential import SharedCredential, create_credential
-from ingest.azure.token_cache import TokenCache
 from ingest.azure.token_hosts import SEARCH_SCOPE
 from ingest.config.profile import find_profile
 from ingest.errors import BusyError, ConfigError
@@ -54,6 +52,7 @@ from ingest.runtime.retry import RetryPolicy
 from tests.conftest import DIMENSIONS, MODEL, vector
 from tests.emulator.emulator import Azure
 from tests.index.foreign_indexes import demo
+from tests.runs import managed_token
 from tests.test_extending import load_program
 
 
@@ -90,7 +89,7 @@ def service(azure: Azure) -> AzureIndex:
 def test_who_only_looks_judges_a_lease_by_the_service_s_clock(
     azure: Azure, service: AzureIndex
 ) -> None:
-    """My clock is three minutes fast: a run that I watch is not dead for that."""
+    """If my clock is fast, I still see that a run on another host is alive."""
     azure.clock.advance(-2 * LEASE_SECONDS)
     service.hold()
     with closing(open_azure(azure.search_endpoint, "contract")) as reader:
@@ -114,8 +113,7 @@ def foreign(azure: Azure) -> AzureIndex:
 
 
 def connect(endpoint: str, name: str) -> DocumentClient:
-    login = SharedCredential(lambda: create_credential("", "", hosted=True))
-    token = TokenCache(login, SEARCH_SCOPE)
+    token = managed_token(SEARCH_SCOPE)
     return DocumentClient(endpoint, name, token, RetryPolicy(), may_be_absent=False)
 
 
@@ -423,7 +421,7 @@ def test_what_is_deleted_is_gone(index: Index) -> None:
 
 @on_any_index
 def test_held_says_which_chunks_are_there(index: Index) -> None:
-    """However many are asked for."""
+    """`existing_ids` tells which chunks exist, however many are asked for."""
     index.upload([A, B])
     many = [f"{n:040}" for n in range(1_200)]
 
@@ -659,14 +657,14 @@ def test_many_copies_hide_no_other_text(service: AzureIndex) -> None:
 
 
 def test_there_is_room_and_it_is_told(index: Index) -> None:
-    """I see how much more it takes before it is full; of memory only where there is a limit."""
+    """The free space is known; the memory only where the service has a limit."""
     room = index.free_space()
     assert room.disk > 0
     assert 0 <= room.memory_used < room.memory
 
 
 def test_it_is_known_how_long_others_have_been_quiet(index: Index, tmp_path: Path) -> None:
-    """A check can tell whether a run is at work, without getting into its way."""
+    """A check knows whether a run is at work, without disturbing it."""
     assert index.seconds_since_write() == math.inf
     other = reopen(index, tmp_path)
     other.hold()

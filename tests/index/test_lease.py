@@ -296,7 +296,7 @@ def test_a_run_that_changes_nothing_asks_little() -> None:
 
 
 def test_old_epochs_are_dropped() -> None:
-    """A thousand nights leave a hundred small documents."""
+    """Of a thousand runs, only the last hundred lease documents stay."""
     made = world(lag=0.0)
     for _ in range(70):
         assert made.run() == 0

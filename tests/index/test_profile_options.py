@@ -21,7 +21,7 @@ from tests.emulator.emulator import Azure
 from tests.emulator.identity import SERVICE_CONTRIBUTOR
 from tests.index.foreign_indexes import gpt_rag
 from tests.index.test_contract import A, B
-from tests.pipeline.test_runs_on_azure import client
+from tests.runs import client
 
 OPTIONS = """
 [vectors]

@@ -16,7 +16,7 @@ def test_a_whole_document_is_no_query() -> None:
 
 
 def test_half_a_character_is_no_error() -> None:
-    """What a terminal with another encoding made of my umlaut does not end in a traceback."""
+    """An invalid character from a terminal does not end in a traceback."""
     assert clean_query("pr\udcfcfung \ud83d\ude00") == "pr\ufffdfung \U0001f600"
     with pytest.raises(ConfigError, match="empty"):
         clean_query(" \n")

@@ -18,7 +18,7 @@ from ingest.embed.openai_probe import identify_models
 from ingest.errors import ConfigError
 from ingest.models import Mode
 from ingest.pipeline.context import Run
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import parse_folder_roots
 from tests.conftest import DIMENSIONS, outcomes_by_source

@@ -24,7 +24,7 @@ from ingest.models import (
 from ingest.pipeline.context import Run
 from ingest.pipeline.crash_guard import halve_groups
 from ingest.pipeline.diff import INTERRUPTED_REASON, MAX_ATTEMPTS, MAX_DEATHS, Stale
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.sources import Root
 from ingest.sources.folder import parse_folder_roots
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds

@@ -82,7 +82,7 @@ def test_every_name_gets_exactly_one_change(
     ],
 )
 def test_what_is_looked_at_again(known: Record) -> None:
-    """Anything less than the same size, time and recipe, and success, is looked into."""
+    """A source is read again unless size, time and recipe are equal and it succeeded."""
     (change,) = compare_all([source("a")], [known])
     assert isinstance(change, Stale)
 
@@ -270,7 +270,7 @@ def test_many_deletions_need_a_word() -> None:
 
 
 def test_no_prune_keeps_everything() -> None:
-    """I can turn removing off."""
+    """--no-prune removes nothing."""
     assert track([source("b")], [record("a")], prune=False).withheld_deletions("/r") is not None
 
 

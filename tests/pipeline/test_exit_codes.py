@@ -48,7 +48,7 @@ def test_no_other_exit_code_becomes_another(code: int) -> None:
 
 
 def test_3_and_11_can_be_taken_for_done() -> None:
-    """Each only where it is named."""
+    """INGEST_EXIT_OK maps only the codes that it names to 0."""
     assert process_exit_code(3, ["3"], [trouble(NEXT)], NEXT) == 0
     assert process_exit_code(11, ["3", "known"], [], NEXT) == 11
     assert process_exit_code(11, ["11"], [], NEXT) == 0

@@ -40,7 +40,7 @@ from ingest.pipeline.diff import Stale
 from ingest.pipeline.reader.figure_cache import FigureTask
 from ingest.pipeline.reader.figure_chunks import insert_figure_chunks
 from ingest.pipeline.reader.figures import FigureDescriber
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.timing import Stopwatch
 from ingest.sources import Root

@@ -34,7 +34,7 @@ from ingest.models import (
     parse_ids,
 )
 from ingest.pipeline.context import Reader, Run
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.sources.azure_blob.fields import BlobField, split_list
 from ingest.sources.folder import Folder
 from ingest.sources.permissions import (
@@ -252,7 +252,7 @@ def test_lists_that_are_missing_or_malformed(
     ],
 )
 def test_a_list_in_metadata(text: str | None, ids: tuple[str, ...] | None) -> None:
-    """With commas or in JSON."""
+    """Blob metadata lists ids separated by commas, or as JSON."""
     assert split_list(text) == ids
 
 
@@ -303,7 +303,7 @@ def test_the_last_glob_that_matches_counts(tmp_path: Path) -> None:
     ['"a" = 1', '"a" = {}', '"a" = {users = []}', '"a" = {oids = "x"}', "a", '"a"={oids=["x y"]}'],
 )
 def test_permissions_that_cannot_be_meant(text: str) -> None:
-    """A slip must not open a document."""
+    """A mistake in a permissions file is an error: it must not open a document."""
     with pytest.raises(ValueError, match=r"."):
         parse_permissions(text)
 

@@ -27,8 +27,8 @@ from ingest.pipeline.reuse import (
     hold_copies,
     release_copies,
 )
+from ingest.pipeline.root import ingest_root
 from ingest.pipeline.run import run_on_roots
-from ingest.pipeline.stages import ingest_root
 from ingest.pipeline.totals import RunTotals
 from ingest.pipeline.transaction import Transaction
 from ingest.pipeline.writes import EmbeddedBatch, NewChunk
@@ -270,7 +270,7 @@ def test_each_chunk_gets_the_vector_of_its_text_once(texts: list[str], remembere
 
 
 def test_copies_do_not_pile_up() -> None:
-    """Thousands of copies of one file are not all kept in memory while the first is embedded."""
+    """Thousands of copies are not held in memory while the first one is embedded."""
     taken = 0
 
     def copies() -> Iterator[NewChunk]:

@@ -9,26 +9,19 @@ import random
 import re
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ingest.azure.credential import SharedCredential, create_credential
-from ingest.azure.token_cache import TokenCache
 from ingest.azure.token_hosts import SEARCH_SCOPE
-from ingest.config.connections import create_connections
-from ingest.config.factory import open_services
-from ingest.config.settings import Settings, build_settings
 from ingest.errors import BusyError, ConfigError, RoleError, ServiceError
 from ingest.index.azure.client import DocumentClient
-from ingest.models import Mode, RunEvent
-from ingest.pipeline.context import Run, Services
-from ingest.pipeline.stages import ingest_root
-from ingest.runtime.cancellation import Cancellation
+from ingest.models import Mode
+from ingest.pipeline.context import Run
+from ingest.pipeline.root import ingest_root
 from ingest.runtime.retry import RetryPolicy
 from ingest.runtime.timing import CHARGED_TOKENS, THROTTLED_REQUESTS
 from ingest.sources.folder import parse_folder_roots
@@ -41,7 +34,6 @@ from tests.conftest import (
     results_by_source,
     run_ingest,
 )
-from tests.embed.rate_limit.simulation import Hurried
 from tests.emulator import faults
 from tests.emulator.emulator import Azure, run_emulator
 from tests.emulator.gate import hold_requests
@@ -51,39 +43,9 @@ from tests.emulator.store import Delays
 from tests.fork_server import running_ingest
 from tests.pdfs import prose, write
 from tests.processes import Process, wait_until
+from tests.runs import SPEED, client, managed_token, open_run, run
 
-SPEED = 20.0  # waits are that much shorter than real ones
 INDEX = "chunks"
-
-
-def client(azure: Azure, **more: Any) -> Settings:
-    """The settings of a client of the emulator, small enough that there is much to fail."""
-    small = {
-        "INGEST_CHUNK_TOKENS": "64",
-        "INGEST_EMBED_INPUTS": "6",
-        "INGEST_EMBED_AT_ONCE": "3",
-        "INGEST_WORKERS": "1",  # a reader takes half a second to start
-    }
-    return build_settings(azure.environment | small | more, {})
-
-
-@contextmanager
-def open_run(
-    chosen: Settings, stop: Cancellation | None = None, *, write: bool = True
-) -> Iterator[Services]:
-    """Everything that a run needs, where waits are shorter."""
-    hurried, stop = Hurried(SPEED), stop or Cancellation()
-    to = create_connections(chosen, stop, clock=hurried.clock, sleep=hurried.sleep)
-    with open_services(chosen, stop, write=write, connections=to) as all_:
-        yield all_
-
-
-def run(folder: Path, chosen: Settings, stop: Cancellation | None = None) -> list[RunEvent]:
-    """One run over a folder, in this process; its events."""
-    stop = stop or Cancellation()
-    (root,) = parse_folder_roots([str(folder)])
-    with open_run(chosen, stop) as all_:
-        return list(ingest_root(root, all_, Run("r", max_deletes=99, stop=stop)))
 
 
 def read_index(azure: Azure) -> dict[str, Any]:
@@ -368,7 +330,7 @@ def test_fields_that_are_missing_are_added(azure: Azure, folder: Path) -> None:
 
 
 def test_two_runs_do_not_meet(azure: Azure, folder: Path) -> None:
-    """The second steps back; once the first is over, it may."""
+    """A second run steps back, and may start once the first one is over."""
     write_first(folder)
     with (
         open_run(client(azure)),
@@ -532,13 +494,9 @@ def test_a_quiet_index_is_not_asked_for_records_it_does_not_list(
 
 def write_old_lease(azure: Azure, lease: dict[str, Any]) -> None:
     """Write the lease as it would look had the last run been long ago."""
-    login = SharedCredential(lambda: create_credential("", "", hosted=True))
+    token = managed_token(SEARCH_SCOPE)
     documents = DocumentClient(
-        azure.search_endpoint,
-        INDEX,
-        TokenCache(login, SEARCH_SCOPE),
-        RetryPolicy(),
-        may_be_absent=False,
+        azure.search_endpoint, INDEX, token, RetryPolicy(), may_be_absent=False
     )
     kept = {name: lease[name] for name in ("id", "kind", "run", "settled", "size")}
     assert documents.write("upload", [kept]) == []

@@ -36,7 +36,7 @@ from ingest.models import (
 )
 from ingest.pipeline.context import Run
 from ingest.pipeline.dry_run import dry_run
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import Folder, parse_folder_roots
 from tests.conftest import ROOT, Bench, dump, outcomes_by_source, results_by_source

@@ -34,7 +34,7 @@ class Watch:
 
 @pytest.mark.parametrize("seconds", [0, 1, 29, 31, 3_600, 100_000])
 def test_nothing_is_lost_and_it_never_grows(seconds: int) -> None:
-    """A run of a day has no longer a timeline than one of a minute, and it adds up."""
+    """The timeline of a long run has as few intervals as a short one, with the same sums."""
     watch = Watch()
     times = Stopwatch(watch)
     recorder = TimelineRecorder(times)
@@ -81,7 +81,7 @@ def test_it_is_told_when_there_was_waiting_and_when_work() -> None:
 
 
 def test_looking_changes_nothing() -> None:
-    """What never happened is not among the stages, just because the timeline asked for it."""
+    """Asking for the timeline adds no stage to the summary."""
     times = Stopwatch()
     recorder = TimelineRecorder(times)
     recorder.add(RunProgress(pages=1))

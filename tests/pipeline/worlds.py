@@ -50,7 +50,7 @@ from ingest.models import (
     StoredChunk,
 )
 from ingest.pipeline.context import Reader, Run, Services
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.runtime.concurrency import InlineExecutor
 from ingest.runtime.retry import RetryPolicy
 from tests.conftest import DIMENSIONS, MODEL, vector

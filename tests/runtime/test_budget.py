@@ -34,7 +34,7 @@ def test_many_threads_never_exceed_it_together() -> None:
 
 
 def test_after_a_no_there_is_no_yes() -> None:
-    """A small document does not slip in behind a large one; the run is asked to end, no more."""
+    """Once a request exceeded the limit, smaller ones are refused too, and the run stops."""
     stop = Cancellation(grace_seconds=0.0)
     budget = Budget(stop, max_tokens=100)
     assert try_request(budget, 60)

@@ -59,7 +59,7 @@ def test_what_passes_is_waited_out_with_growing_waits() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_services_word_is_a_floor(seed: int) -> None:
-    """Invariant 9: nobody comes back before the time that was asked for."""
+    """Invariant 9: no request is sent before the Retry-After has passed."""
     world = World()
     call_with_retry(
         world.failing(3, RetryableError("busy", retry_after=17.0)), identity, world.patience()
@@ -69,7 +69,7 @@ def test_the_services_word_is_a_floor(seed: int) -> None:
 
 
 def test_patience_ends() -> None:
-    """A service that stays away is an error that says what it said, how often and how long."""
+    """After the retry time, the error says how often and how long the service failed."""
     world = World()
     with pytest.raises(ServiceError, match=r"busy; tried \d+ times in \d+ s: run again later"):
         call_with_retry(world.failing(10**6, RetryableError("busy")), identity, world.patience())
@@ -111,7 +111,7 @@ def test_a_stop_ends_a_wait() -> None:
 
 
 def test_long_waits_are_said(caplog: pytest.LogCaptureFixture) -> None:
-    """I see that it waits, for what, and since when."""
+    """A long wait is logged with its reason and duration."""
     world = World()
     with caplog.at_level(logging.WARNING, "ingest"):
         call_with_retry(
@@ -150,7 +150,7 @@ def test_an_outage_is_not_a_page_of_equal_warnings(caplog: pytest.LogCaptureFixt
     ],
 )
 def test_every_form_of_the_word_is_understood(headers: dict[str, str], floor: float) -> None:
-    """Milliseconds, seconds, a date, or only the quota's reset."""
+    """Retry-After may be milliseconds, seconds, a date, or the reset of the quota."""
     assert parse_retry_after(headers, now=lambda: 100.0) == floor
 
 

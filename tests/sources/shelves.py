@@ -10,15 +10,15 @@ from typing import Protocol
 
 from azure.storage.blob import ContainerClient
 
-from ingest.azure.credential import SharedCredential, create_credential
-from ingest.azure.token_cache import TokenCache
 from ingest.azure.token_hosts import STORAGE_SCOPE
 from ingest.runtime.retry import RetryPolicy
 from ingest.sources import Root
 from ingest.sources.azure_blob.client import BlobStorageClient
-from ingest.sources.azure_blob.container import Container, parse_container_url
+from ingest.sources.azure_blob.container import Container
+from ingest.sources.azure_blob.location import parse_container_url
 from ingest.sources.folder import Folder
 from tests.emulator.emulator import Azure
+from tests.runs import managed_token
 
 NUMBERS = itertools.count(1)
 
@@ -90,13 +90,6 @@ def container(url: str, storage: BlobStorageClient, most: int = 100) -> Containe
     return Container(parse_container_url(url), storage, most)
 
 
-def token() -> TokenCache:
-    """Token of the managed identity that the environment names."""
-    return TokenCache(
-        SharedCredential(lambda: create_credential("", "", hosted=True)), STORAGE_SCOPE
-    )
-
-
 SPEED = 20.0  # waits are that much shorter than real ones
 HURRIED = RetryPolicy(
     max_seconds=100,
@@ -107,4 +100,4 @@ HURRIED = RetryPolicy(
 
 def storage(url: str, patience: RetryPolicy = HURRIED) -> BlobStorageClient:
     """The requests of a root, to be closed."""
-    return BlobStorageClient(url, token(), patience)
+    return BlobStorageClient(url, managed_token(STORAGE_SCOPE), patience)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from azure.storage.blob import ContainerClient
 
+from ingest.azure.credential import STORAGE_SCOPE
 from ingest.errors import DocumentError
 from ingest.models import Code, LeftOut, ListingIssue, Outcome, Source, Unread
 from ingest.pipeline.diff import require_sorted
@@ -19,7 +20,8 @@ from tests.azurite import Azurite
 from tests.conftest import Bench, outcomes_by_source
 from tests.emulator.emulator import Azure
 from tests.pdfs import pdf, prose
-from tests.sources.shelves import NUMBERS, Emulated, InAzurite, OnDisk, Shelf, storage, token
+from tests.runs import managed_token
+from tests.sources.shelves import NUMBERS, Emulated, InAzurite, OnDisk, Shelf, storage
 
 KINDS = ["folder", "emulated", pytest.param("in_azurite", marks=pytest.mark.azurite)]
 
@@ -50,7 +52,10 @@ def in_azurite(
     name = f"docs{next(NUMBERS)}"
     url = f"{azurite.endpoint}/{name}"
     client = ContainerClient(
-        azurite.endpoint, name, credential=token(), api_version=BLOB_API_VERSION
+        azurite.endpoint,
+        name,
+        credential=managed_token(STORAGE_SCOPE),
+        api_version=BLOB_API_VERSION,
     )
     with client, closing(storage(url)) as requests:
         yield InAzurite(client, url, requests)

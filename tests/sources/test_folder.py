@@ -110,7 +110,7 @@ def test_a_name_with_glob_characters_is_a_name(folder: Path) -> None:
     ],
 )
 def test_patterns(pattern: str, name: str, does: bool) -> None:
-    """The few characters a glob knows, and no others."""
+    """A glob knows `*`, `?`, `[...]` and `**`, and nothing else."""
     assert glob_matches(pattern, name) is does
 
 

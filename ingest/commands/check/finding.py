@@ -49,7 +49,7 @@ class CheckFinding:
     source: str = ""
     count: int = 1  # of chunks; of sources for ROOT, of pages for PAGE, of images for IMAGE
     ids: tuple[str, ...] = ()  # of the chunks
-    options: str = ""  # without which a run refuses to mend it
+    options: str = ""  # that a run needs to repair it
     elsewhere: bool = False  # the root may be available on another machine
 
     def remedy(self, index_place: str = "") -> str:

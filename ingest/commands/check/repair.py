@@ -41,7 +41,7 @@ from ingest.pipeline.deletions import AbsenceTracker
 from ingest.pipeline.diff import is_of_other_recipe
 from ingest.pipeline.images.unused import delete_unused
 from ingest.pipeline.records import save_records
-from ingest.pipeline.stages import ingest_root, remove_vanished
+from ingest.pipeline.root import ingest_root, remove_vanished
 from ingest.pipeline.writes import Pending, delete_chunks, remove_source
 from ingest.runtime.concurrency import map_concurrent
 from ingest.sources import Root

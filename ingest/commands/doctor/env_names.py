@@ -24,7 +24,7 @@ OVERRIDING_VARIABLES = (
     ("INGEST_INDEX", "AZURE_SEARCH_ENDPOINT"),
     ("INGEST_EMBEDDER", "AZURE_OPENAI_ENDPOINT"),
 )
-# The first has no effect without one of the others.
+# The first setting has no effect unless one of the others is set.
 REQUIRED_VARIABLES = {
     "AZURE_OPENAI_EMBEDDING_DEPLOYMENT": ("AZURE_OPENAI_ENDPOINT", "INGEST_EMBEDDER"),
     "AZURE_SEARCH_INDEX": ("AZURE_SEARCH_ENDPOINT", "INGEST_INDEX"),
@@ -69,7 +69,7 @@ def find_misspellings(environment: Mapping[str, str]) -> Iterator[str]:
             yield f"{name} is not a setting: unset it (docs/configuration.md lists the settings)"
 
 
-# Whose values tell the cloud, by weight.
+# Settings whose values show the cloud, the most reliable first.
 SERVICE_VARIABLES = (
     *("AZURE_SEARCH_ENDPOINT", "AZURE_OPENAI_ENDPOINT", "INGEST_INDEX", "INGEST_EMBEDDER"),
     *("INGEST_OCR", "INGEST_ROOT", "INGEST_EVENT_QUEUE"),

@@ -78,7 +78,7 @@ def check_images(context: DoctorContext) -> str:
         assert store
         if Location.parse(context.settings.figures_to).is_local:
             check_writable(Path(store.place))
-        store.delete([name_image(b"")])  # of none: it takes the role to write, and deletes nothing
+        store.delete([name_image(b"")])  # of no image: needs the role to write, and deletes nothing
         return store.place
 
 

@@ -28,7 +28,7 @@ from ingest.index.azure.profile import DEFAULT_NAME
 from ingest.models import SourceResult
 from ingest.pipeline.context import Run
 from ingest.pipeline.dry_run import dry_run
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.cancellation import Cancellation
 

@@ -12,7 +12,7 @@ from ingest.pipeline.diff import INTERRUPTED_REASON
 
 def mark_outdated(hits: Sequence[Hit], index: RecordStore) -> list[Hit]:
     """Return the hits; each of outdated text has the reason why its source could not be read."""
-    sources = list(map(source_of, hits))
+    sources = [(str(hit.fields["root"]), str(hit.fields["source"])) for hit in hits]
     keys = {*sources, *map(container_of, sources)}
     errors = index.errors_of(keys) if hits else {}
     # A source that a run is reading, or was reading when it was killed, may be as it was.
@@ -21,11 +21,6 @@ def mark_outdated(hits: Sequence[Hit], index: RecordStore) -> list[Hit]:
         replace(hit, outdated=known.get(source) or known.get(container_of(source), ""))
         for hit, source in zip(hits, sources, strict=True)
     ]
-
-
-def source_of(hit: Hit) -> SourceKey:
-    """Return the source that a hit is in."""
-    return str(hit.fields["root"]), str(hit.fields["source"])
 
 
 def container_of(source: SourceKey) -> SourceKey:

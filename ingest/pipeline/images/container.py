@@ -17,7 +17,8 @@ from ingest.pipeline.images import (
     other_owner_error,
 )
 from ingest.sources.azure_blob.client import CONTAINER_ERRORS, BlobStorageClient
-from ingest.sources.azure_blob.container import Container, ContainerLocation, blob_url
+from ingest.sources.azure_blob.container import Container
+from ingest.sources.azure_blob.location import ContainerLocation, blob_url
 
 REFUSED = fail(
     ConfigError, "{where} refused an image of a figure ({response}): check INGEST_FIGURES_TO"

@@ -7,27 +7,22 @@ disk before any of it is passed on: unsorted, it would look like deletions.
 
 from __future__ import annotations
 
-import ipaddress
-import itertools
 import json
 import logging
 import sqlite3
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import BinaryIO
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 from xml.etree import ElementTree as ET
 
 from azure.core.exceptions import AzureError
 
-from ingest.azure.credential import STORAGE_SCOPE
 from ingest.azure.errors import ErrorResponse
 from ingest.azure.roles import BLOB_OWNER, BLOB_READER
-from ingest.azure.token_hosts import is_token_host
 from ingest.errors import ConfigError, DocumentError, IngestError, ServiceError
 from ingest.models import Code, ListingIssue, Source, Unread, hash_fields, is_document_name
 from ingest.runtime.retry import RetryableError
@@ -36,6 +31,7 @@ from ingest.sources.azure_blob.acl_client import AclReader
 from ingest.sources.azure_blob.client import BLOB_ERRORS, BlobChangedError, BlobStorageClient
 from ingest.sources.azure_blob.fields import BlobField, permission_names
 from ingest.sources.azure_blob.listing import Blob, parse_blobs
+from ingest.sources.azure_blob.location import ContainerLocation, blob_url
 from ingest.sources.permissions import complete_permissions
 from ingest.sources.spool import disk_full_error, temporary_file, write_block
 
@@ -43,97 +39,6 @@ log = logging.getLogger(__name__)
 
 MAX_PAGE_BLOBS = 5000  # in one response, the service's limit
 MAX_PROBES = 3  # blobs to ask for, to see whether one alone cannot be read
-URL_SAFE_CHARACTERS = "/~"  # not percent-encoded in a blob's URL
-SHAREPOINT_DOMAINS = (".sharepoint.com", ".sharepoint.us", ".sharepoint.cn", "onedrive.live.com")
-CONTAINER_URL_FORMAT = "https://ACCOUNT.blob.core.windows.net/CONTAINER[/FOLDER]"
-
-
-@dataclass(frozen=True, slots=True)
-class ContainerLocation:
-    """A container, or one folder in it."""
-
-    container: str  # its URL
-    folder: str = ""  # ends with a "/" unless empty
-
-    @property
-    def url(self) -> str:
-        return f"{self.container}/{quote(self.folder, safe=URL_SAFE_CHARACTERS)}".rstrip("/")
-
-
-def parse_container_urls(urls: Iterable[str]) -> list[ContainerLocation]:
-    """Parse URLs, without duplicates. Raises ConfigError for one that lies inside another."""
-    found = list(dict.fromkeys(map(parse_container_url, urls)))
-    for inner, outer in itertools.permutations(found, 2):
-        if inner.url.startswith(outer.url + "/"):
-            raise ConfigError(
-                f"{inner.url} lies inside {outer.url}, so its documents would be indexed twice: "
-                "name the outer one only"
-            )
-    return found
-
-
-def parse_container_url(url: str) -> ContainerLocation:
-    """Parse a container's URL. Raises ConfigError, whose text omits any secret in the URL."""
-    try:
-        parts = urlsplit(url)
-        signed = "sig=" in unquote(parts.path)
-    except ValueError:  # its text may hold the secret
-        raise ConfigError(
-            f"a root looks like a URL but is not valid; expected {CONTAINER_URL_FORMAT}"
-        ) from None
-    host = parts.netloc.rpartition("@")[2].lower().removesuffix(":443")
-    host = host.replace(".dfs.", ".blob.", 1)
-    shown = f"{parts.scheme}://{host}{'' if signed else parts.path}"
-    if reason := describe_web_address((parts.hostname or "").lower(), parts.path):
-        raise ConfigError(f"{shown}: {reason}")
-    if parts.scheme != "https":
-        raise ConfigError(
-            f"{shown}: no root has the scheme {parts.scheme}://; expected a folder, a glob, or "
-            f"{CONTAINER_URL_FORMAT}"
-        )
-    if parts.query or parts.fragment or signed or "@" in parts.netloc:
-        raise ConfigError(
-            f"{shown}: no key and no SAS is needed: leave out what is not {CONTAINER_URL_FORMAT}, "
-            "and write %23 for # and %3F for ? in a name"
-        )
-    names = unquote(parts.path).strip("/").split("/")
-    account = f"/{names.pop(0)}" if is_host_without_name(parts.hostname or "") else ""
-    container, folder = "".join(names[:1]), "/".join(names[1:])
-    if not host or not container:
-        raise ConfigError(f"{shown}: names no container: expected {CONTAINER_URL_FORMAT}")
-    if is_document_name(folder):
-        raise ConfigError(f"{shown}: name the folder a blob is in, not the blob")
-    return ContainerLocation(f"https://{host}{account}/{quote(container)}", folder and folder + "/")
-
-
-def describe_web_address(host: str, path: str) -> str:
-    """Describe an address that is not a container, with the remedy; "" if it may be one."""
-    if any(host.endswith(domain) for domain in SHAREPOINT_DOMAINS):
-        return (
-            "SharePoint and OneDrive cannot be read: sync the library to a folder (OneDrive app) "
-            "and name that folder, or copy its files to a blob container"
-        )
-    is_storage = is_token_host(f"https://{host}", STORAGE_SCOPE) or is_host_without_name(host)
-    if not is_storage and is_document_name(unquote(path)):
-        return (
-            "a document on the web is not a root: download it and name the file, or, if this is a "
-            "blob container, name the folder it is in"
-        )
-    return ""
-
-
-def is_host_without_name(host: str) -> bool:
-    """Return whether a host is an IP address or localhost: the account is then in the path."""
-    try:
-        ipaddress.ip_address(host)
-    except ValueError:
-        return host == "localhost"
-    return True
-
-
-def blob_url(root: str, name: str) -> str:
-    """Return the URL of a blob in a root."""
-    return f"{root}/{quote(name, safe=URL_SAFE_CHARACTERS)}"
 
 
 class Container:

@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from ingest.azure.credential import SharedCredential, create_credential
-from ingest.azure.token_cache import TokenCache
 from ingest.azure.token_hosts import SEARCH_SCOPE
 from ingest.commands.check.check import InProgress, check_index
 from ingest.commands.check.finding import CheckFinding
@@ -29,6 +27,7 @@ from ingest.sources.folder import parse_folder_roots
 from tests.conftest import DIMENSIONS, Bench
 from tests.emulator.emulator import Azure
 from tests.pdfs import prose, write
+from tests.runs import managed_token
 
 
 @dataclass
@@ -122,9 +121,7 @@ def local(bench: Bench) -> Shelf:
 
 @pytest.fixture
 def remote(azure: Azure, bench: Bench) -> Iterator[Shelf]:
-    token = TokenCache(
-        SharedCredential(lambda: create_credential("", "", hosted=True)), SEARCH_SCOPE
-    )
+    token = managed_token(SEARCH_SCOPE)
     azure.search.delays.search = azure.search.delays.lookup = 0  # but where a test says so
     time = Time(azure)
     policy = RetryPolicy(sleep=time.sleep, clock=lambda: time.now)

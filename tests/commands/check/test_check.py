@@ -125,7 +125,7 @@ BREAKS = [
 
 @pytest.mark.parametrize("how", BREAKS, ids=lambda how: how.do.__name__)
 def test_what_is_broken_is_found_and_mended(shelf: Shelf, how: Break) -> None:
-    """However my index was damaged: I am told, pay for nothing twice, and deletions are counted."""
+    """Each kind of damage is found and repaired, without paying again, counting deletions."""
     assert shelf.check() == []
     texts = {c.id: c.text for name in "abc" for c in shelf.chunks(f"{name}.pdf")}
     how.do(shelf)
@@ -182,7 +182,7 @@ def test_a_vector_that_cannot_be_compared_is_embedded_again(
 
 
 def test_a_chunk_without_a_vector_is_found_on_a_service(remote: Shelf, azure: Azure) -> None:
-    """Something cleared a vector: only a thorough check sees it, and mends it."""
+    """A thorough check finds a chunk whose vector was cleared, and a repair embeds it."""
     assert isinstance(remote.index, AzureIndex)
     broken = remote.chunks("a.pdf")[1]
     remote.index.documents.send_batch("merge", [{"id": broken.id, "embedding": None}])
@@ -198,7 +198,7 @@ def test_a_chunk_without_a_vector_is_found_on_a_service(remote: Shelf, azure: Az
 
 
 def test_words_that_are_lost_are_put_back_without_a_model(local: Shelf) -> None:
-    """The list of words lost chunks, has some of none, or is garbage: nothing is embedded."""
+    """A damaged full-text index is rebuilt without embedding anything."""
     assert isinstance(local.index, SqliteIndex)
     before, db = dump(local.index), local.index.db
     numbers = [row[0] for row in db.execute("SELECT number FROM chunks ORDER BY number LIMIT 3")]
@@ -220,7 +220,7 @@ def test_words_that_are_lost_are_put_back_without_a_model(local: Shelf) -> None:
 
 
 def test_a_damaged_file_is_an_error_that_says_so(local: Shelf, tmp_path: Path) -> None:
-    """Bytes in the middle of the file were overwritten: a check does not pass that over."""
+    """A check reports a database file with overwritten bytes."""
     assert isinstance(local.index, SqliteIndex)
     local.index.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     local.index.close()
@@ -238,7 +238,7 @@ def test_a_damaged_file_is_an_error_that_says_so(local: Shelf, tmp_path: Path) -
 
 
 def test_sources_are_held_against_their_records(shelf: Shelf) -> None:
-    """What I edited, deleted and added since the last run is listed, and brought in step."""
+    """Edited, deleted and new files are listed, and a repair brings the index in step."""
     folder = shelf.bench.folder
     write(folder / "a.pdf", prose("a", 12), prose("more", 12), age=50)
     (folder / "b.pdf").unlink()
@@ -261,7 +261,7 @@ def test_sources_are_held_against_their_records(shelf: Shelf) -> None:
 
 
 def test_other_bytes_of_the_same_size_and_time_are_found_by_reading(local: Shelf) -> None:
-    """A tool that sets times back hides an edit from every run, and not from a thorough check."""
+    """--read finds an edit that kept the file's size and time."""
     path = local.bench.folder / "a.pdf"
     before = path.stat()
     path.write_bytes(path.read_bytes().replace(b"crowns", b"francs"))
@@ -276,7 +276,7 @@ def test_other_bytes_of_the_same_size_and_time_are_found_by_reading(local: Shelf
 
 
 def test_deleting_needs_proof_here_too(local: Shelf, tmp_path: Path) -> None:
-    """An empty folder, or one that lost too much, removes nothing; chunks of a lost root stay."""
+    """An empty folder, or one that lost too much, removes nothing."""
     for path in local.bench.folder.glob("*.pdf"):
         path.rename(tmp_path / path.name)
     found = local.check()
@@ -298,7 +298,7 @@ def test_deleting_needs_proof_here_too(local: Shelf, tmp_path: Path) -> None:
 
 
 def test_a_root_that_is_gone_is_found_and_forgotten_on_request(shelf: Shelf) -> None:
-    """I moved a folder: a check says so, a repair leaves it, and naming it lets it go."""
+    """A missing folder is reported; a repair leaves it, and --forget removes it."""
     folder, elsewhere = shelf.bench.folder, shelf.bench.folder.with_name("moved")
     shelf.index.forget(shelf.record("c.pdf"))  # chunks that no record names go too
     lose_chunks(shelf)
@@ -327,7 +327,7 @@ def test_a_root_that_is_gone_is_found_and_forgotten_on_request(shelf: Shelf) -> 
 
 
 def test_pages_paid_for_in_no_source_are_found_and_dropped(shelf: Shelf) -> None:
-    """What a service recognised is kept as long as its source, and no longer."""
+    """Cached OCR of a source that is gone is reported and removed."""
     text = OcrResult("words", 0.9)
     shelf.index.cache_page(CachedPage("1" * 40, shelf.root, "gone.pdf", "operation", text))
     shelf.index.cache_page(CachedPage("2" * 40, shelf.root, "a.pdf", "operation", text))
@@ -341,7 +341,7 @@ def test_pages_paid_for_in_no_source_are_found_and_dropped(shelf: Shelf) -> None
 
 
 def test_what_a_run_has_under_way_is_no_finding(local: Shelf, tmp_path: Path) -> None:
-    """A check beside a run says what it did not judge; what is broken for sure it still finds."""
+    """While a run writes, its sources are skipped and counted, and other damage is found."""
     leave_intent(local)
     local.index.delete([local.chunks("b.pdf")[0].id])
     running = SqliteIndex(tmp_path / "index", MODEL, DIMENSIONS, create=False)
@@ -361,7 +361,7 @@ def test_what_a_run_has_under_way_is_no_finding(local: Shelf, tmp_path: Path) ->
 
 
 def test_what_a_run_on_a_service_has_under_way_is_no_finding(remote: Shelf) -> None:
-    """The same where the lease of another host says that it is at work."""
+    """The lease on the service shows that a run of another host is at work."""
     leave_intent(remote)
     assert isinstance(remote.index, AzureIndex)
     other = AzureIndex(remote.index.documents)
@@ -396,7 +396,7 @@ def run_beside_a_lag(remote: Shelf, azure: Azure) -> AzureIndex:
 
 
 def test_what_was_written_just_now_is_no_finding(remote: Shelf, azure: Azure) -> None:
-    """A service shows late what was written: a check right after a run does not cry wolf."""
+    """A check right after a run reports nothing, although listings lag behind."""
     index, folder = run_beside_a_lag(remote, azure), remote.bench.folder
 
     slow = Slow(index.documents)
@@ -411,7 +411,7 @@ def test_what_was_written_just_now_is_no_finding(remote: Shelf, azure: Azure) ->
 
 
 def test_a_check_right_after_a_run_is_right(remote: Shelf, azure: Azure) -> None:
-    """Where the whole listing is of before the run, it is not taken for what is."""
+    """Even if a whole listing is older than the run, the check reports nothing."""
     index, folder = run_beside_a_lag(remote, azure), remote.bench.folder
     index.idle_before_hold = None
     assert remote.check(folder) == []
@@ -427,7 +427,7 @@ def test_a_check_right_after_a_run_is_right(remote: Shelf, azure: Azure) -> None
 
 
 def test_a_repair_that_dies_is_made_good_by_the_next(tmp_path: Path, folder: Path) -> None:
-    """Kill a repair at any write: another one, or just the next run, ends with the same index."""
+    """After a kill at any write, the next repair or run ends with the same index."""
     recipe = Recipe("pypdf", 64, 0.12, MODEL, DIMENSIONS)
 
     def world(name: str) -> tuple[Shelf, Mortal]:
@@ -476,7 +476,7 @@ def restamp_of(shelf: Shelf, name: str) -> None:
 
 
 def test_what_was_read_with_other_settings_is_left_to_a_run(local: Shelf) -> None:
-    """A repair without my --chunk-tokens must not embed the document anew in other pieces."""
+    """A repair with other settings does not embed a document again."""
     lose_chunks(local)
     local.bench.recipe = replace(local.bench.recipe, chunk_tokens=32)
     local.repair()
@@ -485,7 +485,7 @@ def test_what_was_read_with_other_settings_is_left_to_a_run(local: Shelf) -> Non
 
 
 def test_what_is_inside_a_document_is_mended_through_it(local: Shelf) -> None:
-    """A letter in a portfolio lost a chunk: the portfolio is read again, one text embedded."""
+    """A lost chunk of an attachment is repaired by reading its portfolio again."""
     portfolio(local.bench.folder / "p.pdf", letter=pdf(prose("the letter", 12)))
     local.bench.run()
     local.bench.embeds.texts.clear()
@@ -501,7 +501,7 @@ def test_what_is_inside_a_document_is_mended_through_it(local: Shelf) -> None:
 
 
 def test_a_failed_document_keeps_what_it_had_and_is_in_order(local: Shelf) -> None:
-    """A file that turned bad is a run's outcome, not damage: its last good chunks stay."""
+    """The last good chunks of a file that turned bad are no finding."""
     path = local.bench.folder / "a.pdf"
     path.write_bytes(b"%PDF-broken")
     set_age(path)
@@ -512,7 +512,7 @@ def test_a_failed_document_keeps_what_it_had_and_is_in_order(local: Shelf) -> No
 
 
 def test_a_glob_checks_what_it_means(local: Shelf) -> None:
-    """Named with a pattern, only those sources are judged."""
+    """A pattern limits the check to the sources that it matches."""
     lose_chunks(local)
     folder = local.bench.folder
     assert local.check(f"{folder}/[bc].pdf", alone=True) == []
@@ -520,7 +520,7 @@ def test_a_glob_checks_what_it_means(local: Shelf) -> None:
 
 
 def test_a_container_is_checked_as_a_folder_is(bench: Bench, azure: Azure) -> None:
-    """Blobs too: by their etags, or byte by byte; what changed is brought in step."""
+    """Blobs are compared by etag, or by bytes with --read."""
     url = f"{azure.blob_endpoint}/docs"
     with closing(storage(url)) as requests:
         there = Emulated(azure, url, requests)
@@ -545,7 +545,7 @@ def test_a_container_is_checked_as_a_folder_is(bench: Bench, azure: Azure) -> No
 
 
 def test_a_check_that_is_stopped_makes_nothing_up(local: Shelf) -> None:
-    """^C while it counts: half a count is no finding, and nothing is mended by it."""
+    """After ^C, an incomplete count is no finding, and nothing is repaired by it."""
     lose_chunks(local)
     before = dump(local.index)
     local.run.stop.request()

@@ -66,7 +66,7 @@ def fill_index(azure: Azure, folder: Path) -> None:
 
 
 def test_all_is_well(azure: Azure, folder: Path) -> None:
-    """Who I am, what I may, what the deployment and the index are: a tick each, and its facts."""
+    """The doctor lists identity, roles, deployment and index, each with a tick."""
     fill_index(azure, folder)
     azure.openai.tpm, azure.openai.rpm = 350_000, 2_100
 
@@ -87,7 +87,7 @@ def test_all_is_well(azure: Azure, folder: Path) -> None:
 
 
 def test_the_end_of_a_model_is_told_months_ahead(azure: Azure) -> None:
-    """I plan a rebuild before my deployment stops: by the service's own date, else a schedule."""
+    """The doctor warns months before a deployment's model is retired."""
     told = find_text(run_doctor(azure), "retirement")
     assert "text-embedding-3-large retires on 2027-04-15 by Microsoft's schedule of 2026" in told
     azure.openai.retirements = {
@@ -106,7 +106,7 @@ def test_the_end_of_a_model_is_told_months_ahead(azure: Azure) -> None:
 
 
 def test_it_writes_nothing_and_pays_for_one_word(azure: Azure) -> None:
-    """I may run it against production at any time."""
+    """The doctor writes nothing and embeds one word, so I can run it in production."""
     run_doctor(azure)
 
     (paid,) = azure.openai.requests
@@ -120,7 +120,7 @@ def test_it_writes_nothing_and_pays_for_one_word(azure: Azure) -> None:
 
 @pytest.mark.parametrize("missing", [OPENAI_USER, DATA_CONTRIBUTOR, SERVICE_CONTRIBUTOR])
 def test_each_missing_role_is_named_with_its_command(azure: Azure, missing: str) -> None:
-    """401 PermissionDenied, an empty 403, "Authorization failed.": each is its role, no other."""
+    """Each form of refusal is mapped to its missing role, and no other."""
     azure.identity.default.withdraw(missing)
 
     found = run_doctor(azure)
@@ -134,7 +134,7 @@ def test_each_missing_role_is_named_with_its_command(azure: Azure, missing: str)
 
 
 def test_a_reader_is_told_that_writing_needs_more(azure: Azure) -> None:
-    """Data Reader lets a search work and a run fail: the doctor sees it without writing."""
+    """With a reader role, searches work and runs fail: the doctor says so without writing."""
     azure.identity.default.withdraw(DATA_CONTRIBUTOR)
     azure.identity.default.grant(DATA_READER)
     assert DATA_CONTRIBUTOR in find_problems(run_doctor(azure))["role"]
@@ -148,13 +148,13 @@ def test_a_reader_is_told_that_writing_needs_more(azure: Azure) -> None:
     ],
 )
 def test_a_missing_role_may_be_a_403(azure: Azure, answer: Response) -> None:
-    """The documentation of the service has 401 and 403, and both mean the same."""
+    """A service may answer a missing role with 401 or 403."""
     azure.faults.add(faults.answer_with("denied", answer), "openai", "POST")
     assert OPENAI_USER in find_problems(run_doctor(azure))["role"]
 
 
 def test_a_role_that_is_not_needed_is_not_missed(azure: Azure, folder: Path) -> None:
-    """A job that only fills an index may do without the right to make one."""
+    """A job that only fills an index does not need the role to create one."""
     fill_index(azure, folder)
     azure.identity.default.withdraw(SERVICE_CONTRIBUTOR)
     found = run_doctor(azure)
@@ -164,7 +164,7 @@ def test_a_role_that_is_not_needed_is_not_missed(azure: Azure, folder: Path) -> 
 
 
 def test_a_service_that_takes_keys_only_is_suspected(azure: Azure) -> None:
-    """Everything forbidden though all roles are held: the service was never told to take tokens."""
+    """If all roles are assigned and all is forbidden, the service may accept keys only."""
     azure.search.token_auth = False
     roles = [finding.text for finding in run_doctor(azure) if finding.verdict is WRONG]
     assert len(roles) == 2
@@ -172,7 +172,7 @@ def test_a_service_that_takes_keys_only_is_suspected(azure: Azure) -> None:
 
 
 def test_a_firewall_is_no_missing_role(azure: Azure) -> None:
-    """A 403 for where I am is not mistaken for one of who I am."""
+    """A 403 of a firewall is not reported as a missing role."""
     answer = failure(403, "403", "Public access is disabled. Please configure private endpoint.")
     azure.faults.add(faults.answer_with("blocked", answer), "openai", "POST")
     found = find_problems(run_doctor(azure))
@@ -181,7 +181,7 @@ def test_a_firewall_is_no_missing_role(azure: Azure) -> None:
 
 
 def test_tokens_that_are_refused_are_said_to_be(azure: Azure) -> None:
-    """The flat 401, for expired tokens or another audience: not taken for a wrong key or role."""
+    """A 401 for an expired token or a wrong audience is not reported as a wrong key or role."""
     azure.identity.valid = -1
     found = find_problems(run_doctor(azure))
     for check in ("deployment", "role"):
@@ -195,7 +195,7 @@ def test_tokens_that_are_refused_are_said_to_be(azure: Azure) -> None:
 
 
 def test_the_wrong_tenant_is_named(azure: Azure) -> None:
-    """I read which tenant the token is from, and how to get one of the other."""
+    """A token of another tenant is reported, with how to get the right one."""
     azure.identity.tenant = OTHER
     found = find_problems(run_doctor(azure, AZURE_TENANT_ID=TENANT))
     assert f"is from tenant {OTHER}, and AZURE_TENANT_ID is {TENANT}" in found["identity"]
@@ -210,7 +210,7 @@ def test_the_wrong_tenant_is_named(azure: Azure) -> None:
 
 
 def test_no_identity_at_all(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody signed in is one cross, and what depends on it is not checked."""
+    """Without a login, one check fails, and those that depend on it are skipped."""
     monkeypatch.setenv("IDENTITY_HEADER", "wrong")
     monkeypatch.setenv("PATH", "")
     found = run_doctor(azure)
@@ -221,7 +221,7 @@ def test_no_identity_at_all(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_the_login_of_a_laptop_and_its_end(azure: Azure, tmp_path: Path) -> None:
-    """As az's user I am named; once the login has expired I am told to sign in."""
+    """The user of `az` is named; after the login has expired, the doctor says to sign in."""
     machine = laptop(tmp_path / "bin", azure)
     client = {k: v for k, v in azure.environment.items() if "IDENTITY" not in k}
     del client["AZURE_TOKEN_CREDENTIALS"]
@@ -260,14 +260,14 @@ def test_keys(azure: Azure) -> None:
 
 
 def test_a_deployment_that_is_not_there(azure: Azure) -> None:
-    """A name that is spelt wrong is not a missing role."""
+    """A misspelt deployment is not reported as a missing role."""
     found = run_doctor(azure, AZURE_OPENAI_EMBEDDING_DEPLOYMENT="typo")
     assert "(deployment typo) does not exist" in find_problems(found)["deployment"]
     assert list(find_problems(found)) == ["deployment"]
 
 
 def test_a_deployment_of_another_model(azure: Azure) -> None:
-    """The model is what makes the vectors: the setting must say the same as the service."""
+    """The doctor reports a model setting that differs from the deployment's model."""
     azure.openai.deployments["embeddings"] = Deployment("text-embedding-3-small", 1536)
     found = find_problems(run_doctor(azure))["deployment"]
     assert "has text-embedding-3-small, not text-embedding-3-large" in found
@@ -279,7 +279,7 @@ def test_a_deployment_of_another_model(azure: Azure) -> None:
 
 
 def test_a_deployment_with_a_name_of_its_own(azure: Azure) -> None:
-    """I named no model: I read which one it is, and whether the search service can call it."""
+    """If no model is set, the doctor says which one it is, and whether Search can call it."""
     unnamed = {"AZURE_OPENAI_EMBEDDING_MODEL": "", "AZURE_OPENAI_EMBEDDING_DEPLOYMENT": "emb"}
     azure.openai.deployments["emb"] = Deployment()
     found = run_doctor(azure, **unnamed)
@@ -312,7 +312,7 @@ def test_each_of_several_deployments_is_asked(azure: Azure) -> None:
 def test_what_has_a_key_does_not_miss_an_identity(
     azure: Azure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody signed in: what is opened by a key is checked all the same."""
+    """Services with a key are checked even if nobody is signed in."""
     azure.openai.local_auth = True
     monkeypatch.setenv("IDENTITY_HEADER", "wrong")
     monkeypatch.setenv("PATH", "")
@@ -323,14 +323,14 @@ def test_what_has_a_key_does_not_miss_an_identity(
 
 
 def test_too_many_dimensions(azure: Azure) -> None:
-    """What the model cannot give is said in the service's words."""
+    """If the model cannot give that many dimensions, the service's message is shown."""
     found = find_problems(run_doctor(azure, AZURE_OPENAI_EMBEDDING_DIMENSIONS="4000"))["deployment"]
     assert "less than or equal to 3072" in found
     assert "check deployment, model and dimensions" in found
 
 
 def test_a_used_up_quota_is_said(azure: Azure) -> None:
-    """At once, without a request before the time that the service names."""
+    """An exhausted quota is reported at once, without waiting for it."""
     azure.faults.add(faults.too_many(seconds=60), "openai", "POST")
     assert "the quota of" in find_problems(run_doctor(azure))["deployment"]
     assert [e.status for e in azure.exchanges if e.service == "openai" and e.method == "POST"] == [
@@ -339,14 +339,14 @@ def test_a_used_up_quota_is_said(azure: Azure) -> None:
 
 
 def test_an_index_with_other_vectors(azure: Azure, folder: Path) -> None:
-    """The very difference, and what to do."""
+    """The doctor names the difference in dimensions, and what to do."""
     fill_index(azure, folder)
     found = find_problems(run_doctor(azure, AZURE_OPENAI_EMBEDDING_DIMENSIONS="16"))
     assert "embedding has 8 dimensions, not 16; ingest rebuild makes a new one" in found["index"]
 
 
 def test_an_index_of_an_older_version(azure: Azure, folder: Path) -> None:
-    """Fields that the next run adds are no trouble, and nothing is added now."""
+    """Fields that the next run adds are no problem, and the doctor adds none."""
     fill_index(azure, folder)
     index = azure.search.indexes["chunks"]
     kept = [f for f in index.definition["fields"] if f["name"] != "page_label"]
@@ -358,7 +358,7 @@ def test_an_index_of_an_older_version(azure: Azure, folder: Path) -> None:
 
 
 def test_what_cannot_be_reached(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No name, no connection, no trust: each with its remedy, and nothing after it is tried."""
+    """Unknown names, refused connections and untrusted certificates have remedies of their own."""
     found = run_doctor(
         azure,
         AZURE_OPENAI_ENDPOINT="https://127.0.0.1:1",
@@ -380,7 +380,7 @@ def test_what_cannot_be_reached(azure: Azure, monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_what_lies_behind_a_proxy(azure: Azure, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where only the proxy knows the names, mine are not looked up, and the proxy is suspected."""
+    """Behind a proxy, names are not resolved here, and the proxy is named as a cause."""
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     found = run_doctor(
         azure,
@@ -397,14 +397,14 @@ def test_what_lies_behind_a_proxy(azure: Azure, monkeypatch: pytest.MonkeyPatch)
     [("10.1.2.4", True), ("fd00::4", True), ("20.1.2.3", False), ("127.0.0.1", False)],
 )
 def test_a_private_endpoint_is_recognised(address: str, private: bool) -> None:
-    """From my desk I learn that the service is in a network I am not in."""
+    """A service with a private endpoint is reported as out of reach from this network."""
     said = str(unreachable_error("s.search.windows.net", address, "no answer"))
     assert ("private endpoint" in said) == private
     assert ("VPN" in said) == private
 
 
 def test_a_wrong_clock(azure: Azure) -> None:
-    """The reason that nobody thinks of: an hour between my clock and the service's."""
+    """A clock that differs from the service's by an hour is reported."""
     azure.clock.advance(3600)
     found = find_problems(run_doctor(azure))
     assert list(found) == ["clock"]
@@ -450,7 +450,7 @@ def test_on_a_laptop_without_azure(command: Command, tmp_path: Path) -> None:
 
 
 def test_what_counts_is_said(command: Command, tmp_path: Path) -> None:
-    """Where the environment and .env differ I learn which one it is."""
+    """If the environment and .env differ, the doctor says which value is used."""
     (tmp_path / ".env").write_text("INGEST_WORKERS=2\nINGEST_CHUNK_TOKENS=99\n")
     done = command("doctor", str(ROOT / "data"), INGEST_WORKERS="3", INGEST_CHUNK_TOKENS="99")
     assert done.returncode == 0
@@ -465,7 +465,7 @@ def test_what_counts_is_said(command: Command, tmp_path: Path) -> None:
 
 
 def test_an_index_of_another_model(command: Command, tmp_path: Path) -> None:
-    """The folder holds vectors that the model does not go with."""
+    """The doctor reports an index whose vectors are of another model."""
     write(tmp_path / "docs/a.pdf", prose("lathes"))
     assert command("run", "docs").returncode == 0
     well = command("doctor", "docs")
@@ -535,14 +535,14 @@ def test_no_setting_is_taken_for_another() -> None:
     ],
 )
 def test_settings_that_contradict_each_other(environment: dict[str, str], said: str) -> None:
-    """Half of a configuration, or two at once, is pointed out before a run guesses."""
+    """Incomplete or contradictory settings are reported before a run has to guess."""
     (found,) = find_contradictions(environment)
     assert said in found
     assert list(find_contradictions({"AZURE_OPENAI_ENDPOINT": "https://a/openai/v1/"})) == []
 
 
 def test_a_container_is_looked_into(azure: Azure) -> None:
-    """How many PDFs a job would find; and if it may not look, the role that it lacks."""
+    """The doctor counts the PDFs of a container, or names the role that it lacks."""
     azure.blob.put("docs", "a.pdf", b"%PDF-")
     url = f"{azure.blob_endpoint}/docs"
 

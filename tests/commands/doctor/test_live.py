@@ -27,7 +27,7 @@ KILLED = "ingest-live-20200101t000000-abcdef"
 def test_what_the_services_do_is_kept_without_secrets_and_nothing_is_left(
     azure: Azure, command: Command, tmp_path: Path
 ) -> None:
-    """I read the price first, and get lags, answers, headers and token counts in a file to send."""
+    """It shows the price first, and writes a recording that I can send to others."""
     azure.openai.tpm = 350_000
     azure.search.added(KILLED, KEY_ONLY)
 

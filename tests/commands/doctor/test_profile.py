@@ -15,7 +15,7 @@ from tests.emulator.schema import normalize
 from tests.emulator.store import Index
 from tests.index.foreign_indexes import Definition, demo, gpt_rag
 from tests.pdfs import prose, write
-from tests.pipeline.test_runs_on_azure import client, run
+from tests.runs import client, run
 
 DEMO = {"INGEST_PROFILE": "azure-search-openai-demo", "AZURE_SEARCH_INDEX": "gptkbindex"}
 

@@ -50,7 +50,7 @@ def test_an_answer_that_comes_first_scores_one(filled: Bench) -> None:
 
 
 def test_what_cannot_be_answered_says_why_and_counts_as_missed(filled: Bench) -> None:
-    """A document that is not there, a page that is not, and words that are not on it."""
+    """The reason may be a missing document, a missing page or missing words."""
     asked = [
         Question("flour", (AnswerLocation("bakery.pdf", (1,)),)),
         Question("flour", (AnswerLocation("mill.pdf", (7,)),)),
@@ -98,7 +98,7 @@ def test_a_description_of_a_figure_is_no_passage_of_the_author() -> None:
 
 
 def test_questions_are_embedded_as_many_at_once_as_the_model_takes(filled: Bench) -> None:
-    """And never the passages: a question costs what it costs to ask it."""
+    """Questions are embedded in batches, and passages never."""
     filled.embeds.texts.clear()
     asked = [
         Question(f"question {n}", (AnswerLocation("mill.pdf"),), "grain into flour")
@@ -109,7 +109,7 @@ def test_questions_are_embedded_as_many_at_once_as_the_model_takes(filled: Bench
 
 
 def test_recipes_are_read_from_what_i_type() -> None:
-    """Values after commas; names together are varied together; what is set comes first."""
+    """`--compare` varies settings, alone or together, starting with the current ones."""
     settings = Settings()
     found = parse_recipes(["tokens=256,512", "chunk-tokens=128,64,overlap=0,0.2"], settings)
     assert [(s.chunk_tokens, s.chunk_overlap) for s in found] == [
@@ -126,7 +126,7 @@ def test_recipes_are_read_from_what_i_type() -> None:
     "wrong", ["256", "model=ada", "tokens=many", "tokens=4", "overlap=0.9", ""]
 )
 def test_a_recipe_that_cannot_be_meant_is_refused(wrong: str) -> None:
-    """Before anything is read."""
+    """A wrong recipe is an error before anything is read."""
     with pytest.raises(ConfigError, match="--compare"):
         parse_recipes([wrong], Settings())
 

@@ -23,7 +23,7 @@ RANKS = st.lists(st.integers(1, 20), unique=True).map(sorted)
 
 
 def test_the_measures_of_a_ranking_worked_out_by_hand() -> None:
-    """Answers at the second and the fifth place, of three that there are."""
+    """Three answers exist, of which two are found, at ranks 2 and 5."""
     assert [hit_at([2, 5], k) for k in (1, 2, 3)] == [0, 1, 1]
     assert reciprocal_rank([2, 5], 10) == 0.5
     assert reciprocal_rank([12], 10) == 0
@@ -101,7 +101,7 @@ def test_a_difference_is_sure_where_it_is_and_not_where_it_is_chance() -> None:
 
 
 def test_p_is_as_often_small_as_it_says() -> None:
-    """Of noise, one test in five is below 0.2: else I would choose recipes by chance."""
+    """For pure noise, one test in five has a p-value below 0.2."""
     noise = np.random.default_rng(7)
     small = sum(
         mean_difference(noise.random(20).tolist(), noise.random(20).tolist())[1] < 0.2

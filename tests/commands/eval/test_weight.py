@@ -42,5 +42,5 @@ def test_of_equal_weights_the_one_in_use_stays() -> None:
 
 
 def test_a_few_questions_are_too_few() -> None:
-    """Nothing is fitted to a handful."""
+    """No weight is fitted to a handful of questions."""
     assert fit_weight({1.0: [[1]] * (MIN_QUESTIONS - 1)}, 1.0) is None

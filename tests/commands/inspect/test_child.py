@@ -27,7 +27,7 @@ from ingest.extract.engines.pdfium import Pdfium
 from ingest.models import Recipe, Source
 from ingest.pipeline.reader.prepare import Task
 from tests.conftest import DIMENSIONS, MODEL, ROOT
-from tests.pdfs import pdf, prose
+from tests.pdfs import pdf, prose, to_bytes
 from tests.scans import scan
 
 SAMPLES = ("handbook", "benefits/benefits-plan", "papers/two-column", "products/price-list")
@@ -136,9 +136,7 @@ def test_boxes_follow_a_turned_and_cropped_page(turn: int) -> None:
     page = writer.pages[0]
     page.cropbox.lower_left = (30, 500)
     page.rotate(turn)
-    out = io.BytesIO()
-    writer.write(out)
-    data = out.getvalue()
+    data = to_bytes(writer)
     (sheet,) = inspect_text(data).pages
     view = inspect_image(data, sheet)
     (box,) = view.boxes
@@ -177,9 +175,7 @@ def test_pages_of_any_shape_are_drawn_small(size: tuple[int, int]) -> None:
     """A ribbon or a stamp makes no picture that is too large for a page."""
     writer = pypdf.PdfWriter()
     writer.add_blank_page(*size)
-    out = io.BytesIO()
-    writer.write(out)
-    data = out.getvalue()
+    data = to_bytes(writer)
     (sheet,) = inspect_text(data).pages
     view = inspect_image(data, sheet)
     assert view.height <= IMAGE_HEIGHT_PIXELS

@@ -30,7 +30,7 @@ def choose_names(records: list[Record], *wanted: str) -> list[str]:
 
 
 def test_what_is_in_trouble_comes_first_then_what_is_long() -> None:
-    """Who opens a report without naming anything wants to see what went wrong."""
+    """Without names, the report inspects documents with problems, then the longest ones."""
     records = [
         make_record("a.pdf", 3),
         make_record("long.pdf", 90),
@@ -41,7 +41,7 @@ def test_what_is_in_trouble_comes_first_then_what_is_long() -> None:
 
 
 def test_nobody_waits_for_what_was_not_named() -> None:
-    """A book of a thousand pages, one that kills its reader, one to recognise: by name only."""
+    """Huge documents, those that crash a reader and scans are inspected by name only."""
     records = [
         make_record("book.pdf", 1000),
         make_record("hangs.pdf", 0, "failed", code=Code.TOO_SLOW),

@@ -20,7 +20,7 @@ from tests.conftest import Bench
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import COGNITIVE_USER
 from tests.extract.ocr.test_document_intelligence_runs import client
-from tests.pdfs import pdf, prose, write
+from tests.pdfs import pdf, prose, to_bytes, write
 from tests.pipeline.reader.test_attachments import portfolio
 from tests.runs import open_run, run
 from tests.scans import write as write_scan
@@ -42,9 +42,7 @@ def make_slow_pdf(*pages: str) -> bytes:
     content: Any = writer.pages[1]["/Contents"].get_object()
     fills = b"0 0 m 595 842 l 0 842 l 595 0 l 300 842 l f* " * 20_000
     content._data = content._data + b"\n" + fills
-    out = io.BytesIO()
-    writer.write(out)
-    return out.getvalue()
+    return to_bytes(writer)
 
 
 def test_a_file_is_shown_beside_what_the_index_has_of_it(bench: Bench) -> None:
@@ -147,7 +145,7 @@ def test_a_root_that_is_gone_is_the_matter_of_its_sources_alone(
 
 
 def test_looking_at_scans_pays_for_nothing(azure: Azure, folder: Path) -> None:
-    """What a service recognised comes from the index, with how sure it was."""
+    """Recognised text and its confidence come from the index."""
     azure.identity.default.grant(COGNITIVE_USER)
     write_scan(folder / "a.pdf", "= Typed.", "The heron stands in the reeds.")
     chosen = client(azure)

@@ -35,7 +35,7 @@ from ingest.models import (
     Summary,
 )
 from ingest.pipeline.context import Run
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.sources.folder import parse_folder_roots
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds, dump, vector
 from tests.pdfs import prose, set_age, write
@@ -152,7 +152,7 @@ def library(tmp_path: Path) -> Library:
 
 
 def test_a_new_recipe_is_one_switch(library: Library) -> None:
-    """Readers have the old chunks until they have the new ones; the old file stays for a while."""
+    """Searches use the old chunks until the new ones are complete; the old file stays a while."""
     old = library.contents()
     library.tokens = SMALL
     switched = library.rebuild()
@@ -205,7 +205,7 @@ def test_only_new_texts_are_embedded_beside_those_reused(library: Library) -> No
 def test_a_rebuild_that_dies_at_any_write_is_continued(
     library: Library, tmp_path: Path, when: str
 ) -> None:
-    """Kill it wherever you like: readers notice nothing, the next one goes on from there."""
+    """After a kill at any write, searches go on unchanged, and the next rebuild continues."""
     library.tokens = SMALL
     start = (library.place / "index.db").read_bytes()
     old = Library(library.docs, library.place).contents()
@@ -238,7 +238,7 @@ def test_a_rebuild_that_dies_at_any_write_is_continued(
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_dying_around_the_switch_leaves_one_index_or_the_other(library: Library, when: str) -> None:
-    """Before it the old one is in use, after it the new one; both are whole."""
+    """A kill near the switch leaves either the old or the new index in use, complete."""
     old = library.contents()
     library.tokens = SMALL
     line = library.line
@@ -296,7 +296,7 @@ def test_an_open_reader_keeps_what_it_has(library: Library) -> None:
 
 
 def test_so_many_are_kept_and_no_more(library: Library) -> None:
-    """The disk does not fill up with indexes of long ago."""
+    """Only `--keep` older indexes stay on the disk."""
     names = [library.rebuild(keep=2).index for _ in range(4)]
     assert library.line.names() == names[1:]
     assert library.rebuild(keep=0).dropped == names[1:]
@@ -312,7 +312,7 @@ def test_what_was_gone_back_from_is_not_the_way_back(library: Library) -> None:
 
 
 def test_runs_are_held_off_meanwhile(library: Library) -> None:
-    """What a run wrote into the old index would be lost at the switch: it must wait."""
+    """A run must wait for a rebuild, since the switch would lose its writes."""
     line = library.line
     late = SqliteIndex(library.place, MODEL, DIMENSIONS, create=True)
     with (
@@ -341,7 +341,7 @@ def test_another_model_gets_an_index_of_its_own(library: Library) -> None:
 
 
 def test_an_index_begun_for_another_model_is_begun_anew(library: Library) -> None:
-    """I changed my mind after a rebuild died: what it left is of no use, and goes."""
+    """What an unfinished rebuild with another model left is removed."""
     with pytest.raises(Crash):
         Library(library.docs, library.place, model="another").rebuild(dies_at=6)
     library.rebuild()
@@ -349,7 +349,7 @@ def test_an_index_begun_for_another_model_is_begun_anew(library: Library) -> Non
 
 
 def test_a_document_that_turned_bad_is_not_lost(library: Library) -> None:
-    """Invariant 5: what the index in use has of it would be gone, so nothing is switched."""
+    """Invariant 5: a document that turned bad would lose its chunks, so nothing is switched."""
     (library.docs / "cranes.pdf").write_bytes(b"%PDF-broken")
     set_age(library.docs / "cranes.pdf")
     with pytest.raises(ConfigError, match=r"lacks .*cranes.pdf .*--max-deletes 1"):
@@ -361,7 +361,7 @@ def test_a_document_that_turned_bad_is_not_lost(library: Library) -> None:
 
 
 def test_a_document_that_turned_bad_between_two_rebuilds_stays(library: Library) -> None:
-    """The newer index had read it before I went back, and has its chunks still."""
+    """After going back, a document that only the newer index could read keeps its chunks."""
     library.rebuild()
     library.line.switch("index.db")
     (library.docs / "cranes.pdf").write_bytes(b"%PDF-broken")
@@ -372,7 +372,7 @@ def test_a_document_that_turned_bad_between_two_rebuilds_stays(library: Library)
 
 
 def test_a_document_that_is_gone_is_no_loss(library: Library) -> None:
-    """A run would have removed it too; unless it was told to remove nothing."""
+    """A rebuild may drop a vanished document, as a run would, unless pruning is off."""
     (library.docs / "files.pdf").unlink()
     with pytest.raises(ConfigError, match=r"files.pdf \(it is gone\)"):
         library.rebuild(run=Run("r", prune=False))
@@ -382,7 +382,7 @@ def test_a_document_that_is_gone_is_no_loss(library: Library) -> None:
 
 
 def test_a_root_that_was_forgotten_is_not_lost(library: Library, tmp_path: Path) -> None:
-    """I rebuild one folder of two, and learn it before the other one is gone from the index."""
+    """Rebuilding one folder of two is refused before the other one's chunks are lost."""
     other = tmp_path / "more"
     write(other / "anvils.pdf", prose("anvils", 3))
     index = SqliteIndex(library.place, MODEL, DIMENSIONS, create=True)
@@ -399,7 +399,7 @@ def test_a_root_that_was_forgotten_is_not_lost(library: Library, tmp_path: Path)
 
 
 def test_a_root_that_is_empty_proves_nothing(library: Library) -> None:
-    """A folder that is not mounted has no PDFs; its index is kept."""
+    """An unmounted folder has no PDFs, so the rebuild keeps its index."""
     for path in library.docs.iterdir():
         path.unlink()
     with pytest.raises(ConfigError, match="no PDFs at all"):
@@ -407,7 +407,7 @@ def test_a_root_that_is_empty_proves_nothing(library: Library) -> None:
 
 
 def test_text_that_came_by_ocr_is_not_lost(tmp_path: Path) -> None:
-    """I rebuild without the OCR that a scan was read with: in the new index it has no text."""
+    """A rebuild without the OCR that read a scan is refused, since its text would be lost."""
     read = Details(scanned=(1, 2), ocr="azure-read")
     scan = Record("/docs", "scan.pdf", "f1", outcome="new", chunks=3, details=read)
     old = SqliteIndex(tmp_path / "old", MODEL, DIMENSIONS, create=True)
@@ -422,7 +422,7 @@ def test_text_that_came_by_ocr_is_not_lost(tmp_path: Path) -> None:
 
 
 def test_an_index_that_lacks_a_chunk_is_not_shown(library: Library) -> None:
-    """Invariant 4, for the whole index: whatever is recorded is there, and nothing else."""
+    """Invariant 4: before the switch, every recorded chunk is there, and no other."""
     with library.opened() as index:
         services = library.bench(index).services()
         assert incompleteness(services, 3) == ""
@@ -441,7 +441,7 @@ QUESTIONS = [
 
 
 def test_an_index_that_answers_worse_is_not_shown(library: Library, tmp_path: Path) -> None:
-    """Questions with known answers decide, and both figures are told."""
+    """Questions with known answers decide about the switch, and both scores are shown."""
     switched = library.rebuild(questions=QUESTIONS)
     assert switched.scores is not None
     assert (switched.scores.new, switched.scores.old) == (1.0, 1.0)
@@ -453,7 +453,7 @@ def test_an_index_that_answers_worse_is_not_shown(library: Library, tmp_path: Pa
 
 
 def test_an_index_of_another_model_is_asked_by_words(library: Library) -> None:
-    """Its model may be gone, so its vectors cannot be asked; that is said."""
+    """Vectors of another model cannot be searched, so the comparison uses words and says so."""
     other = Library(library.docs, library.place, model="another")
     scores = other.rebuild(questions=QUESTIONS).scores
     assert scores is not None
@@ -461,7 +461,7 @@ def test_an_index_of_another_model_is_asked_by_words(library: Library) -> None:
 
 
 def test_pages_that_were_paid_for_stay_paid(tmp_path: Path) -> None:
-    """A new index knows of the old one's, and keeps those that are still there."""
+    """A new index takes over the cached pages of the old one."""
     old = SqliteIndex(tmp_path / "old", MODEL, DIMENSIONS, create=True)
     new = SqliteIndex(tmp_path / "new", MODEL, DIMENSIONS, create=True)
     page = CachedPage("a" * 40, "/docs", "scan.pdf", "operation", OcrResult("Spindle", 0.9))
@@ -476,7 +476,7 @@ def test_pages_that_were_paid_for_stay_paid(tmp_path: Path) -> None:
 
 
 def test_past_runs_are_remembered_by_the_new_index(library: Library) -> None:
-    """How the index grew is not forgotten with the old file, nor told twice."""
+    """A new index takes over the history of runs, without counting any twice."""
     counts = {"new": 3}
     with library.opened() as index:
         for n in range(3):
@@ -488,7 +488,7 @@ def test_past_runs_are_remembered_by_the_new_index(library: Library) -> None:
 
 
 def test_a_damaged_pointer_is_said_to_be_one(library: Library) -> None:
-    """What cannot be an index of ours is not opened, and I learn what to delete."""
+    """A damaged pointer file is an error that says what to delete."""
     for text, words in (
         ("../other.db", "names no index"),
         ("index-20200101t000000.db", "not there"),

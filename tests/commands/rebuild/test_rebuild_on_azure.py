@@ -30,7 +30,7 @@ from ingest.index.azure.generations import ALIAS_PROPAGATION_SECONDS, AzureGener
 from ingest.index.azure.index import AzureIndex
 from ingest.models import SourceResult
 from ingest.pipeline.context import Run
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from tests import scans
 from tests.conftest import make_older, outcomes_by_source
 from tests.embed.rate_limit.simulation import Hurried
@@ -38,8 +38,8 @@ from tests.emulator import faults
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import COGNITIVE_USER, SERVICE_CONTRIBUTOR
 from tests.pdfs import prose, write
-from tests.pipeline.test_runs_on_azure import SPEED, open_run, run
-from tests.pipeline.test_runs_on_azure import client as any_client
+from tests.runs import SPEED, open_run, run
+from tests.runs import client as any_client
 
 INDEX, ALIAS = "chunks", "live"
 
@@ -116,7 +116,7 @@ def read_vectors(azure: Azure, name: str) -> dict[str, Any]:
 
 
 def test_another_analyzer_costs_no_token(azure: Azure, folder: Path, live: Settings) -> None:
-    """What the service cannot change in place is a new index, with the vectors there are."""
+    """A new index with another analyzer takes over the vectors of the old one."""
     before = count_texts(azure)
     other = client_settings(azure, AZURE_SEARCH_INDEX=ALIAS, INGEST_ANALYZER="en.microsoft")
     with search_meanwhile(live, 3) as wrong:
@@ -163,7 +163,7 @@ def search_meanwhile(chosen: Settings, sources: int) -> Iterator[list[object]]:
 
 
 def test_another_model_is_paid_for_once(azure: Azure, folder: Path, live: Settings) -> None:
-    """Other dimensions need other vectors: all of them, and none twice, whatever fails midway."""
+    """With other dimensions, every text is embedded once, even if requests fail midway."""
     sixteen = client_settings(
         azure, AZURE_SEARCH_INDEX=ALIAS, AZURE_OPENAI_EMBEDDING_DIMENSIONS="16"
     )
@@ -189,7 +189,7 @@ def test_another_model_is_paid_for_once(azure: Azure, folder: Path, live: Settin
 def test_pages_that_were_paid_for_are_not_sent_again(
     azure: Azure, folder: Path, tmp_path: Path
 ) -> None:
-    """A new index takes over what the old one was charged for, also when that is gone then."""
+    """A new index on the service takes over the cached pages, even if the old one is gone."""
     azure.identity.default.grant(COGNITIVE_USER)
     scans.write(folder / "a.pdf", "The heron stands in the reeds.")
     chosen = client_settings(
@@ -204,7 +204,7 @@ def test_pages_that_were_paid_for_are_not_sent_again(
 
 
 def test_going_back_is_one_step(azure: Azure, folder: Path, live: Settings) -> None:
-    """The index before is still whole; the newer one stays, and a rebuild goes on with it."""
+    """The previous index is complete; the newer one stays, and a rebuild continues with it."""
     switched = rebuild(folder, live)
     back, holds = switch_back(live, connect(live))
     assert (back.index, back.before, holds.sources) == (INDEX, switched.index, 3)
@@ -214,7 +214,7 @@ def test_going_back_is_one_step(azure: Azure, folder: Path, live: Settings) -> N
 
 
 def test_the_first_index_may_be_a_rebuild(azure: Azure, folder: Path) -> None:
-    """Who begins so has an alias from the start, and need not keep what was before."""
+    """A first rebuild creates the alias; a later one need not keep the index before it."""
     azure.search.delays.alias = ALIAS_PROPAGATION_SECONDS / SPEED
     write(folder / "a.pdf", prose("anvils", 8))
     chosen = client_settings(azure, AZURE_SEARCH_INDEX="fresh")
@@ -232,14 +232,14 @@ def test_the_first_index_may_be_a_rebuild(azure: Azure, folder: Path) -> None:
 
 
 def test_an_index_with_a_name_of_its_own_is_never_removed(azure: Azure, bare: Settings) -> None:
-    """Somebody may still ask it by that."""
+    """An index that was not created for the alias stays, since others may search it by name."""
     with open_alias(bare) as found:
         assert not found.drop(INDEX)
     assert INDEX in azure.search.indexes
 
 
 def test_vectors_are_waited_for(azure: Azure, live: Settings) -> None:
-    """A service shows a field some time after it was told to; before, all would be paid again."""
+    """A service shows a new retrievable field late: it is waited for, instead of paying again."""
     make_older(azure, INDEX)
     azure.search.delays.schema = 0.5
     with open_alias(live) as found:
@@ -250,7 +250,7 @@ def test_vectors_are_waited_for(azure: Azure, live: Settings) -> None:
 
 
 def test_what_was_begun_and_is_not_wanted_any_more_goes(azure: Azure, bare: Settings) -> None:
-    """I changed my mind about the analyzer after a rebuild failed."""
+    """The rest of a failed rebuild with another analyzer is removed."""
     names = []
     for analyzer in ("fr.lucene", "de.lucene", "de.lucene"):
         with open_alias(with_(bare, search_analyzer=analyzer)) as found:
@@ -282,7 +282,7 @@ def test_an_index_holds_vectors_of_one_model(azure: Azure, folder: Path, live: S
 
 
 def test_runs_are_held_off_meanwhile(bare: Settings, folder: Path) -> None:
-    """What a run wrote into the old index would be lost at the switch."""
+    """A run must wait for a rebuild, since the switch would lose its writes."""
     with (
         open_rebuild(bare, [str(folder)], Run("r"), connect(bare)),
         pytest.raises(BusyError),
@@ -294,7 +294,7 @@ def test_runs_are_held_off_meanwhile(bare: Settings, folder: Path) -> None:
 def test_a_rebuild_that_was_paused_does_not_hide_what_a_run_wrote_since(
     azure: Azure, bare: Settings, folder: Path
 ) -> None:
-    """A run took over the index that readers see: they would go back to before it."""
+    """If a run took over during a pause, the switch is refused, as it would hide newer chunks."""
     before = azure.search.aliases.copy()
     with open_rebuild(bare, [str(folder)], Run("r"), connect(bare)) as work:
         earlier = work.services.previous_index
@@ -308,7 +308,7 @@ def test_a_rebuild_that_was_paused_does_not_hide_what_a_run_wrote_since(
 
 
 def test_an_index_with_a_name_of_its_own_needs_an_alias(azure: Azure, bare: Settings) -> None:
-    """No alias can have an index's name, so I am told to give it one, once."""
+    """The error says how to create the alias that a rebuild needs."""
     with open_alias(client_settings(azure)) as found:
         with pytest.raises(ConfigError, match=r"chunks .* is an index, .* --alias NAME"):
             found.current()
@@ -326,7 +326,7 @@ def test_an_index_with_a_name_of_its_own_needs_an_alias(azure: Azure, bare: Sett
 
 
 def test_the_role_for_aliases_is_named(azure: Azure, bare: Settings, folder: Path) -> None:
-    """Who fills an index may not always move its alias."""
+    """An identity that may fill an index but not move its alias learns which role it lacks."""
     azure.identity.default.withdraw(SERVICE_CONTRIBUTOR)
     with pytest.raises(RoleError, match="Search Service Contributor"):
         rebuild(folder, bare)

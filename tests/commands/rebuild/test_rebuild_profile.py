@@ -11,7 +11,7 @@ from tests.emulator.schema import normalize
 from tests.emulator.store import Index
 from tests.index.foreign_indexes import gpt_rag
 from tests.pdfs import prose, write
-from tests.pipeline.test_runs_on_azure import run
+from tests.runs import run
 
 
 def test_an_application_s_index_is_rebuilt_as_it_is(azure: Azure, folder: Path) -> None:

@@ -131,7 +131,7 @@ def test_a_chunk_pointed_at_or_reached_by_tab_lights_up_in_text_and_picture(page
 
 
 def test_words_are_found_and_the_chunk_that_has_them_is_named(page: Page) -> None:
-    """Why was it not found? Here it is, or here it is not."""
+    """The viewer names the chunk that has my words, or says that none has."""
     page.click("#source-1 summary")
     words, said = page.locator("#source-1-find"), page.locator("#source-1 output")
     words.fill("small BIRD on  every")

@@ -43,7 +43,7 @@ def test_the_advice_is_that_of_the_document() -> None:
 
 
 def test_troubles_come_by_code_and_the_urgent_ones_first() -> None:
-    """What I have to act on is on top, with how many it is."""
+    """Problems are grouped by code with their counts, those that I must act on first."""
     hung = make_record(
         "h.pdf", code=Code.PAGES_MISSING, error="2 pages", details=Details(missing=(1, 2))
     )
@@ -91,7 +91,7 @@ def test_a_code_of_a_later_version_is_shown_without_advice() -> None:
 
 
 def test_states_are_those_of_the_index_or_of_the_run() -> None:
-    """What was new in its run is simply indexed afterwards."""
+    """A source that was new in its run is called indexed in the report on the index."""
     records = [
         make_record("a.pdf"),
         make_record("b.pdf", outcome=Outcome.CHANGED),
@@ -102,7 +102,7 @@ def test_states_are_those_of_the_index_or_of_the_run() -> None:
 
 
 def test_the_longest_are_not_the_shortest() -> None:
-    """Of three documents none is in both lists, and what failed is in none."""
+    """With three documents, none is listed both as longest and as shortest."""
     some = [make_record(f"{n}.pdf", tokens=100 * n) for n in (1, 2, 3)]
     found = find_extremes([*some, make_damaged("d.pdf"), make_empty("e.pdf")])
     assert [r.tokens for r in found.longest] == [300, 200]
@@ -111,7 +111,7 @@ def test_the_longest_are_not_the_shortest() -> None:
 
 
 def test_copies_and_shared_texts_are_told_apart() -> None:
-    """A file that lies in two folders is one finding, not one for each of its paragraphs."""
+    """Two copies of a file are one finding, not one for each paragraph."""
     records = [
         make_record("a.pdf", "x"),
         make_record("b/a.pdf", "x"),
@@ -138,13 +138,13 @@ def test_copies_and_shared_texts_are_told_apart() -> None:
 
 
 def test_what_was_never_read_is_nobodys_copy() -> None:
-    """Two damaged files have no hash of their bytes; that makes them no copies."""
+    """Two damaged files have no hash of their bytes, so they are not called copies."""
     broken = [replace(make_damaged(name), fingerprint=DIGEST) for name in ("a.pdf", "b.pdf")]
     assert find_duplicates(broken, []).copies == []
 
 
 def test_the_quota_used_is_that_of_a_minute() -> None:
-    """Requests come in gusts; the service counts a minute of them, and so does the chart."""
+    """The chart shows quota use by the minute, as the service counts it."""
     assert minute_rates([900, 0, 0, 900, 0, 0], 20.0) == [900, 900, 900, 900, 900, 900]
     assert minute_rates([100, 300], 120.0) == [50, 150]
 

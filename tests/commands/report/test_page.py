@@ -179,7 +179,7 @@ def test_it_is_light_or_dark_as_the_screen_is(chromium: Browser, small: Path, sc
 def test_nobody_is_kept_out(
     chromium: Browser, judges: Judges, small: Path, scheme: str, viewport: dict[str, int]
 ) -> None:
-    """Names, roles, order and contrast are as a screen reader and weak eyes need them."""
+    """Names, roles, order and contrast suit screen readers and weak eyes."""
     with open_file(chromium, small, color_scheme=scheme, viewport=viewport) as found:
         found.page.click("summary")
         assert judges.barriers(found.page) == []
@@ -206,7 +206,7 @@ def test_without_scripts_all_but_the_list_is_there(chromium: Browser, small: Pat
 
 
 def test_it_prints(chromium: Browser, small: Path, tmp_path: Path) -> None:
-    """On paper there are the troubles and the list, and nothing that waits for a click."""
+    """A printed report has the problems and the list, without buttons."""
     with open_file(chromium, small, color_scheme="dark") as found:
         found.page.pdf(path=tmp_path / "report.pdf", format="A4", print_background=True)
     import pypdfium2
@@ -222,7 +222,7 @@ def test_it_prints(chromium: Browser, small: Path, tmp_path: Path) -> None:
 
 
 def test_an_index_without_anything_is_a_page_too(chromium: Browser, tmp_path: Path) -> None:
-    """Before the first run it says how to fill it."""
+    """Before the first run, the page says how to fill the index."""
     with open_file(chromium, write_report(make_report(runs=(), run=None), tmp_path)) as found:
         assert "Nothing yet: ingest run fills it." in found.page.inner_text("header")
         assert found.page.inner_text("#found") == "0 sources"

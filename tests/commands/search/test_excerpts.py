@@ -170,7 +170,7 @@ def test_a_row_of_a_table_is_shown_below_the_names_of_its_columns() -> None:
 
 
 def test_more_is_shown_of_better_hits() -> None:
-    """The first hit has most of the answers; the last ones show that they are about something."""
+    """The first hit has the longest excerpt, since it has the answer most often."""
     hits = add_excerpts("certificate", None, [hit_of(HANDBOOK)] * 6, None)
 
     sizes = [len(hit.excerpt) for hit in hits]

@@ -24,7 +24,7 @@ WORDS = {"lathe", "oil", "xj-900", "4,000"}
     ],
 )
 def test_a_search_says_which_words_stand_nowhere(question: str, missing: tuple[str, ...]) -> None:
-    """I do not take what is merely near for what I asked; a long question may use its own words."""
+    """A search names the words of a short question, and codes, that stand in no document."""
 
     def is_found(text: str) -> bool:
         return not WORDS.isdisjoint(text.casefold().split())

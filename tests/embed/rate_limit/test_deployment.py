@@ -73,7 +73,7 @@ def test_all_of_a_quota_is_used_where_the_service_says_what_is_left(
 def test_with_a_setting_no_header_is_needed(
     counting: type[Window | Sliding], told: tuple[str, ...]
 ) -> None:
-    """I know my quota: it is used to the end; a refusal tells where the service's minute ends."""
+    """With a configured quota, all of it is used even if the service sends no headers."""
     for seed in SEEDS:
         client = Ours(DeploymentLimiter(LearntLimit(TPM)))
         simulate(Quota(steady_quota, counting(), told), 600, client, seed=seed)
@@ -84,7 +84,7 @@ def test_with_a_setting_no_header_is_needed(
 @trials(max_examples=25)
 @given(tpm=st.integers(1_000, 2_000_000), at_once=st.integers(1, 32), seed=st.integers(0, 999))
 def test_no_minute_has_more_than_the_quota(tpm: int, at_once: int, seed: int) -> None:
-    """Whatever the quota, and wherever a minute begins: never more but for one refusal."""
+    """In no minute is more than the quota sent, but for one refusal."""
     client = Ours(DeploymentLimiter(LearntLimit(tpm)), at_once)
     simulate(Quota(lambda _: tpm, Sliding(), SILENT), 240, client, seed=seed)
     assert len(client.seen.refused) <= 1
@@ -139,7 +139,7 @@ def test_two_jobs_that_begin_together_share_the_first_minutes(told: tuple[str, .
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_two_of_us_share_evenly(seed: int) -> None:
-    """Two jobs on one deployment: half each, together all of it, and hardly a refusal."""
+    """Two jobs on one deployment get half each, with hardly a refusal."""
     two = [Ours(DeploymentLimiter()), Ours(DeploymentLimiter())]
     simulate(Quota(steady_quota, rpm=RPM), 900, *two, seed=seed)
     assert sum(measure_share(client, 60, 900) for client in two) >= 0.97
@@ -164,7 +164,7 @@ def test_a_quota_that_drops_and_comes_back_is_used_again_within_a_minute(
 
 @pytest.mark.parametrize("told", [FULL, REMAINING])
 def test_once_back_it_stays(told: tuple[str, ...]) -> None:
-    """Where the service says what is left, there is no swinging afterwards."""
+    """If headers tell what is left, the rate does not swing after a drop."""
     client = Ours(DeploymentLimiter())
     simulate(Quota(dropping_quota, told=told, rpm=RPM), 700, client)
     for start in range(460, 640, 60):
@@ -201,7 +201,7 @@ def test_headers_that_mean_nothing_do_no_harm(value: str) -> None:
 
 
 def test_a_service_that_always_says_nothing_is_left_is_not_believed() -> None:
-    """It says 0 and takes every request: after a few the word is ignored."""
+    """A service that reports 0 tokens left and accepts all requests is soon not believed."""
     client = Ours(DeploymentLimiter(LearntLimit(TPM)))
     quota = Quota(steady_quota, told=RETRY_AFTER, besides={"x-ratelimit-remaining-tokens": "0"})
     simulate(quota, 480, client)
@@ -210,7 +210,7 @@ def test_a_service_that_always_says_nothing_is_left_is_not_believed() -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_answers_may_be_late_and_in_any_order(seed: int) -> None:
-    """Some answers take five seconds and overtake each other: the count is not confused."""
+    """Answers that take five seconds, in any order, do not confuse the count."""
     client = Ours(DeploymentLimiter(), at_once=64, latency=lambda: random.uniform(0.05, 5))
     simulate(Quota(steady_quota, rpm=RPM), 600, client, seed=seed)
     assert measure_share(client, 60, 600) >= 0.9
@@ -218,7 +218,7 @@ def test_answers_may_be_late_and_in_any_order(seed: int) -> None:
 
 
 def test_after_a_hiccup_there_is_no_burst() -> None:
-    """Nothing could be sent for ten seconds: what follows keeps the pace, a little late at most."""
+    """After ten seconds without a request, the usual rate is kept."""
     seen = OtherClients(seen_until=math.inf)
     pace = DeploymentLimiter(LearntLimit(TPM), others=seen, has_answered=True)
     sent, now = [], 0.0
@@ -271,7 +271,7 @@ def test_a_slow_first_request_does_not_mislead_about_the_minute() -> None:
 
 
 def test_a_run_that_needs_little_does_not_wait() -> None:
-    """A few documents, an hour's quota: they are embedded as fast as requests are answered."""
+    """A few documents with a large quota are embedded without waiting."""
     client = Ours(DeploymentLimiter())
     simulate(Quota(steady_quota, rpm=RPM), 6, client)
     assert client.seen.tokens(0, 6) >= 0.95 * TPM
@@ -291,7 +291,7 @@ KINDS: dict[str, Callable[[float], Window | Sliding]] = {
 def test_a_job_of_some_minutes_takes_hardly_longer_than_it_must(
     kind: str, told: tuple[str, ...], limit: float
 ) -> None:
-    """A client that knew when the windows end would be as fast, but for a tenth."""
+    """A job takes at most a tenth longer than one that knows when the windows end."""
     for seed, (minutes, start) in enumerate([(2.2, 0.0), (2.8, 52.0), (3.71, 10.0), (4.6, 25.0)]):
         ideal = Ideal(minutes * TPM, size=8_000, per_token=1e-4)
         simulate(Quota(steady_quota, KINDS[kind](start), told, RPM), 600, ideal, seed=seed)

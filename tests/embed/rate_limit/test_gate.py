@@ -101,7 +101,7 @@ def test_a_deployment_that_fails_is_passed_over_for_a_while() -> None:
 
 
 def test_the_only_deployment_is_not_passed_over() -> None:
-    """Where there is no other, a failure is no reason to wait."""
+    """If there is only one deployment, it is tried again despite a failure."""
     turns, slept = create_gate([create_limiter(TPM)])
     turns.rate_limiter.report_failure(turns.acquire(SIZE), avoid=True)
     turns.acquire(SIZE)
@@ -122,7 +122,7 @@ def test_a_deployment_that_refuses_leaves_the_work_to_the_others() -> None:
 
 
 def test_a_request_is_as_large_as_the_smallest_deployment_likes() -> None:
-    """It may go to any of them."""
+    """A request fits each deployment, since it may go to any of them."""
     turns, _ = create_gate([create_limiter(TPM), create_limiter(TPM / 10)])
     assert turns.rate_limiter.get_quota().request_tokens == TPM // 10 // 150
     assert turns.rate_limiter.get_quota().tokens_per_minute == TPM * 1.1
@@ -181,7 +181,7 @@ def test_a_stop_ends_every_wait() -> None:
 
 
 def test_an_answer_is_noticed_by_who_waits() -> None:
-    """Nothing is known yet, and all wait for the first answer: it sets them free."""
+    """The first answer wakes up all threads that wait for it."""
     hurried = Hurried(10)
     turns = Gate(
         LocalRateLimiter([create_limiter()], hurried.clock),

@@ -61,7 +61,7 @@ def test_those_who_ask_by_a_name_are_served_one_after_another() -> None:
 
 
 def test_who_is_told_to_wait_is_told_for_how_long_and_why() -> None:
-    """The second one waits for the first one's tokens, the third for both."""
+    """The second caller waits for the tokens of the first, the third for both."""
     clock = Clock()
     paces = create_limiter(clock)
     take_permit(paces, "a")
@@ -89,7 +89,7 @@ def test_a_kill_loses_no_more_than_64k_tokens() -> None:
 
 
 def test_what_was_granted_to_one_that_is_gone_comes_back() -> None:
-    """Its requests are no longer under way, and those of others are."""
+    """The permits of a lost client are freed, and those of others stay."""
     clock = Clock()
     paces = create_limiter(clock, tpm=10**9)
     for who in "aab":
@@ -103,7 +103,7 @@ def test_what_was_granted_to_one_that_is_gone_comes_back() -> None:
 
 
 def test_what_is_never_answered_comes_back_in_the_end() -> None:
-    """A message that got lost does not count for ever."""
+    """A permit whose answer never arrives is freed after some time."""
     clock = Clock()
     paces = create_limiter(clock, tpm=10**9)
     old = take_permit(paces, "a")
@@ -116,7 +116,7 @@ def test_what_is_never_answered_comes_back_in_the_end() -> None:
 
 
 def test_an_answer_to_an_unknown_turn_means_nothing() -> None:
-    """Neither is anything freed by it, nor learnt from it; but a refusal is heeded all the same."""
+    """An answer to an unknown permit frees nothing, but a refusal is respected."""
     clock = Clock()
     paces = create_limiter(clock)
     take_permit(paces)

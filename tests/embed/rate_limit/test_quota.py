@@ -47,7 +47,7 @@ def test_a_refusal_holds_back_every_sender(header: str) -> None:
 
 
 def test_a_refusal_without_a_word_holds_back_longer_each_time() -> None:
-    """No Retry-After: half a second or so at first, then twice as long, half a minute at most."""
+    """Without Retry-After, the wait doubles from half a second up to half a minute."""
     pace, now, waits = DeploymentLimiter(), 0.0, []
     for _ in range(9):
         pace.record_throttled(pace.record_sent(100, now), {}, now)
@@ -87,7 +87,7 @@ def test_several_refusals_at_once_count_as_one() -> None:
 
 
 def test_an_older_answer_says_nothing_new() -> None:
-    """What is left was said before a newer answer said less: it does not come back."""
+    """An answer that was overtaken by a newer one does not raise what is left."""
     pace, (first, second) = send_requests(1_000, 1_000)
     pace.record_success(second, quota_headers(30_000), 2)
     pace.record_success(first, quota_headers(58_000), 3)
@@ -95,7 +95,7 @@ def test_an_older_answer_says_nothing_new() -> None:
 
 
 def test_a_request_that_came_to_nothing_is_taken_for_charged() -> None:
-    """The line broke after it was sent: the service may have counted it."""
+    """A request whose connection broke counts as sent, since the service may have counted it."""
     pace, (_,) = send_requests(4_000)
     pace.record_failure(until=0)
     assert pace.window.left == LIMIT - 5_000
@@ -120,14 +120,14 @@ def test_the_limit_of_requests_is_told_apart_from_that_of_tokens() -> None:
 
 @pytest.mark.parametrize("value", ["-1", "", "many", "1.5", "²", " 7"])
 def test_a_header_that_is_no_number_says_nothing(value: str) -> None:
-    """Minus one means that the service does not know either."""
+    """-1 in a header means that the service does not know."""
     assert (
         read_rate_limit_header({"x-ratelimit-remaining-tokens": value}, "remaining-tokens") is None
     )
 
 
 def test_a_header_of_nought_says_nought() -> None:
-    """Nothing is left, and that is something to know."""
+    """0 in a header means that nothing is left."""
     assert read_rate_limit_header({"x-ratelimit-remaining-tokens": "0"}, "remaining-tokens") == 0
 
 

@@ -15,7 +15,7 @@ from ingest.config.factory import open_services
 from ingest.config.settings import Settings
 from ingest.models import RunEvent
 from ingest.pipeline.context import Run
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.timing import TOKEN_QUOTA, Stopwatch
 from ingest.sources.folder import parse_folder_roots
@@ -27,7 +27,8 @@ from tests.emulator.faults import Faults, fail_with
 from tests.emulator.openai import Deployment, OpenAI
 from tests.emulator.server import serve
 from tests.pdfs import prose, write
-from tests.pipeline.test_runs_on_azure import client, read_index
+from tests.pipeline.test_runs_on_azure import read_index
+from tests.runs import client
 
 SPEED = 10.0
 DOCUMENTS, PAGES = 8, 4

@@ -18,6 +18,7 @@ from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.engines.pdfium import Pdfium
 from ingest.models import Document, Heading
 from tests.extract.layout.test_layout import FONT, SIZE, draw_pages
+from tests.pdfs import to_bytes
 
 Text: TypeAlias = tuple[float, float, str]  # from the left, from below, and what is there
 
@@ -92,9 +93,7 @@ def draw_tagged(
     writer.root_object[NameObject("/MarkInfo")] = DictionaryObject(
         {NameObject("/Marked"): BooleanObject(value=True)}
     )
-    out = io.BytesIO()
-    writer.write(out)
-    return out.getvalue()
+    return to_bytes(writer)
 
 
 def read(data: bytes) -> Document:

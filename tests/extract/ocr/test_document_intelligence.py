@@ -11,8 +11,6 @@ from azure.ai.documentintelligence import DocumentIntelligenceClient
 from azure.core.exceptions import HttpResponseError
 from azure.identity import ManagedIdentityCredential
 
-from ingest.azure.credential import SharedCredential, create_credential
-from ingest.azure.token_cache import TokenCache
 from ingest.azure.token_hosts import COGNITIVE_SERVICES_SCOPE
 from ingest.errors import ConfigError, NotYetError, ServiceError, StoppedError
 from ingest.extract.ocr import PageRejected, ResultLost, SubmittedPage
@@ -24,6 +22,7 @@ from tests.emulator import faults
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import COGNITIVE_USER
 from tests.emulator.server import answer, failure
+from tests.runs import managed_token
 from tests.scans import squares
 
 
@@ -43,9 +42,7 @@ def service(azure: Azure) -> Iterator[DocumentIntelligence]:
 def connect(
     azure: Azure, model: str = "prebuilt-read", policy: RetryPolicy | None = None
 ) -> DocumentIntelligence:
-    token = TokenCache(
-        SharedCredential(lambda: create_credential("", "", hosted=True)), COGNITIVE_SERVICES_SCOPE
-    )
+    token = managed_token(COGNITIVE_SERVICES_SCOPE)
     hurried = RetryPolicy(
         20.0, clock=lambda: time.monotonic() * 5, sleep=lambda seconds: time.sleep(seconds / 5)
     )

@@ -30,7 +30,7 @@ from ingest.models import Code, Document, OcrResult, Recipe, Source
 from ingest.pipeline.reader.prepare import Task, prepare
 from tests.conftest import ROOT, environment
 from tests.fork_readers import real_readers
-from tests.pdfs import pdf
+from tests.pdfs import pdf, to_bytes
 
 if TYPE_CHECKING:
     from ingest.models import GreyImage
@@ -71,11 +71,10 @@ def draw_scans(*pictures: GreyImage, hidden: str = "") -> bytes:
 
 def join(*parts: bytes) -> bytes:
     """One PDF with the pages of several."""
-    writer, file = pypdf.PdfWriter(), io.BytesIO()
+    writer = pypdf.PdfWriter()
     for part in parts:
         writer.append(io.BytesIO(part))
-    writer.write(file)
-    return file.getvalue()
+    return to_bytes(writer)
 
 
 def white(height: int = HEIGHT, width: int = WIDTH) -> GreyImage:

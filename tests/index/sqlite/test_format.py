@@ -68,7 +68,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_nothing_is_embedded_again(folder: Path) -> None:
-    """The update that raised `schema` reads all documents once; equal texts keep their vectors."""
+    """A new version reads all documents once, and equal texts keep their vectors."""
 
     def fail(texts: Sequence[str]) -> Vectors:
         raise AssertionError(texts)
@@ -109,7 +109,7 @@ def test_names_are_found_after_the_first_write(folder: Path) -> None:
 
 
 def test_the_rest_of_the_index_is_there(folder: Path) -> None:
-    """The runs and the pages that were paid for are not forgotten by an update."""
+    """After an update, runs and cached pages are still there."""
     index = SqliteIndex(folder, MODEL, DIMENSIONS, create=False)
     assert index.vector_space() == (MODEL, DIMENSIONS)
     assert len(index.runs(9)) == 2

@@ -34,7 +34,7 @@ def open_index(folder: Path, *, create: bool = True, model: str = MODEL) -> Sqli
 
 
 def test_it_is_all_there_after_reopening(tmp_path: Path) -> None:
-    """What a run wrote, a search in another process finds."""
+    """A search in another process finds what a run wrote."""
     first = open_index(tmp_path / "i")
     first.upload([A])
     first.save(RECORD)
@@ -152,7 +152,7 @@ def test_a_number_or_code_is_found_as_a_whole() -> None:
 
 
 def test_looking_does_not_create(tmp_path: Path) -> None:
-    """A search in the wrong folder leaves no empty index there, nor does it fill an empty file."""
+    """A search in the wrong folder creates no index there."""
     index = open_index(tmp_path / "i", create=False)
     assert index.totals().chunks == 0
     index.close()

@@ -26,8 +26,8 @@ from ingest.models import Mode, Record, RunEvent
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.images import OWNER_FILE_NAME, ImageStore
 from ingest.pipeline.images.unused import delete_unused
+from ingest.pipeline.root import ingest_root
 from ingest.pipeline.run import run_on_roots
-from ingest.pipeline.stages import ingest_root
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.retry import RetryPolicy

@@ -12,7 +12,7 @@ from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import Mode, Outcome, Recipe
 from ingest.pipeline.context import Run
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds, vector
-from tests.pdfs import pdf, prose, set_age, write
+from tests.pdfs import pdf, prose, set_age, to_bytes, write
 from tests.pipeline.test_crash import Crash, Mortal
 
 ROUND = Run("again", max_deletes=0)
@@ -29,17 +29,13 @@ def container(text: str, **inside: bytes) -> bytes:
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf(text)))
     for name, data in inside.items():
         writer.add_attachment(f"{name}.pdf", data)
-    out = io.BytesIO()
-    writer.write(out)
-    return out.getvalue()
+    return to_bytes(writer)
 
 
 def lock_pdf() -> bytes:
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(pdf("secret")))
     writer.encrypt("unknown", algorithm="AES-256")
-    out = io.BytesIO()
-    writer.write(out)
-    return out.getvalue()
+    return to_bytes(writer)
 
 
 @pytest.fixture
@@ -134,7 +130,7 @@ def test_a_deleted_portfolio_takes_all_with_it(bench: Bench) -> None:
 
 
 def test_a_touched_portfolio_settles_down(bench: Bench) -> None:
-    """A new time alone is looked into once, embeds nothing and is then believed."""
+    """A portfolio with a new time is read once, embeds nothing, and is then unchanged."""
     portfolio(bench.folder / "p.pdf", letter=pdf(prose("the letter", 3)))
     bench.run()
     set_age(bench.folder / "p.pdf", 50)

@@ -18,7 +18,7 @@ from ingest.errors import ServiceError
 from ingest.models import IndexEntry, Mode, Refusal, SourceResult
 from ingest.pipeline.context import Run
 from ingest.pipeline.dry_run import dry_run
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import parse_folder_roots
 from tests.conftest import results_by_source

@@ -17,7 +17,7 @@ from ingest.errors import DocumentError
 from ingest.extract.document import ignore_progress
 from ingest.pipeline.reader.page_images import MAX_UPLOAD_BYTES, RenderTask, encode_for_ocr, render
 from tests.conftest import ROOT, environment
-from tests.pdfs import pdf
+from tests.pdfs import pdf, to_bytes
 from tests.scans import read, scan
 
 
@@ -41,9 +41,7 @@ def rewrite(data: bytes, *order: int) -> bytes:
     writer.add_metadata({"/Producer": "another"})
     for page in order:
         writer.add_page(pypdf.PdfReader(io.BytesIO(data)).pages[page - 1])
-    out = io.BytesIO()
-    writer.write(out)
-    return out.getvalue()
+    return to_bytes(writer)
 
 
 def test_the_same_page_is_the_same_in_any_document() -> None:
@@ -79,9 +77,7 @@ def test_a_page_that_looks_otherwise_is_another_one(what: str) -> None:
     """One byte of a picture, a mask, a turn: whatever it is drawn from counts."""
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(scan("Common.")))
     change(writer.pages[0], what)
-    out = io.BytesIO()
-    writer.write(out)
-    assert identities(out.getvalue(), 1) != identities(scan("Common."), 1)
+    assert identities(to_bytes(writer), 1) != identities(scan("Common."), 1)
 
 
 def test_a_page_that_leads_to_itself_is_told_by_its_looks() -> None:
@@ -91,11 +87,9 @@ def test_a_page_that_leads_to_itself_is_told_by_its_looks() -> None:
     loop = writer._add_object(DictionaryObject())
     loop.get_object()[NameObject("/Again")] = loop  # type: ignore[index]
     page[NameObject("/Resources")][NameObject("/Odd")] = loop  # type: ignore[index]
-    out = io.BytesIO()
-    writer.write(out)
-    found = identities(out.getvalue(), 1)
+    found = identities(to_bytes(writer), 1)
     assert found[1].startswith("drawn-")
-    assert identities(out.getvalue(), 1) == found
+    assert identities(to_bytes(writer), 1) == found
 
 
 def test_a_drawn_page_says_what_it_said() -> None:
@@ -127,9 +121,7 @@ def test_pages_of_any_size_become_pictures_that_the_service_takes(size: tuple[in
     """A ribbon, a banner, a stamp: from 50 to 10,000 pixels a side."""
     writer = pypdf.PdfWriter()
     writer.add_blank_page(*size)
-    out = io.BytesIO()
-    writer.write(out)
-    picture = draw(out.getvalue(), 1)
+    picture = draw(to_bytes(writer), 1)
     assert 50 <= min(picture.size) <= max(picture.size) <= 10_000
 
 

@@ -121,7 +121,7 @@ def test_the_sums_of_the_metrics_are_the_summary(observed: Observed) -> None:
 
 
 def test_what_is_throttled_is_counted(observed: Observed) -> None:
-    """Every request to every service counts, by its status; a 429 shows, and what was waited."""
+    """The metrics count each request by its status, 429s and waits included."""
     seen, azure = observed.collector, observed.azure
     calls = "http.client.request.duration"
     sent = [e for e in azure.exchanges if e.service != "identity"]

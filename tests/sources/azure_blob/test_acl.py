@@ -10,7 +10,8 @@ import pytest
 from ingest.errors import ConfigError
 from ingest.models import Permissions, Source
 from ingest.sources.azure_blob.acl import EXECUTE, READ, Access, parse_access, readers
-from ingest.sources.azure_blob.container import Container, parse_container_url
+from ingest.sources.azure_blob.container import Container
+from ingest.sources.azure_blob.location import parse_container_url
 from tests.emulator.emulator import Azure
 from tests.sources.shelves import storage
 
@@ -97,7 +98,7 @@ def test_who_may_read_a_file(file: str, folder: str, expected: Permissions) -> N
 
 @pytest.mark.parametrize("acl", ["", "user::rwx", "user:rwx,group::r-x,other::---", "x::rwx"])
 def test_what_is_no_list_is_refused(acl: str) -> None:
-    """It is not taken for an empty one."""
+    """A malformed access control list is not taken for an empty one."""
     with pytest.raises(ValueError, match=r"."):
         parse_access(acl, "own", "owning", READ)
 

@@ -21,7 +21,7 @@ from ingest.config.sources import open_roots
 from ingest.errors import ConfigError, DocumentError, IngestError, RoleError, ServiceError
 from ingest.models import Outcome, Source
 from ingest.runtime.retry import RetryPolicy
-from ingest.sources.azure_blob.container import parse_container_url, parse_container_urls
+from ingest.sources.azure_blob.location import parse_container_url, parse_container_urls
 from tests.conftest import Bench, Command, outcomes_by_source, results_by_source
 from tests.emulator import faults
 from tests.emulator.blob import Blob
@@ -155,7 +155,7 @@ def test_a_folder_of_a_container_is_a_root(azure: Azure) -> None:
 
 @pytest.mark.parametrize("hierarchical", [False, True])
 def test_the_order_of_the_service_is_not_ours(shelf: Emulated, hierarchical: bool) -> None:
-    """Neither UTF-16 nor folder by folder: taken as it comes, it would look like deletions."""
+    """Blobs are sorted by name, since the service's order would look like deletions."""
     names = ["a/z.pdf", "a-b.pdf", "a.pdf", "a/b/c.pdf", "a b.pdf", "\U0001f600.pdf", "\uff5e.pdf"]
     for name in names:
         shelf.put(name, b"%PDF-")
@@ -420,7 +420,7 @@ def test_a_token_the_account_never_accepts_is_said(shelf: Emulated) -> None:
 
 
 def test_the_services_word_is_a_floor(azure: Azure) -> None:
-    """Invariant 9: Retry-After is waited out."""
+    """Invariant 9: no request is sent before the Retry-After has passed."""
     azure.blob.put("docs", "a.pdf", b"%PDF-")
     azure.faults.add(faults.fail_with(503, seconds=7), "blob", "GET", nth=1)
     waited: list[float] = []
@@ -488,7 +488,7 @@ def test_a_stop_ends_a_long_listing(azure: Azure) -> None:
 
 
 def test_a_full_disk_is_said(shelf: Emulated) -> None:
-    """The one thing that is needed on this machine is named where it lacks."""
+    """A full disk on this machine is named in the error."""
     shelf.put("a.pdf", LARGE)
     (source,) = list_sources(shelf)
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -502,7 +502,7 @@ def test_a_full_disk_is_said(shelf: Emulated) -> None:
 
 @pytest.mark.azurite
 def test_azurite_agrees(in_azurite: InAzurite) -> None:  # noqa: F811
-    """Leases do not keep a reader out, snapshots are no documents, an archived blob is named."""
+    """Azurite has the same leases, snapshots and archived blobs."""
     client: ContainerClient = in_azurite.client
     for name in ("archived.pdf", "leased.pdf", "snapshot.pdf"):
         in_azurite.put(name, name.encode())

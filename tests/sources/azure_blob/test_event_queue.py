@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from ingest.azure.credential import STORAGE_SCOPE
 from ingest.config.connections import create_connections
 from ingest.config.settings import build_settings
 from ingest.config.sources import open_event_queue
@@ -21,7 +22,8 @@ from tests.emulator.faults import Fault
 from tests.emulator.identity import QUEUE_PROCESSOR
 from tests.emulator.server import Request, Response, Service
 from tests.pdfs import pdf, prose
-from tests.sources.shelves import HURRIED, token
+from tests.runs import managed_token
+from tests.sources.shelves import HURRIED
 
 HOUR = 3600.0
 
@@ -29,7 +31,9 @@ HOUR = 3600.0
 @pytest.fixture
 def queue(azure: Azure) -> Iterator[EventQueue]:
     azure.queue.queues["events"] = []
-    with closing(EventQueue(f"{azure.queue_endpoint}/events", token(), HURRIED, HOUR)) as made:
+    with closing(
+        EventQueue(f"{azure.queue_endpoint}/events", managed_token(STORAGE_SCOPE), HURRIED, HOUR)
+    ) as made:
         yield made
 
 

@@ -18,8 +18,9 @@ from ingest.index.schema import (
     chunk_to_document,
 )
 from ingest.models import Chunk, IndexEntry, Source, Values
-from ingest.sources.azure_blob.container import Container, parse_container_url
+from ingest.sources.azure_blob.container import Container
 from ingest.sources.azure_blob.fields import BlobField
+from ingest.sources.azure_blob.location import parse_container_url
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import BLOB_OWNER
 from tests.sources.shelves import InAzurite, storage

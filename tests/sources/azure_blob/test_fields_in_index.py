@@ -14,7 +14,7 @@ from ingest.config.sources import open_roots
 from ingest.errors import ConfigError
 from ingest.models import Mode, Permissions, SourceResult
 from ingest.pipeline.context import Run
-from ingest.pipeline.stages import ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.runtime.cancellation import Cancellation
 from tests.conftest import DIMENSIONS, results_by_source
 from tests.emulator.emulator import Azure

@@ -22,7 +22,7 @@ POLL_SECONDS = 0.02
 MAX_WATCH_SECONDS = 60.0
 COUNTED_DOCUMENTS = 10
 RACE_WRITERS, RACE_ROUNDS, SEQUENCE_ROUNDS = 8, 5, 5
-# What the lease and its epochs rest on: each action is answered by what was there before it.
+# The lease relies on this: the answer to each action shows what was there before it.
 SEQUENCE = ("mergeOrUpload", "merge", "mergeOrUpload", "delete", "merge", "mergeOrUpload", "delete")
 
 
