@@ -63,14 +63,14 @@ class FreeSpace:
 
 
 # Kinds of flaw.
-VECTOR_FLAW, TEXT_FLAW, ORPHAN_FLAW = "vector", "words", "extra"
+VECTOR_FLAW, TEXT_FLAW, FIELD_FLAW, ORPHAN_FLAW = "vector", "words", "stale", "extra"
 
 
 @dataclass(frozen=True, slots=True)
 class Flaw:
     """Defect of a stored chunk; without a source: of rows that belong to no chunk."""
 
-    kind: str  # VECTOR_FLAW, TEXT_FLAW or ORPHAN_FLAW
+    kind: str  # VECTOR_FLAW, TEXT_FLAW, FIELD_FLAW or ORPHAN_FLAW
     reason: str
     id: str = ""
     root: str = ""

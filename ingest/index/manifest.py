@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from ingest.index.field_values import field_values
 from ingest.models import Recipe, __version__
 
 # Incremented when earlier versions must no longer write to an index.
@@ -52,10 +53,16 @@ def manifest_to_json(manifest: Manifest) -> str:
     return json.dumps(asdict(manifest), separators=(",", ":"))
 
 
-def manifest_from_json(text: str) -> Manifest:
-    """Deserialize a manifest, ignoring the fields of later versions."""
-    stored = json.loads(text)
-    return Manifest(**{field.name: stored[field.name] for field in fields(Manifest)})
+def manifest_from_json(text: str) -> Manifest | None:
+    """Deserialize a manifest of any version; None for one that cannot be read.
+
+    The next run compares the records with its own, as in an index without a manifest.
+    """
+    try:
+        found = Manifest(**field_values(Manifest, json.loads(text)))
+    except (ValueError, TypeError):
+        return None
+    return found if isinstance(found.recipe.get(SCHEMA_FIELD), int) else None
 
 
 def is_from_newer_version(stored: Manifest, wanted: Manifest) -> bool:

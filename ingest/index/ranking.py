@@ -62,7 +62,10 @@ class Matrix:
         `good` and `weight` are those of `min_max_fusion`.
         """
         words = np.zeros(len(self.numbers), np.float32)
-        words[np.searchsorted(self.numbers, [n for n, _ in by_text])] = [s for _, s in by_text]
+        numbers = np.array([number for number, _ in by_text], np.int64)
+        rows = np.searchsorted(self.numbers, numbers)
+        known = np.isin(numbers, self.numbers[rows[rows < len(self.numbers)]])  # with a vector
+        words[rows[known]] = np.array([score for _, score in by_text])[known]
         scores = min_max_fusion(self.cosines(vector), words, good, weight)
         return [(int(self.numbers[row]), float(scores[row])) for row in highest(scores, top)]
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-import orjson
-
+from ingest.index.field_values import field_values
 from ingest.models import (
     CachedPage,
     ChunkFigure,
-    Details,
     IndexEntry,
     KnownRoot,
     OcrFigure,
@@ -27,10 +26,7 @@ from ingest.models import (
     Timeline,
 )
 
-NO_DETAILS = Details()
 UNREAD_OUTCOMES = (Outcome.FAILED, Outcome.SKIPPED)
-EPOCH_NAME = "epoch"
-DETAIL_FIELD_NAMES = tuple(field.name for field in fields(Details))
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,43 +219,27 @@ def figure_to_fields(figure: ChunkFigure | None) -> dict[str, object]:
 
 
 def chunk_from_document(document: Mapping[str, Any]) -> StoredChunk:
-    """Deserialize a chunk."""
+    """Deserialize a chunk. A check finds that a value which cannot be read is not what it was."""
+
+    def number(name: str) -> int:
+        value = document.get(name)
+        return value if isinstance(value, int) else -1
+
+    def text(name: str) -> str:
+        return str(document.get(name) or "")
+
+    headings = document.get("headings")
     return StoredChunk(
         id=document["id"],
-        root=document["root"],
-        source=document["source"],
-        fingerprint=document["fingerprint"],
-        ordinal=document["ordinal"],
-        page_start=document["page_start"],
-        page_end=document["page_end"],
-        headings=tuple(document["headings"]),
-        text=document.get("content") or "",
+        root=text("root"),
+        source=text("source"),
+        fingerprint=text("fingerprint"),
+        ordinal=number("ordinal"),
+        page_start=number("page_start"),
+        page_end=number("page_end"),
+        headings=tuple(map(str, headings)) if isinstance(headings, list | tuple) else (),
+        text=text("content"),
     )
-
-
-def details_to_json(details: Details, epoch: int = 0) -> str:
-    """Serialize details without empty values; "" if all are empty.
-
-    The epoch of a record goes with them, so that an index needs no field for it.
-    """
-    values = {name: value for name in DETAIL_FIELD_NAMES if (value := getattr(details, name))}
-    values |= {EPOCH_NAME: epoch} if epoch else {}
-    return orjson.dumps(values).decode() if values else ""
-
-
-def details_from_json(text: str) -> Details:
-    """Deserialize details, ignoring the fields of later versions."""
-    if not text:
-        return NO_DETAILS
-    stored: dict[str, Any] = orjson.loads(text)
-    values = {name: stored[name] for name in DETAIL_FIELD_NAMES if name in stored}
-    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-    return Details(**(values | lists))
-
-
-def epoch_from_json(text: str) -> int:
-    """Deserialize the epoch of a record; 0 if it has none."""
-    return int(orjson.loads(text).get(EPOCH_NAME, 0)) if text else 0
 
 
 def summary_to_json(summary: Summary) -> str:
@@ -267,16 +247,21 @@ def summary_to_json(summary: Summary) -> str:
     return json.dumps(asdict(summary), separators=(",", ":"))
 
 
+def summaries_from_json(texts: Iterable[str | None]) -> list[Summary]:
+    """Deserialize run summaries of any version; those that cannot be read are left out."""
+    found = []
+    for text in texts:
+        with suppress(ValueError, TypeError):
+            found.append(summary_from_json(text or ""))
+    return found
+
+
 def summary_from_json(text: str) -> Summary:
-    """Deserialize a run summary of this, an earlier or a later version."""
-    stored = drop_unknown_fields(Summary, json.loads(text))
-    if "exclude" in stored:
-        stored["exclude"] = tuple(stored["exclude"])
-    if "timeline" in stored:
-        columns = drop_unknown_fields(Timeline, stored["timeline"])
-        lists = {name: tuple(value) for name, value in columns.items() if isinstance(value, list)}
-        stored["timeline"] = Timeline(**(columns | lists))
-    return Summary(**stored)
+    """Deserialize a run summary of any version. Raises ValueError or TypeError."""
+    stored = json.loads(text)
+    if isinstance(stored, dict) and "timeline" in stored:
+        stored["timeline"] = Timeline(**field_values(Timeline, stored["timeline"]))
+    return Summary(**field_values(Summary, stored))
 
 
 def root_to_json(root: KnownRoot) -> str:
@@ -285,17 +270,8 @@ def root_to_json(root: KnownRoot) -> str:
 
 
 def root_from_json(text: str) -> KnownRoot:
-    """Deserialize a root, ignoring the fields of later versions."""
-    stored = drop_unknown_fields(KnownRoot, json.loads(text))
-    lists = {name: tuple(value) for name, value in stored.items() if isinstance(value, list)}
-    return KnownRoot(**(stored | lists))
-
-
-def drop_unknown_fields(
-    kind: type[Summary | Timeline | KnownRoot], values: dict[str, Any]
-) -> dict[str, Any]:
-    """Drop the fields that only a later version knows."""
-    return {f.name: values[f.name] for f in fields(kind) if f.name in values}
+    """Deserialize a root of any version. Raises ValueError or TypeError."""
+    return KnownRoot(**field_values(KnownRoot, json.loads(text)))
 
 
 def cached_page_to_json(page: CachedPage) -> str:
@@ -311,27 +287,33 @@ def cached_page_to_json(page: CachedPage) -> str:
     return json.dumps(values, ensure_ascii=False, separators=(",", ":"))
 
 
-def cached_page_from_json(key: str, root: str, source: str, text: str) -> CachedPage:
-    """Deserialize a cached page."""
-    stored: dict[str, Any] = json.loads(text)
-    figures = (
-        OcrFigure(tuple(one["box"]), one["caption"], tuple(one["pixels"]))
-        for one in stored.get("figures", ())
-    )
-    found = (
-        OcrResult(stored["text"], stored["confidence"], tuple(figures))
-        if "text" in stored
-        else None
-    )
-    others = tuple((str(name), str(other)) for name, other in stored.get("others", ()))
-    hashes = stored.get("file", ""), stored.get("picture", "")
-    return CachedPage(key, root, source, stored["operation"], found, others, *hashes)
+def cached_page_from_json(key: str, root: str, source: str, text: str) -> CachedPage | None:
+    """Deserialize a cached page; None for one that cannot be read, which is as good as none."""
+    try:
+        stored: dict[str, Any] = json.loads(text)
+        figures = (
+            OcrFigure(tuple(one["box"]), one["caption"], tuple(one["pixels"]))
+            for one in stored.get("figures", ())
+        )
+        found = (
+            OcrResult(**field_values(OcrResult, {**stored, "figures": tuple(figures)}))
+            if "text" in stored
+            else None
+        )
+        others = tuple((str(name), str(other)) for name, other in stored.get("others", ()))
+        texts = (stored["operation"], stored.get("file", ""), stored.get("picture", ""))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return None
+    operation, *hashes = map(str, texts)
+    return CachedPage(key, root, source, operation, found, others, *hashes)
 
 
-def inherit_page(page: CachedPage, is_known: Callable[[str, str], object]) -> CachedPage | None:
+def inherit_page(
+    page: CachedPage | None, is_known: Callable[[str, str], object]
+) -> CachedPage | None:
     """Return a page whose source is deleted as that of another source; None if none has it."""
-    heir = next((other for other in page.others if is_known(*other)), None)
-    if heir is None:
+    heir = next((other for other in page.others if is_known(*other)), None) if page else None
+    if page is None or heir is None:
         return None
     others = tuple(other for other in page.others if other != heir)
     return replace(page, root=heir[0], source=heir[1], others=others)

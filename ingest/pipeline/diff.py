@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias, TypeVar
 
+from ingest.index.records import is_spoilt
 from ingest.models import (
     ATTACHMENT_SEPARATOR,
     Code,
@@ -167,12 +168,17 @@ def compare(
                 yield Vanished(record)
         elif isinstance(item, Unread):
             yield item
-        elif isinstance(item, Source) and record and record.details.attachments:
+        elif isinstance(item, Source) and record and may_have_attachments(record):
             parents.append(ParentSource(item, record, []))
         else:
             yield from compare_item(item, record, rule)
     while parents:
         yield from compare_parent(parents.pop(), rule)
+
+
+def may_have_attachments(record: Record) -> bool:
+    """Return whether a source may have attachments in the index."""
+    return bool(record.details.attachments) or is_spoilt(record)
 
 
 def merge_by_name(

@@ -12,7 +12,7 @@ from ingest.models import Record, RunEvent, RunProgress, SourceResult
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.diff import Skipped, Stale
 from ingest.pipeline.transaction import Transaction, refused_result
-from ingest.pipeline.writes import Pending, ReadResult, skip_source
+from ingest.pipeline.writes import Pending, ReadResult, read_record, skip_source
 from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.concurrency import map_concurrent
 from ingest.runtime.timing import WRITING_RECORDS
@@ -37,7 +37,7 @@ def load_records(
     def start(change: Stale | RunEvent) -> Future[Record | None] | None:
         if not isinstance(change, Stale) or (change.record is None and index.read_after_write):
             return None
-        call = partial(index.record, *change.source.key, change.record)
+        call = partial(read_record, index, change.source.key, change.record)
         timed = services.times.wrap(WRITING_RECORDS, call, change.source.key)
         return stop.track(services.write_threads.submit(timed))
 

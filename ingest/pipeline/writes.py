@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeGuard, TypeVar
 
 from ingest.errors import DocumentError, ServiceError
-from ingest.index import ChunkStore, Index, RecordStore
+from ingest.index import ChunkStore, Index
+from ingest.index.records import is_spoilt
 from ingest.models import (
     ATTACHMENT_SEPARATOR,
     Chunk,
@@ -122,13 +123,25 @@ def begin_transaction(
     return Pending(transaction.intent(run), transaction)
 
 
+def read_record(index: Index, key: SourceKey, listed: Record | None = None) -> Record | None:
+    """Return the whole record of a source, given the listed one; None if there is none.
+
+    One that could not be read names all chunks that the index lists of its source.
+    """
+    record = index.record(*key, listed)
+    if record is None or not is_spoilt(record):
+        return record
+    ids = (chunk.id for chunk in index.chunks(*key, text=False))
+    return replace(record, pending=tuple(dict.fromkeys((*record.pending, *ids))))
+
+
 def skip_source(change: Skipped, index: Index, recipe: Recipe, run: str) -> Pending[SourceResult]:
     """Return the result of a skipped source, pending until saved.
 
     Its chunks in the index stay, unless its permissions have changed or are unknown.
     """
     source = change.source
-    record = index.record(*source.key, change.record) or Record(*source.key)
+    record = read_record(index, source.key, change.record) or Record(*source.key)
     deleted = 0
     if change.is_revoked or has_other_permissions(source, record):
         deleted, record = revoke_source(record, index)
@@ -232,7 +245,7 @@ def remove_source(
     `before_deletion` is called with the ids of the chunks.
     """
     try:
-        whole = index.record(*record.key, record)
+        whole = read_record(index, record.key, record)
         # A listed record has no ids. If there is none to look up, the chunks say what is to go.
         ids = (
             possible_ids(whole)
@@ -254,11 +267,11 @@ def count_stored(ids: set[str], record: Record, index: ChunkStore) -> int:
     return len(ids) - len(uncertain) + len(index.existing_ids(uncertain) if uncertain else ())
 
 
-def previous_record(stale: Stale, index: RecordStore) -> Record:
+def previous_record(stale: Stale, index: Index) -> Record:
     """Return a source's record with its chunk ids; an empty one for a new source."""
     source, record = stale.source, stale.record
     if record is None and parent_name(source.name):
-        record = index.record(source.root, source.name)  # attachments are not in the diff
+        record = read_record(index, source.key)  # attachments are not in the diff
     return record or Record(source.root, source.name)
 
 

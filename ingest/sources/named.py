@@ -62,11 +62,11 @@ def split_name(argument: str) -> tuple[str, str]:
         return "", argument
     name = unicodedata.normalize("NFC", name)
     if not is_root_name(name):
-        if "/" in name:  # of a path that does not exist
-            return "", argument
+        if "/" in name and not (os.path.lexists(place) or URL_PATTERN.match(place)):
+            return "", argument  # a path that does not exist
         raise ConfigError(
             f"{argument}: a root's name begins with a letter or digit, and has letters, digits, "
-            f"spaces, '.', '-' and '_', {MAX_NAME_CHARS} at most"
+            f"spaces, '.', '-' and '_' (no '/'), {MAX_NAME_CHARS} at most"
         )
     if not place:
         raise ConfigError(f"{argument}: names no folder: expected {name}=FOLDER or {name}=URL")

@@ -19,6 +19,8 @@ from ingest.cli import logs
 from ingest.cli.exit_message import combine_errors
 from ingest.cli.signals import handle_signals
 from ingest.cli.status import describe_late, format_marks, without_current_run
+from ingest.config.factory import begin
+from ingest.config.settings import Settings
 from ingest.errors import (
     BusyError,
     ConfigError,
@@ -96,13 +98,17 @@ def test_a_wait_that_the_deadline_ended_names_the_deadline() -> None:
 def test_a_signal_ends_a_wait_for_the_lock_at_once() -> None:
     """Waiting for the lock needs no grace period: ^C ends it, with the signal's exit code."""
     stop = Cancellation(grace_seconds=600.0)
-    with pytest.raises(IngestError) as caught, handle_signals(stop) as received:
-        stop.is_idle = True
+
+    def hold(_engine: str, _on_lost: object) -> None:
         assert not stop.is_overdue()
         stop.request()
         assert stop.is_overdue()
-        received.append(signal.SIGTERM)
         raise StoppedError("stopped while waiting for a service")
+
+    services: Any = SimpleNamespace(index=SimpleNamespace(hold=hold))
+    with pytest.raises(IngestError) as caught, handle_signals(stop) as received:
+        received.append(signal.SIGTERM)
+        begin(services, Settings(), stop, write=True)
     assert caught.value.exit_code == 143
     assert str(caught.value).startswith("stopped by SIGTERM: stopped while waiting")
 

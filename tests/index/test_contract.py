@@ -435,8 +435,8 @@ def test_a_record_comes_back_whole(index: Index) -> None:
     assert index.record("/docs", "tools/mill.pdf") == RECORD
     assert index.record("/docs", "other.pdf") is None
 
-    index.save(replace(RECORD, pending=(), chunks=3)).result()
-    assert index.record("/docs", "tools/mill.pdf") == replace(RECORD, pending=(), chunks=3)
+    index.save(replace(RECORD, pending=(), pages=3)).result()
+    assert index.record("/docs", "tools/mill.pdf") == replace(RECORD, pending=(), pages=3)
 
 
 def test_records_are_listed_in_order_without_their_ids(index: Index) -> None:

@@ -203,7 +203,7 @@ def test_a_killed_run_elsewhere_is_waited_for() -> None:
 
 def test_a_lost_answer_about_the_lease_costs_seconds() -> None:
     """The run cannot tell its own write from another run's; it waits a little, and goes on."""
-    for place in (2, 3, 4):  # the question, the beginning of an epoch, and its owner
+    for place in (2, 4, 5):  # the question, the beginning of an epoch, and its owner
         made = world()
 
         def lose(number: int, place: int = place) -> None:
@@ -301,3 +301,42 @@ def test_old_epochs_are_dropped() -> None:
     for _ in range(70):
         assert made.run() == 0
     assert 100 <= len(lease_documents(made)) <= 110
+
+
+@pytest.mark.parametrize(
+    "spoilt",
+    [
+        {"size": 10**15},
+        {"size": 10**15 + 1},
+        {"size": None},
+        {"fingerprint": "no key / at all"},
+        {"summary": "{"},
+        {"run": None, "settled": None},
+        {"settled": "9999-12-31T00:00:00+00:00", "run": f"{ANOTHER_MACHINE}:77"},
+        None,
+    ],
+)
+def test_a_lease_document_that_another_program_spoilt_is_waited_for_at_most_briefly(
+    spoilt: dict[str, object] | None,
+) -> None:
+    """A made-up epoch, a far date, or none: the next run takes the index; an old one is fenced."""
+    made = world(lag=0.0)
+    assert made.run() == 0
+    held = made.open(Process(), ANOTHER_MACHINE)
+    assert isinstance(held, AzureIndex)
+    held.hold("", lambda _: None)
+    held.lease.stop_renewing()
+    made.clock.advance(LEASE_SECONDS + 5)
+    direct = Direct(made.service, made.clock, Process())
+    if spoilt is None:
+        direct.write_statuses("delete", [{"id": "lease"}])
+    else:
+        direct.write_statuses("merge", [{"id": "lease"} | spoilt])
+    started = made.clock.now()
+    made.files["a.pdf"] = "one five"
+    assert made.run() == 0
+    assert made.clock.now() < started + 2 * LEASE_SECONDS
+    with pytest.raises(BusyError):
+        held.lease.raise_if_lost()
+    made.close(held, is_dead=True)
+    made.check()

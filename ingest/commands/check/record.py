@@ -94,7 +94,7 @@ def find_chunk_problems(case: RecordCheck, record: Record) -> Iterator[CheckFind
 
 def find_flaw_problems(case: RecordCheck) -> Iterator[CheckFinding]:
     """Find flaws of single chunks, grouped by kind."""
-    for kind in (FindingKind.VECTOR, FindingKind.WORDS):
+    for kind in (FindingKind.VECTOR, FindingKind.WORDS, FindingKind.STALE):
         if flaws := [
             flaw for flaw in case.flaws if flaw.kind == kind and flaw.id in case.chunks_by_id
         ]:

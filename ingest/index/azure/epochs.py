@@ -13,16 +13,23 @@ a random key, which the lease names, tells the two apart.
 
 from __future__ import annotations
 
+import re
 import secrets
 from http import HTTPStatus
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from ingest.index.azure.listing import MAX_PAGE_DOCUMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ingest.index.azure.client import DocumentClient
 
+# Of the lease document: fields that every index has.
+EPOCH_FIELD, CHAIN_FIELD = "size", "fingerprint"
+EPOCH_KEY_PATTERN = re.compile(r"lease-(\d+)")
+CHAIN_KEY_PATTERN = re.compile(r"lease-of-[0-9a-f]+")
 EPOCHS_PER_REQUEST = 8
 KEPT_EPOCHS = 100  # older documents are deleted; a reader that lags is not that far behind
 
@@ -35,6 +42,23 @@ def epoch_key(epoch: int) -> str:
 def new_chain_key() -> str:
     """Return a document key for a new chain of epochs."""
     return f"lease-of-{secrets.token_hex(8)}"
+
+
+def epoch_of(lease: dict[str, Any] | None) -> int:
+    """Return the epoch that a lease document names; 0 for one of a version without epochs."""
+    return max(0, int(lease.get(EPOCH_FIELD) or 0)) if lease else 0
+
+
+def chain_of(lease: dict[str, Any] | None) -> str:
+    """Return the key of the chain that a lease document names; "" if it names none."""
+    key = str(lease.get(CHAIN_FIELD)) if lease else ""
+    return key if CHAIN_KEY_PATTERN.fullmatch(key) else ""
+
+
+def parse_holder(holder: str) -> tuple[int, str]:
+    """Parse the epoch and its chain of a worker's run."""
+    epoch, _, chain = holder.partition(" ")
+    return int(epoch), chain
 
 
 class Epochs:
@@ -67,13 +91,25 @@ class Epochs:
         return self.count_existing([*own, epoch_key(epoch + 1)]) != len(own)
 
     def latest(self, known: int) -> int:
-        """Return the latest epoch, given one that has begun, or 0."""
+        """Return the latest epoch, given one that has begun; 0 if there is none."""
         while True:
-            following = range(known + 1, known + 1 + EPOCHS_PER_REQUEST)
+            first = max(1, known)
+            following = range(first, first + EPOCHS_PER_REQUEST)
             begun = self.count_existing(list(map(epoch_key, following)))
-            known += begun
-            if begun < EPOCHS_PER_REQUEST:
-                return known
+            if begun == EPOCHS_PER_REQUEST:
+                known = following[-1]
+            elif begun:
+                return following[begun - 1]
+            # Another program has changed or deleted the lease document, or there was none.
+            elif not (known := self.latest_listed()):
+                return 0
+
+    def latest_listed(self) -> int:
+        """Return the latest epoch that a query finds, or 0."""
+        query = {"search_text": "*", "filter": "kind eq 'lease'", "select": ["id"]}
+        page = self.documents.search_page(**query, top=MAX_PAGE_DOCUMENTS)
+        keys = (EPOCH_KEY_PATTERN.fullmatch(str(document["id"])) for document in page)
+        return max((int(key[1]) for key in keys if key), default=0)
 
     def count_existing(self, keys: Sequence[str]) -> int:
         """Count how many documents exist, up to the first that does not."""

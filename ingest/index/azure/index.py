@@ -34,7 +34,6 @@ from ingest.index.azure.serialize import (
     entry_to_values,
     escape_query,
     quote_odata,
-    record_from_document,
     record_key,
     record_to_document,
     without_local_url,
@@ -45,6 +44,7 @@ from ingest.index.azure.visibility import RecentWrites, wait_until_listed, wait_
 from ingest.index.manifest import Manifest
 from ingest.index.permissions import filter_expression, no_permissions_error
 from ingest.index.ranking import FUSION_CANDIDATES, search_distinct
+from ingest.index.records import ID_LISTS, record_from_values
 from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
     FIGURE_FIELD_NAMES,
@@ -54,6 +54,7 @@ from ingest.index.schema import (
     VECTOR_FIELD,
     chunk_from_document,
 )
+from ingest.index.stored_chunks import readable_hits
 from ingest.models import (
     GROUPS,
     OIDS,
@@ -177,7 +178,7 @@ class AzureIndex:
                 a, b = map(quote_odata, last)
                 where.append(f"(root gt {a} or (root eq {a} and place gt {b}))")
             page = self.list_records(" and ".join(where), order)
-            yield from map(record_from_document, page)
+            yield from map(record_from_values, page)
             if len(page) < MAX_PAGE_DOCUMENTS:
                 return
             last = (str(page[-1]["root"]), str(page[-1]["place"]))
@@ -191,7 +192,7 @@ class AzureIndex:
             except MissingFieldError:
                 self.has_record_fields = False  # of an earlier version: it returns what it has
         page = self.documents.search_page(select=None, **query)
-        return [document | {"committed": [], "pending": []} for document in page]
+        return [{n: v for n, v in document.items() if n not in ID_LISTS} for document in page]
 
     def record(self, root: str, source: str, listed: Record | None = None, /) -> Record | None:
         key = record_key(self.known_roots.key_of(root), source)
@@ -200,7 +201,7 @@ class AzureIndex:
 
         def read() -> Record | None:
             found = self.documents.get_of_source(key)
-            record = record_from_document(found) if found else None
+            record = record_from_values(found) if found else None
             if record and record.epoch > self.lease.epoch > 0:
                 self.lease.raise_if_lost()
             return record if record and (listed is None or record.epoch >= listed.epoch) else None
@@ -329,7 +330,7 @@ class AzureIndex:
             )
             asked = (words or None, query if near else None)
             found = self.target.search(*asked, depth, where, figures)
-            return [Hit(score, {n: d.get(n) for n in CHUNK_FIELD_NAMES}) for score, d in found]
+            return readable_hits((s, {n: d.get(n) for n in CHUNK_FIELD_NAMES}) for s, d in found)
 
         return search_distinct(ask, top, MAX_PAGE_DOCUMENTS)
 

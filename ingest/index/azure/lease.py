@@ -19,7 +19,16 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ingest.errors import BusyError, IngestError, ServiceError
-from ingest.index.azure.epochs import Epochs, epoch_key, new_chain_key
+from ingest.index.azure.epochs import (
+    CHAIN_FIELD,
+    EPOCH_FIELD,
+    Epochs,
+    chain_of,
+    epoch_key,
+    epoch_of,
+    new_chain_key,
+    parse_holder,
+)
 from ingest.index.azure.owner import create_owner, describe_owner, is_owner_gone
 from ingest.index.schema import SUMMARY_FIELD
 
@@ -31,8 +40,6 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 LEASE_DOCUMENT_KEY = "lease"
-# Of that document: fields that every index has.
-EPOCH_FIELD, CHAIN_FIELD = "size", "fingerprint"
 FREE_OWNER = "free"  # instead of an owner
 LEASE_RENEW_SECONDS = 20.0
 LEASE_SECONDS = 90.0  # without renewal, after which another run may take it
@@ -100,14 +107,14 @@ class Lease:
             filled_by if is_new else recorded if filled_by in (None, recorded) else None
         )
         self.epoch = taken
-        self.chain = (found and found.get(CHAIN_FIELD)) or new_chain_key()
+        self.chain = chain_of(found) or new_chain_key()
         self.write_lease({"id": self.chain, "kind": "lease"})
         self.documents.fence = self.raise_if_lost
         self.renewer = threading.Thread(target=self.renew_until_stopped, name="lease", daemon=True)
         self.renewer.start()
         if found is None:
             return None
-        is_current = found["run"] == FREE_OWNER and epoch_of(found) in (0, taken - 1)
+        is_current = found.get("run") == FREE_OWNER and epoch_of(found) in (0, taken - 1)
         return self.age_seconds(found) if is_current else 0.0
 
     def begin_epoch(self, latest: int) -> int:
@@ -231,7 +238,7 @@ class Lease:
         if self.is_alive(found) and not self.is_abandoned(found):
             left = LEASE_SECONDS - max(0.0, self.age_seconds(found))
             raise BusyError(
-                f"another run ({describe_owner(str(found['run']))}) is writing to the index "
+                f"another run ({describe_owner(str(found.get('run')))}) is writing to the index "
                 f"{self.documents.name}: wait for it to end; if it was killed, for "
                 f"{max(1.0, left):.0f} s"
             )
@@ -251,7 +258,7 @@ class Lease:
 
         def read_renewed() -> dict[str, Any] | None:
             again = self.documents.get(key)
-            return again if again and again["settled"] != dated else None
+            return again if again and again.get("settled") != dated else None
 
         return self.poll(read_renewed, 2 * LEASE_RENEW_SECONDS) is None
 
@@ -329,21 +336,11 @@ class Lease:
             log.info("the lease could not be released and expires by itself: %s", error)
 
 
-def epoch_of(lease: dict[str, Any] | None) -> int:
-    """Return the epoch that a lease document names; 0 for one of a version without epochs."""
-    return max(0, int(lease.get(EPOCH_FIELD) or 0)) if lease else 0
-
-
-def parse_holder(holder: str) -> tuple[int, str]:
-    """Parse the epoch and its chain of a worker's run."""
-    epoch, _, chain = holder.partition(" ")
-    return int(epoch), chain
-
-
 def parse_vector_space(lease: dict[str, Any] | None) -> tuple[str, int] | None:
     """Parse the model, with its dimensions, that a lease document records."""
     text = lease.get(SUMMARY_FIELD) if lease else None
-    if not text:
+    try:
+        recorded = json.loads(text or "{}")
+        return str(recorded["model"]), int(recorded["dimensions"])
+    except (ValueError, TypeError, KeyError):
         return None
-    recorded = json.loads(text)
-    return str(recorded["model"]), int(recorded["dimensions"])

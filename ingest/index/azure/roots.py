@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from ingest.errors import ServiceError
+from ingest.errors import ConfigError, ServiceError
 from ingest.index.azure.listing import list_documents
 from ingest.index.azure.serialize import quote_odata
 from ingest.index.schema import SUMMARY_FIELD, root_from_json, root_to_json
@@ -33,8 +33,16 @@ class AzureRoots:
         """Read the roots, once."""
         if self.known is None:
             found = self.documents.get(ROOTS_DOCUMENT_KEY)
-            stored: list[str] = json.loads(found[SUMMARY_FIELD]) if found else []
-            self.known = [root_from_json(text) for text in stored]
+            try:
+                stored = json.loads(found[SUMMARY_FIELD]) if found else []
+                self.known = [root_from_json(text) for text in stored]
+            except (ValueError, TypeError) as error:
+                # The keys of its records depend on it.
+                raise ConfigError(
+                    f"the document {ROOTS_DOCUMENT_KEY} of the index {self.documents.name} on "
+                    f"{self.documents.endpoint} cannot be read ({error}): another program has "
+                    "changed it; restore it, or choose another AZURE_SEARCH_INDEX"
+                ) from error
         return self.known
 
     def save(self, roots: Sequence[KnownRoot]) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.index import MAX_SAVED_RUNS
 from ingest.index.azure.listing import MAX_PAGE_DOCUMENTS
-from ingest.index.schema import SUMMARY_FIELD, summary_from_json, summary_to_json
+from ingest.index.schema import SUMMARY_FIELD, summaries_from_json, summary_to_json
 from ingest.models import Summary
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def read_runs(documents: DocumentClient, limit: int) -> list[Summary]:
     """Read the summaries of the last runs, newest first."""
     # Select every field: an index of an early version has no field `summary` to select.
     texts = (document.get(SUMMARY_FIELD) for document in read_documents(documents, limit, None))
-    return [summary_from_json(text) for text in texts if text]
+    return summaries_from_json(texts)
 
 
 def read_documents(

@@ -7,7 +7,6 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import orjson
 
 from ingest.index.names import split_names
+from ingest.index.records import ID_LISTS, RECORD_NAMES, details_to_json
 from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
     FIGURE_FIELD_NAMES,
@@ -23,14 +23,10 @@ from ingest.index.schema import (
     TEXT_HASH_FIELD,
     VECTOR_FIELD,
     chunk_to_document,
-    details_from_json,
-    details_to_json,
-    epoch_from_json,
 )
-from ingest.models import IndexEntry, Record
 
 if TYPE_CHECKING:
-    from ingest.models import Vectors
+    from ingest.models import IndexEntry, Record, Vectors
 
 # Of one request; the documented limits are 1,000 and 16 MB.
 MAX_BATCH_ACTIONS, MAX_BATCH_BYTES = 1000, 15_000_000
@@ -56,9 +52,7 @@ MAX_CHARACTER_BYTES = 4  # of UTF-8; an escaped character takes two
 DOCUMENT_OVERHEAD_BYTES = 2000  # of a document without its strings, ids and vector
 
 # Without the chunk ids, which may be thousands.
-LISTED_RECORD_FIELDS = [
-    f.name for f in fields(Record) if f.name not in ("committed", "pending", "epoch")
-]
+LISTED_RECORD_FIELDS = [name for name in RECORD_NAMES if name not in ID_LISTS]
 
 # Characters with a meaning in the service's simple query syntax: a minus where a word begins, a
 # star where it ends, the others anywhere.
@@ -136,10 +130,8 @@ def page_key(key: str) -> str:
 
 def record_to_document(record: Record, root_key: str) -> dict[str, Any]:
     """Serialize a record, without content or vector, so that no query returns it."""
-    values: dict[str, Any] = {f.name: getattr(record, f.name) for f in fields(Record)}
-    del values["epoch"]
     return {
-        **values,
+        **{name: getattr(record, name) for name in RECORD_NAMES},
         "id": record_key(root_key, record.source),
         "kind": "source",
         # Hex digits of UTF-8 sort by code point in any collation.
@@ -148,15 +140,6 @@ def record_to_document(record: Record, root_key: str) -> dict[str, Any]:
         "pending": list(record.pending),
         "details": details_to_json(record.details, epoch=record.epoch),
     }
-
-
-def record_from_document(document: dict[str, Any]) -> Record:
-    """Deserialize a record."""
-    values = {f.name: document[f.name] for f in fields(Record) if document.get(f.name) is not None}
-    for ids in ("committed", "pending"):
-        values[ids] = tuple(values.get(ids, ()))
-    values["details"] = details_from_json(values.get("details", ""))
-    return Record(**values, epoch=epoch_from_json(document.get("details") or ""))
 
 
 def batch_documents(documents: Sequence[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

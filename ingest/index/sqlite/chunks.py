@@ -23,9 +23,10 @@ from ingest.index.schema import (
 )
 from ingest.index.sqlite.database import Database, Tables
 from ingest.index.sqlite.records import PAGE_ROWS
-from ingest.index.sqlite.search import SqliteSearcher
+from ingest.index.sqlite.search import FLOAT_BYTES, SqliteSearcher
 from ingest.index.sqlite.tokenize import index_names, index_words
 from ingest.index.sqlite.words import INSERT_WORDS_SQL, add_names_column
+from ingest.index.stored_chunks import parse_list, parse_lists, readable_hits
 from ingest.models import FigureFilter, Hit, IndexEntry, Mode, Permissions, Refusal, StoredChunk
 
 if TYPE_CHECKING:
@@ -149,7 +150,7 @@ class SqliteChunks(Tables):
                 rows = self.db.execute(query, (last, *wanted, PAGE_ROWS)).fetchall()
             for row in rows:
                 values = dict(zip(names, row, strict=True))
-                yield chunk_from_document(values | {"headings": json.loads(values["headings"])})
+                yield chunk_from_document(values | {"headings": parse_list(values["headings"])})
             if len(rows) < PAGE_ROWS:
                 return
             last = rows[-1][0]
@@ -157,12 +158,17 @@ class SqliteChunks(Tables):
     def vectors(self, ids: Collection[str]) -> dict[str, Vectors]:
         query = "SELECT id, embedding FROM chunks JOIN vectors USING (number) WHERE id IN ({})"
         with self.database.translate_errors():
-            return {id_: np.frombuffer(row, "<f4") for id_, row in self.select_by_ids(query, ids)}
+            rows = self.select_by_ids(query, ids)
+            return {
+                id_: np.frombuffer(row, "<f4")
+                for id_, row in rows
+                if isinstance(row, bytes) and len(row) % FLOAT_BYTES == 0
+            }
 
     def search(self, text: str, vector: Vectors | None, mode: Mode, top: int) -> list[Hit]:
         with self.database.translate_errors():
             ranked = self.searcher.rank(text, vector, mode, top, self.hybrid_weight)
-            return [Hit(score, self.chunk_fields(number)) for number, score in ranked]
+            return readable_hits((score, self.chunk_fields(number)) for number, score in ranked)
 
     def search_permitted(  # noqa: PLR0913 - a query, and what to search
         self,
@@ -179,7 +185,7 @@ class SqliteChunks(Tables):
             limits = [n for n in (permitted, self.figure_numbers(figures)) if n is not None]
             among = set.intersection(*limits) if limits else None
             ranked = self.searcher.rank(text, vector, mode, top, self.hybrid_weight, among=among)
-            return [Hit(score, self.chunk_fields(number)) for number, score in ranked]
+            return readable_hits((score, self.chunk_fields(number)) for number, score in ranked)
 
     def figure_numbers(self, figures: FigureFilter) -> set[int] | None:
         """Return the numbers of the chunks that a filter admits; None for all."""
@@ -205,14 +211,13 @@ class SqliteChunks(Tables):
         admitted = (n for r, n in numbers.items() if Permissions(*json.loads(r)).admits(person))
         return set(chain.from_iterable(admitted))
 
-    def chunk_fields(self, number: int) -> dict[str, object]:
-        """Read the fields of one chunk; None for those that the file has no column for yet."""
+    def chunk_fields(self, number: int) -> dict[str, Any]:
+        """Read the fields of one chunk; None for those that the file has no value of."""
         query = "SELECT * FROM chunks WHERE number = ?"
         cursor = self.db.execute(query, (number,))
         names = [column[0] for column in cursor.description]
-        values = dict(zip(names, cursor.fetchone(), strict=True))
-        lists = {n: json.loads(values[n]) for n in LIST_FIELD_NAMES if values.get(n) is not None}
-        return {name: values.get(name) for name in CHUNK_FIELD_NAMES} | lists
+        values = dict(zip(names, cursor.fetchone() or (), strict=False))
+        return parse_lists({name: values.get(name) for name in CHUNK_FIELD_NAMES})
 
     def select_by_ids(self, query: str, ids: Collection[str]) -> Iterator[tuple[Any, ...]]:
         """Run a query over a list of ids of any length."""

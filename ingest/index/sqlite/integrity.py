@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from ingest.index import ORPHAN_FLAW, TEXT_FLAW, VECTOR_FLAW, Flaw
+from ingest.index import FIELD_FLAW, ORPHAN_FLAW, TEXT_FLAW, VECTOR_FLAW, Flaw
 from ingest.index.sqlite.words import INSERT_WORDS_SQL, add_names_column, word_row
+from ingest.index.stored_chunks import is_readable, parse_lists
 
 UNIT_LENGTH_TOLERANCE = 0.01  # of stored unit vectors; float32 rounding is 10,000 times smaller
 
@@ -38,10 +39,16 @@ def scan_for_flaws(db: sqlite3.Connection, dimensions: int) -> Iterator[Flaw]:
             yield Flaw(ORPHAN_FLAW, f"{table} without a chunk: {count:,}")
     for id_, root, source in db.execute(f"SELECT id, root, source {UNINDEXED_CHUNKS_SQL}"):
         yield Flaw(TEXT_FLAW, "it is not in the text index", id_, root, source)
-    query = "SELECT id, root, source, embedding FROM chunks LEFT JOIN vectors USING (number)"
-    for id_, root, source, vector in db.execute(query):
+    names = [row[1] for row in db.execute("PRAGMA table_info(chunks)")]
+    query = "SELECT chunks.*, embedding FROM chunks LEFT JOIN vectors USING (number)"
+    for *values, vector in db.execute(query):
+        fields = parse_lists(dict(zip(names, values, strict=True)))
         if reason := find_vector_flaw(vector, dimensions):
-            yield Flaw(VECTOR_FLAW, reason, id_, root, source)
+            yield Flaw(VECTOR_FLAW, reason, fields["id"], fields["root"], fields["source"])
+        elif not is_readable(fields):
+            yield Flaw(
+                FIELD_FLAW, "it cannot be read", fields["id"], fields["root"], fields["source"]
+            )
 
 
 def repair_flaws(db: sqlite3.Connection) -> None:
@@ -72,9 +79,9 @@ def is_text_index_intact(db: sqlite3.Connection) -> bool:
     return True
 
 
-def find_vector_flaw(row: bytes | None, dimensions: int) -> str:
+def find_vector_flaw(row: object, dimensions: int) -> str:
     """Return the reason why a stored vector is invalid; "" if it is valid."""
-    if row is None:
+    if not isinstance(row, bytes):
         return "it has no vector"
     if len(row) != dimensions * 4:
         return f"its vector has {len(row):,} bytes instead of {dimensions * 4:,}"

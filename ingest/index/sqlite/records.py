@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from concurrent.futures import Future
-from dataclasses import fields
 
-from ingest.index.schema import UNREAD_OUTCOMES, details_from_json, details_to_json
+from ingest.index.records import ID_LISTS, RECORD_NAMES, details_to_json, record_from_values
+from ingest.index.schema import UNREAD_OUTCOMES
 from ingest.index.sqlite.database import Tables, read_vector_space
 from ingest.models import Record, SourceKey
 
-RECORD_COLUMNS = [f.name for f in fields(Record) if f.name != "epoch"]
-LISTED_COLUMNS = [name for name in RECORD_COLUMNS if name not in ("committed", "pending")]
+LISTED_COLUMNS = [name for name in RECORD_NAMES if name not in ID_LISTS]
 PAGE_ROWS = 1000  # rows read at a time
 
 
@@ -34,22 +33,22 @@ class SqliteRecords(Tables):
         while True:
             with self.database.translate_errors():
                 rows = self.db.execute(query, (*last, PAGE_ROWS)).fetchall()
-            for row in rows:
-                values = dict(zip(LISTED_COLUMNS, row, strict=True))
-                yield Record(**(values | {"details": details_from_json(values["details"])}))
+            yield from (
+                record_from_values(dict(zip(LISTED_COLUMNS, row, strict=True))) for row in rows
+            )
             if len(rows) < PAGE_ROWS:
                 return
             last = rows[-1][:2]
 
     def record(self, root: str, source: str, _: Record | None = None, /) -> Record | None:
-        query = f"SELECT {', '.join(RECORD_COLUMNS)} FROM records WHERE root = ? AND source = ?"
+        query = f"SELECT {', '.join(RECORD_NAMES)} FROM records WHERE root = ? AND source = ?"
         with self.database.translate_errors():
             row = self.db.execute(query, (root, source)).fetchone()
         if row is None:
             return None
-        values = dict(zip(RECORD_COLUMNS, row, strict=True))
-        ids = {name: tuple(values[name].split()) for name in ("committed", "pending")}
-        return Record(**(values | ids | {"details": details_from_json(values["details"])}))
+        values = dict(zip(RECORD_NAMES, row, strict=True))
+        ids = {name: str(values[name] or "").split() for name in ID_LISTS}
+        return record_from_values(values | ids)
 
     def errors_of(self, sources: Collection[SourceKey]) -> dict[SourceKey, str]:
         query = "SELECT outcome, error FROM records WHERE root = ? AND source = ?"
@@ -62,7 +61,7 @@ class SqliteRecords(Tables):
             return int(self.db.execute("SELECT count(*) FROM records").fetchone()[0])
 
     def save(self, record: Record) -> Future[None]:
-        values = {name: getattr(record, name) for name in RECORD_COLUMNS}
+        values = {name: getattr(record, name) for name in RECORD_NAMES}
         values["committed"] = " ".join(record.committed)
         values["pending"] = " ".join(record.pending)
         values["details"] = details_to_json(record.details)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Sequence
 
 from ingest.index.schema import root_from_json, root_to_json
 from ingest.index.sqlite.database import Tables
 from ingest.models import KnownRoot
+
+log = logging.getLogger(__name__)
 
 # Not in the schema: the first write creates it in an older index.
 CREATE_ROOTS_SQL = "CREATE TABLE IF NOT EXISTS roots (name TEXT PRIMARY KEY, known TEXT NOT NULL)"
@@ -21,8 +24,14 @@ class SqliteRoots(Tables):
         with self.database.translate_errors():
             if not has_table(self.db, "roots"):
                 return []
-            rows = self.db.execute("SELECT known FROM roots ORDER BY name").fetchall()
-        return [root_from_json(row[0]) for row in rows]
+            rows = self.db.execute("SELECT name, known FROM roots ORDER BY name").fetchall()
+        found = []
+        for name, known in rows:
+            try:
+                found.append(root_from_json(known))
+            except (ValueError, TypeError):  # known by its records, and equal texts are found
+                log.warning("what the index says of its root %s cannot be read: left out", name)
+        return found
 
     def save_roots(self, roots: Sequence[KnownRoot]) -> None:
         with self.database.transaction():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ingest.index import MAX_SAVED_RUNS
-from ingest.index.schema import summary_from_json, summary_to_json
+from ingest.index.schema import summaries_from_json, summary_to_json
 from ingest.index.sqlite.database import Tables
 from ingest.models import Summary
 
@@ -28,4 +28,4 @@ class SqliteRunHistory(Tables):
                 return []
             query = "SELECT summary FROM runs ORDER BY number DESC LIMIT ?"
             rows = self.db.execute(query, (limit,)).fetchall()
-        return [summary_from_json(row[0]) for row in rows]
+        return summaries_from_json(row[0] for row in rows)

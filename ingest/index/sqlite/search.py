@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import sqlite3
 from collections.abc import Collection, Mapping, Sequence
@@ -24,6 +25,9 @@ from ingest.models import Mode
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
+log = logging.getLogger(__name__)
+
+FLOAT_BYTES = 4
 TEXT_CANDIDATES = 1000  # of the keyword ranking; those of low rank may be near by their vectors
 BM25_K1 = 1.2  # of FTS5
 GOOD_SHARE = 0.5  # of the highest possible score: see min_max_fusion
@@ -74,8 +78,16 @@ class SqliteSearcher:
     def load_matrix(self) -> Matrix:
         """Load all vectors."""
         version = self.data_version()
-        rows = self.db.execute("SELECT number, embedding FROM vectors ORDER BY number").fetchall()
         dimensions = self.db.execute("SELECT dimensions FROM about").fetchone()[0]
+        found = self.db.execute("SELECT number, embedding FROM vectors ORDER BY number").fetchall()
+        size = dimensions * FLOAT_BYTES
+        rows = [row for row in found if isinstance(row[1], bytes) and len(row[1]) == size]
+        if len(rows) < len(found):
+            log.warning(
+                "%d vectors of the index cannot be read, and are not searched: "
+                "ingest check --repair mends them",
+                len(found) - len(rows),
+            )
         flat = np.frombuffer(b"".join(row[1] for row in rows), "<f4")
         return Matrix(version, np.array([row[0] for row in rows]), flat.reshape(-1, dimensions))
 
