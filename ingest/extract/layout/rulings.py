@@ -121,16 +121,15 @@ def find_spanning_cell(segment: TextSegment, rulings: Rulings) -> SpanningCell |
     below = next(filter(is_across, range(place, len(rules))), None)
     if above is None or below is None or above + 1 == below:
         return None
-    (top, (start, end)), (bottom, _) = rules[above], rules[below]
+    top, bottom = rules[above][0], rules[below][0]
+    edges = [u for t, b, u in rulings.vertical if t - 1 <= middle <= b + 1]
     between = [
         (level, span)
         for level, span in rules[above + 1 : below]
         if top + SAME_EDGE_POINTS < level < bottom - SAME_EDGE_POINTS
         and (span[0] > right or span[1] < left)
-        and start - SAME_EDGE_POINTS < span[0]
-        and span[1] < end + SAME_EDGE_POINTS
+        and all(any(abs(u - v) <= SAME_EDGE_POINTS for v in edges) for u in span)
     ]
-    edges = [u for t, b, u in rulings.vertical if t - 1 <= middle <= b + 1]
     before, after = [u for u in edges if u < left], [u for u in edges if u > right]
     if not (between and before and after):
         return None

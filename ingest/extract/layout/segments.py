@@ -239,17 +239,11 @@ def find_column_gaps(boxes: Boxes, lines: Indices, cuts: NDArray[np.bool_]) -> N
             continue
         left, right = boxes[row], boxes[row + 1]
         start = left[0] if is_after_gap else lefts[row]
-        # Of a header, or of the last row.
-        reach = MAX_HEADER_DROP_HEIGHTS * heights[row]
-        extents = (left[3], left[1] + reach), (left[3] - reach, left[1])
-        gaps[row] = any(
-            (
-                count_level(begins, 0, right[0], extent) >= MIN_ALIGNED_CELLS
-                and count_level(begins, 0, start, extent) >= MIN_ALIGNED_CELLS
-            )
-            or count_level(ends, 2, left[2], extent) >= MIN_ALIGNED_CELLS
-            for extent in extents
-        )
+        extent = left[3], left[1] + MAX_HEADER_DROP_HEIGHTS * heights[row]
+        gaps[row] = (
+            count_level(begins, 0, right[0], extent) >= MIN_ALIGNED_CELLS
+            and count_level(begins, 0, start, extent) >= MIN_ALIGNED_CELLS
+        ) or count_level(ends, 2, left[2], extent) >= MIN_ALIGNED_CELLS
     return gaps
 
 

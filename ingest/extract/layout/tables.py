@@ -11,6 +11,7 @@ from itertools import accumulate, pairwise
 
 from ingest.extract.cleaning import WRAPPED_LINE
 from ingest.extract.hyphens import mark_line_ends
+from ingest.extract.layout.drawing_order import find_line_below
 from ingest.extract.layout.rulings import SAME_EDGE_POINTS, Rulings, find_row_rulings
 from ingest.extract.layout.segments import TextSegment, merge_segments
 from ingest.extract.layout.table_checks import (
@@ -53,24 +54,17 @@ def replace_tables(
     bands = [*above, *region]
     height = median_height([segment for band in bands for segment in band])
     start = len(above)
-    outside = list(above)  # bands above the next table, of which the last may belong to it
     while start < len(bands):
-        if len(bands[start]) == 1:  # most are
-            outside.append(bands[start])
-            start += 1
-            continue
         table, first, end = detect_table(bands, start, rulings, height)
         if table is None:
-            outside += bands[start:end]
-        else:
-            first = max(first, start - len(outside))
-            yield from outside[: len(outside) - (start - first)]
-            segments = [segment for band in bands[first:end] for segment in band]
-            markdown = format_table(table, right_to_left=right_to_left)
-            yield [merge_segments(segments, markdown, tuple(table.columns))]
-            outside = []
-        start = end
-    yield from outside
+            start = end
+            continue
+        yield from bands[:first]
+        segments = [segment for band in bands[first:end] for segment in band]
+        markdown = format_table(table, right_to_left=right_to_left)
+        yield [merge_segments(segments, markdown, tuple(table.columns))]
+        bands, start = bands[end:], 0
+    yield from bands
 
 
 def detect_table(
@@ -107,7 +101,7 @@ def detect_table(
         rows, columns = collect_rows(bands, first, lines, height, min_gap)
     after = end = first + sum(map(len, rows))
     count = sum(
-        rows[0][0][0].v0 - 2 * height < line < rows[-1][-1][0].v1 + 2 * height for line in lines
+        bands[start][0].v0 - 2 * height < line < rows[-1][-1][0].v1 + 2 * height for line in lines
     )
     framed = count >= MIN_TABLE_ROWS
     collected = first, end
@@ -194,9 +188,10 @@ def find_row_start(bands: Sequence[Band], start: int, lines: Sequence[float]) ->
     row = bisect_right(lines, bands[start][0].middle)
     first = start
     while row and first and start - first < MAX_HEADER_BANDS:
-        above, *others = bands[first - 1]
-        below = [s for s in bands[start] if s.u0 < above.u1 and above.u0 < s.u1]
-        if others or len(below) > 1 or bisect_right(lines, above.middle) != row:
+        above, below = bands[first - 1], bands[first : start + 2]
+        if bisect_right(lines, above[0].middle) != row or not all(
+            find_line_below(segment, below) for segment in above
+        ):
             break
         first -= 1
     return first

@@ -644,28 +644,15 @@ def test_a_cell_over_several_rows_is_in_the_first(lines: list[str]) -> None:
 
 
 def test_narrow_columns_beside_each_other_are_parted() -> None:
-    """Two headers as wide as their columns have only the padding of the cells between them."""
-    rows = [["Item", "Price each", "Amount"], ["Oak sill", "38.50", "154.00"]]
-    rows += [["Assembly", "220.00", "220.00"], ["Delivery", "-", "15.00"]]
+    """Headers as wide as their columns have only the padding of the cells between them."""
+    rows = [["Item", "Count", "Unitprice", "Amount"], ["Oak sill", "4", "38.50", "154.00"]]
+    rows += [["Assembly", "1", "220.00", "220.00"], ["Delivery", "1", "15.00", "15.00"]]
 
     def page(canvas: Canvas) -> None:
-        first = 120
-        second = first + canvas.stringWidth("Assembly", FONT, SIZE) + 5
-        put(
-            canvas, rows, (first, second, second + canvas.stringWidth("Price each", FONT, SIZE) + 5)
-        )
-
-    assert read_pages(page) == [markdown(rows)]
-
-
-def test_the_last_row_of_a_table_may_fill_its_columns() -> None:
-    """A cell as wide as its column, close to the next one, is parted from it as those above are."""
-    rows = [["Service", "Short", "Long"], ["Cut", "28 €", "36 €"], ["Dye", "45 €", "65 €"]]
-    rows += [["Wash", "12 €", "18 €"], ["Streaks", "from 50 €", "from 70 €"]]
-
-    def page(canvas: Canvas) -> None:
-        width = canvas.stringWidth("from 50 €", FONT, SIZE)
-        put(canvas, rows, (60, 160, 160 + width + 6))
+        places = [60, 200]
+        for head in rows[0][1:3]:
+            places.append(places[-1] + round(canvas.stringWidth(head, FONT, SIZE)) + 6)
+        put(canvas, rows, places)
 
     assert read_pages(page) == [markdown(rows)]
 
