@@ -216,9 +216,9 @@ def xfa(said: str, page: str = "Please wait...\nIf this message is not replaced,
 @pytest.mark.parametrize("extractor", EXTRACTORS)
 def test_a_form_for_adobes_programs_is_read_from_its_data(extractor: str) -> None:
     """What was filled in is found, though no other viewer shows the form."""
-    said = "<Name>Ada &amp; Co</Name><Address><City>London</City><Zip/></Address>"
+    data = "<Name>Ada &amp; Co</Name><Address><City>London</City><Zip/></Address>"
 
-    assert extract(xfa(said), ExtractOptions(extractor)).pages == ("Name: Ada & Co\nCity: London",)
+    assert extract(xfa(data), ExtractOptions(extractor)).pages == ("Name: Ada & Co\nCity: London",)
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)

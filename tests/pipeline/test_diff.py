@@ -150,8 +150,8 @@ def test_an_oddity_is_settled_and_protects_its_record() -> None:
 
 def test_what_a_record_says_already_is_not_written_again() -> None:
     """A dead link that stays is written down once, and reported since the run that met it first."""
-    said = {"size": -1, "modified": "", "error": "a link to nothing", "code": Code.IGNORED}
-    known = record("a", Outcome.SKIPPED, details=Details(since="r1"), **said)
+    fields = {"size": -1, "modified": "", "error": "a link to nothing", "code": Code.IGNORED}
+    known = record("a", Outcome.SKIPPED, details=Details(since="r1"), **fields)
     (change,) = compare_all([ListingIssue("/r", "a", "a link to nothing")], [known])
     assert isinstance(change, Skipped)
     assert change.is_recorded

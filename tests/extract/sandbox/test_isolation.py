@@ -158,9 +158,9 @@ def test_limits_cannot_be_raised_again() -> None:
         children.warm_up()
         (child,) = children.processes
         limits = Path(f"/proc/{child.reader.pid}/limits").read_text()
-        told = {line[:26].strip(): line[26:].split()[:2] for line in limits.splitlines()}
-        assert told["Max address space"] == [str(777 << 20)] * 2
-        assert told["Max file size"] == told["Max core file size"] == ["0", "0"]
+        values = {line[:26].strip(): line[26:].split()[:2] for line in limits.splitlines()}
+        assert values["Max address space"] == [str(777 << 20)] * 2
+        assert values["Max file size"] == values["Max core file size"] == ["0", "0"]
     finally:
         children.close()
 
