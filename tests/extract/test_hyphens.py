@@ -88,7 +88,7 @@ def test_two_words_of_the_document_are_a_compound_where_the_language_has_them() 
 
 
 def test_a_conjunction_may_be_the_end_of_a_word() -> None:
-    """ "or" after a hyphen may end a word that the document has; languages differ."""
+    """A word such as "or" after a hyphen may end a word that the document has; languages differ."""
     assert clean_text("the vend-\nor is", "Each vendor has a number.") == "the vendor is"
     assert clean_text("voor-\nen nadelen", language="nl") == "voor- en nadelen"
     assert clean_text("wir bau-\nen ein Haus", language="de") == "wir bauen ein Haus"
