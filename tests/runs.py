@@ -21,6 +21,13 @@ from tests.embed.rate_limit.simulation import Hurried
 from tests.emulator.emulator import Azure
 
 SPEED = 20.0  # waits are that much shorter than real ones
+# Settings with which a few documents take many requests.
+SMALL = {
+    "INGEST_CHUNK_TOKENS": "64",
+    "INGEST_EMBED_INPUTS": "6",
+    "INGEST_EMBED_AT_ONCE": "3",
+    "INGEST_WORKERS": "1",  # a reader takes half a second to start
+}
 
 
 def managed_token(scope: str) -> TokenCache:
@@ -30,13 +37,7 @@ def managed_token(scope: str) -> TokenCache:
 
 def client(azure: Azure, **more: Any) -> Settings:
     """The settings of a client of the emulator, small enough that there is much to fail."""
-    small = {
-        "INGEST_CHUNK_TOKENS": "64",
-        "INGEST_EMBED_INPUTS": "6",
-        "INGEST_EMBED_AT_ONCE": "3",
-        "INGEST_WORKERS": "1",  # a reader takes half a second to start
-    }
-    return build_settings(azure.environment | small | more, {})
+    return build_settings(azure.environment | SMALL | more, {})
 
 
 @contextmanager

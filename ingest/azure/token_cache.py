@@ -41,7 +41,7 @@ class CachedToken:
 
     token: str = field(repr=False)
     expires_at: float
-    renew_at: float  # by a clock that nobody sets
+    renew_at: float  # by the monotonic clock
     is_expiry_plausible: bool  # by this machine's clock, when it was obtained
 
 

@@ -120,7 +120,7 @@ def figure_describer(
     chat: ChatModel | None,
     images: ImageStore | None,
 ) -> FigureDescriber | None:
-    """Return what has figures described; None if the settings do not ask for it.
+    """Return the describer of figures; None if the settings do not ask for it.
 
     Without the chat model, it only finds descriptions in the cache. Raises ConfigError.
     """

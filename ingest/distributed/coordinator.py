@@ -141,7 +141,7 @@ class Coordinator:
             return self.orders
 
     def remove_worker(self, worker: str) -> bool:
-        """Remove a worker that leaves; returns whether nobody else needs this coordinator."""
+        """Remove a worker that leaves; returns whether neither a worker nor the driver is left."""
         self.rate_limiter.forget_client(worker)
         with self.lock:
             self.statuses.pop(worker, None)

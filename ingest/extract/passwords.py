@@ -39,7 +39,7 @@ def read_passwords(path: str) -> tuple[str, ...]:
         return ()
     try:
         lines = Path(path).expanduser().read_text("utf-8-sig").split("\n")
-    except (OSError, RuntimeError) as error:  # RuntimeError: nobody's home
+    except (OSError, RuntimeError) as error:  # RuntimeError: `~` of a user without a home folder
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"passwords: {path} cannot be read ({reason})") from None
     except UnicodeDecodeError:  # its message would show a part of a password

@@ -33,7 +33,7 @@ class NamedRoot:
         return self.root.covers(name)
 
     def list(self) -> Iterator[Source | ListingIssue | Unread]:
-        """List the root; every item is said to be in the root of this name."""
+        """List the root, with this name as the root of every item."""
         for item in self.root.list():
             yield self.adopt(item) if isinstance(item, Source) else replace(item, root=self.name)
 

@@ -38,8 +38,8 @@ def echo(status: int, seen: list[str]) -> Fault:
         seen.extend(held)
         said = f"denied: {dict(request.headers)} {' '.join(held)}"
         error = {"code": held[0], "message": said, "innererror": {"code": said, "message": said}}
-        told = {"x-ms-error-code": held[0], "x-ms-request-id": held[0]}
-        return answer(status, {"error": error}, told)
+        headers = {"x-ms-error-code": held[0], "x-ms-request-id": held[0]}
+        return answer(status, {"error": error}, headers)
 
     return Fault("echo", act)
 
@@ -87,12 +87,12 @@ def test_an_echoed_key_is_in_no_output(command: Command, tmp_path: Path, azure: 
     seen: list[str] = []
     for nth in range(1, 9):
         azure.faults.add(echo(400, seen), "openai", nth=nth)
-    told = azure.environment | {
+    headers = azure.environment | {
         "AZURE_OPENAI_KEY": f"key/with+{JWT[:12]}={'q' * 8}",
         "INGEST_INDEX": ".ingest",
     }
-    done = command("run", "docs", "--log", "json", "--json", **told)
-    page = command("report", "--out", "report.html", **told)
+    done = command("run", "docs", "--log", "json", "--json", **headers)
+    page = command("report", "--out", "report.html", **headers)
     assert seen, done.stderr
     assert page.returncode == 0, page.stderr
     outputs = [done.stdout, done.stderr, page.stdout, page.stderr]

@@ -139,9 +139,9 @@ def test_the_host_of_access_control_lists_is_asked_about_too() -> None:
 
 def test_a_storage_token_stays_here(command: Command, azure: Azure) -> None:
     """`ingest plan` of a container on a host that I did not trust sends it nothing."""
-    told = azure.environment | {"INGEST_TRUSTED_HOSTS": "", "INGEST_EMBEDDER": "local"}
-    del told["AZURE_SEARCH_ENDPOINT"], told["AZURE_SEARCH_INDEX"]
-    done = command("plan", f"{azure.blob_endpoint}/docs", **told)
+    variables = azure.environment | {"INGEST_TRUSTED_HOSTS": "", "INGEST_EMBEDDER": "local"}
+    del variables["AZURE_SEARCH_ENDPOINT"], variables["AZURE_SEARCH_INDEX"]
+    done = command("plan", f"{azure.blob_endpoint}/docs", **variables)
     assert done.returncode == 2
     assert "INGEST_TRUSTED_HOSTS" in done.stderr
     assert (azure.count("blob"), azure.identity.requests) == (0, 0)
@@ -162,8 +162,8 @@ def test_a_service_of_mine_gets_no_token(
         return answer(400, {"error": {"message": "enough"}})
 
     with serve(refuse) as server:
-        told = azure.environment | {"INGEST_EMBEDDER": f"{server.address}{path}"}
-        done = command("run", "docs", "--index", "here", **told)
+        variables = azure.environment | {"INGEST_EMBEDDER": f"{server.address}{path}"}
+        done = command("run", "docs", "--index", "here", **variables)
     assert seen, done.stderr
     assert azure.identity.requests == 0
 

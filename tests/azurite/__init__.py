@@ -55,11 +55,11 @@ def run_azurite(folder: Path) -> Iterator[Azurite]:
     with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            said = ""
-            while not (found := re.search(r"listens on (https://\S+)", said)):
+            output = ""
+            while not (found := re.search(r"listens on (https://\S+)", output)):
                 line = process.stdout.readline()
-                assert line, f"Azurite ended: {said}"
-                said += line
+                assert line, f"Azurite ended: {output}"
+                output += line
             yield Azurite(f"{found[1]}/{ACCOUNT}", ca)
         finally:
             process.kill()

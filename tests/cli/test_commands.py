@@ -41,8 +41,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def fill_index(folder: Path) -> None:
     for name, form in (("first", "--json"), ("again", "-v")):
         done = run_ingest(folder, "run", DATA, form)
-        said = {"exit": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
-        (folder / f"{name}.json").write_text(json.dumps(said))
+        result = {"exit": done.returncode, "stdout": done.stdout, "stderr": done.stderr}
+        (folder / f"{name}.json").write_text(json.dumps(result))
 
 
 def test_the_sample_data_becomes_an_index(filled: Path) -> None:
@@ -318,8 +318,10 @@ def test_a_run_stops_before_it_is_too_much(command: Command, tmp_path: Path) -> 
     assert "Limit:   --max-tokens 600 would stop the run after about 1 of 3 documents" in planned
     first = command("run", *limited)
     assert first.returncode == 1
-    said = r"stopped at [1-5]\d\d tokens: more would exceed --max-tokens 600; run again to continue"
-    assert re.search(said, first.stderr)
+    result = (
+        r"stopped at [1-5]\d\d tokens: more would exceed --max-tokens 600; run again to continue"
+    )
+    assert re.search(result, first.stderr)
     assert re.search(r"Chunks:  [1-9]\d* embedded \([1-5]\d\d tokens\)", first.stdout)
     for _ in range(3):  # one is enough, unless a slow reader has the texts come one by one
         *_, summary = parse_events(command("run", *limited, "--json").stdout)

@@ -49,8 +49,8 @@ def test_machines_that_ask_get_objects(command: Command, docs: Path) -> None:
     """With --log json, each line is an object: begin, outcomes, reasons, end."""
     done = command("run", "docs", INGEST_LOG="json")
 
-    told = [line for line in parse_log(done.stderr) if line["event"] != "progress"]
-    begin, failed, end = told
+    events = [line for line in parse_log(done.stderr) if line["event"] != "progress"]
+    begin, failed, end = events
     assert (begin["event"], failed["event"], end["event"]) == ("begin", "source", "end")
     assert begin["run"] == failed["run"] == end["run"]
     assert (failed["source"], failed["outcome"], failed["code"]) == (
@@ -78,8 +78,8 @@ def test_a_file_gets_text_with_the_time(command: Command, docs: Path, form: str)
 def test_a_terminal_gets_text(docs: Path) -> None:
     """On a terminal, lines have no time."""
     call = [sys.executable, "-P", "-m", "ingest", "run", "nowhere"]
-    told = environment() | {"INGEST_LOG": ""}
-    with start(*call, cwd=docs.parent, env=told, stderr="terminal") as process:
+    variables = environment() | {"INGEST_LOG": ""}
+    with start(*call, cwd=docs.parent, env=variables, stderr="terminal") as process:
         process.wait()
     assert process.stderr.text.startswith("exit 2: nowhere: no such folder or file")
 

@@ -70,17 +70,17 @@ def test_what_does_not_fit_is_said_and_what_is_not_known_too() -> None:
     unknown = replace(tight, pace=None, seconds=None, room=FreeSpace(9e9), exceeds="")
     by_price = replace(MUCH, rates=Rates(Price("mine", 0.015, "2026-11-01"), FREE_PRICE), pages=0)
 
-    told = "\n".join(format_estimate(tight))
-    assert "about 1.3 GB of 9 GB free\n" in told
-    assert "about 140 MB more for vectors; 50 MB of 100 MB in use: too little is free\n" in told
-    assert "Cost:    unknown: set the model (AZURE" in told
+    text = "\n".join(format_estimate(tight))
+    assert "about 1.3 GB of 9 GB free\n" in text
+    assert "about 140 MB more for vectors; 50 MB of 100 MB in use: too little is free\n" in text
+    assert "Cost:    unknown: set the model (AZURE" in text
 
-    told = "\n".join(format_estimate(unknown))
-    assert "Time:    unknown, no quota is set (AZURE_OPENAI_TPM); about 1,200 requests" in told
-    assert "limit requires the role Search Service Contributor" in told
+    text = "\n".join(format_estimate(unknown))
+    assert "Time:    unknown, no quota is set (AZURE_OPENAI_TPM); about 1,200 requests" in text
+    assert "limit requires the role Search Service Contributor" in text
 
-    told = "\n".join(format_estimate(by_price))
-    assert "$0.45 for the tokens, at $0.015 for 1,000,000 (mine, INGEST_PRICES of 2026" in told
+    text = "\n".join(format_estimate(by_price))
+    assert "$0.45 for the tokens, at $0.015 for 1,000,000 (mine, INGEST_PRICES of 2026" in text
 
 
 def test_it_is_json_whatever_is_not_known() -> None:

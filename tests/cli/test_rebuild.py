@@ -23,8 +23,8 @@ def test_an_index_is_rebuilt_and_brought_back(command: Command, tmp_path: Path) 
     assert done.returncode == 0, done.stderr
     new = re.search(r"^Switch:  (\S+) is in use, previously index.db$", done.stdout, re.MULTILINE)
     assert new
-    said = "Answers: 1.000 of 1 questions answered by the first 5 chunks; 1.000 before"
-    assert said in done.stdout
+    line = "Answers: 1.000 of 1 questions answered by the first 5 chunks; 1.000 before"
+    assert line in done.stdout
 
     *listed, summary = map(json.loads, command("rebuild", "--list", "--json").stdout.splitlines())
     assert [(g["name"], g["state"]) for g in listed] == [(new[1], "in use"), ("index.db", "kept")]

@@ -48,9 +48,9 @@ def stuck() -> Iterator[Callable[[str], int]]:
     opened: list[int] = []
 
     def make(kind: str) -> int:
-        ours, theirs = pty.openpty() if kind == "terminal" else os.pipe()
-        opened.extend([ours, theirs])
-        return fill_pipe(theirs)
+        reading_end, writing_end = pty.openpty() if kind == "terminal" else os.pipe()
+        opened.extend([reading_end, writing_end])
+        return fill_pipe(writing_end)
 
     yield make
     for end in opened:

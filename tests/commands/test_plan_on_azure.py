@@ -12,7 +12,7 @@ import pytest
 
 from ingest.commands.plan import Estimate, PlanTotals, estimate
 from ingest.config.roots import resolve_roots
-from ingest.config.settings import Settings, build_settings
+from ingest.config.settings import Settings
 from ingest.errors import ConfigError
 from ingest.models import RunEvent, SourceResult
 from ingest.pipeline.context import Run
@@ -26,20 +26,10 @@ from tests.emulator.emulator import Azure
 from tests.emulator.identity import COGNITIVE_USER, SERVICE_CONTRIBUTOR
 from tests.pdfs import pdf, prose, write
 from tests.pipeline.reader.test_attachments import portfolio
-from tests.runs import open_run
+from tests.runs import client, open_run
 from tests.scans import write as scanned
 
 CHOSEN = Run("r", max_deletes=99)
-
-
-def client_settings(azure: Azure, **more: str) -> Settings:
-    """The settings of a client whose requests and chunks are small, and whose reader is one."""
-    small = {"INGEST_WORKERS": "1"} | {
-        "INGEST_CHUNK_TOKENS": "64",
-        "INGEST_EMBED_INPUTS": "6",
-        "INGEST_EMBED_AT_ONCE": "3",
-    }
-    return build_settings(azure.environment | small | more, {})
 
 
 @dataclass
@@ -91,7 +81,7 @@ def drop_first_runs(events: Sequence[object]) -> dict[str, SourceResult]:
 
 def test_what_is_planned_is_what_is_billed(azure: Azure, folder: Path) -> None:
     """Outcomes and tokens of a plan equal what the service then bills."""
-    chosen = client_settings(azure)
+    chosen = client(azure)
     write_documents(folder, 4)
     portfolio(folder / "p.pdf", letter=pdf(prose("the letter", 3)), note=pdf(prose("notes", 3)))
     held = Counter[str]()
@@ -149,8 +139,8 @@ def test_a_moved_root_costs_nothing_once_the_index_can_be_asked(
     Nothing else is the matter with it: every run succeeds.
     """
     write_documents(folder, 2)
-    run_once(folder, client_settings(azure))
-    make_older(azure, client_settings(azure).search_index)
+    run_once(folder, client(azure))
+    make_older(azure, client(azure).search_index)
     nightly = azure.identity.default
     nightly.withdraw(SERVICE_CONTRIBUTOR)
 
@@ -159,11 +149,9 @@ def test_a_moved_root_costs_nothing_once_the_index_can_be_asked(
         nonlocal folder
         folder = folder.rename(folder.with_name(to))
         caplog.clear()
-        foreseen = make_plan(folder, client_settings(azure))[1]
+        foreseen = make_plan(folder, client(azure))[1]
         before = count_tokens(azure)
-        assert set(
-            outcomes_by_source(run_once(folder, client_settings(azure)).events).values()
-        ) == {"new"}
+        assert set(outcomes_by_source(run_once(folder, client(azure)).events).values()) == {"new"}
         return count_tokens(azure) - before, foreseen, [record.message for record in caplog.records]
 
     paid, foreseen, said = move("docs2")
@@ -173,7 +161,7 @@ def test_a_moved_root_costs_nothing_once_the_index_can_be_asked(
     nightly.grant(SERVICE_CONTRIBUTOR)
     azure.search.delays.schema = 0.05
     write(folder / "0.pdf", prose("another text", 8))
-    run_once(folder, client_settings(azure))
+    run_once(folder, client(azure))
     nightly.withdraw(SERVICE_CONTRIBUTOR)
     (folder / "1.pdf").unlink()
 
@@ -185,7 +173,7 @@ def test_a_moved_root_costs_nothing_once_the_index_can_be_asked(
 def test_requests_are_counted_as_they_are_filled(azure: Azure, folder: Path) -> None:
     """With a quota that is set, I see how many requests it takes and how long."""
     write(folder / "a.pdf", *(prose(f"part {n}", 30) for n in range(6)))
-    chosen = client_settings(azure, AZURE_OPENAI_TPM="60k", AZURE_OPENAI_RPM="600")
+    chosen = client(azure, AZURE_OPENAI_TPM="60k", AZURE_OPENAI_RPM="600")
     _, foreseen = make_plan(folder, chosen)
     run_once(folder, chosen)
     assert foreseen.requests == len(azure.openai.requests) > 10
@@ -193,7 +181,7 @@ def test_requests_are_counted_as_they_are_filled(azure: Azure, folder: Path) -> 
     assert foreseen.seconds == pytest.approx(max(charged / 1000, foreseen.requests / 9), rel=0.01)
 
     write(folder / "b.pdf", prose("something else"))
-    assert make_plan(folder, client_settings(azure))[1].seconds is None  # nobody knows
+    assert make_plan(folder, client(azure))[1].seconds is None  # nobody knows
 
 
 def test_a_budget_is_never_exceeded_and_nothing_is_paid_for_twice(
@@ -202,7 +190,7 @@ def test_a_budget_is_never_exceeded_and_nothing_is_paid_for_twice(
     """Night after night a share is embedded, until all is there, at the price of one run."""
     write_documents(folder, 6)
     most = 800
-    chosen = client_settings(azure, INGEST_MAX_TOKENS=str(most))
+    chosen = client(azure, INGEST_MAX_TOKENS=str(most))
     _, foreseen = make_plan(folder, chosen)
     assert foreseen.exceeds == "--max-tokens 800"
     assert 0 < foreseen.before < foreseen.documents == 6
@@ -229,7 +217,7 @@ def test_an_answer_that_is_lost_counts_as_spent(azure: Azure, folder: Path, faul
     assert callable(fault)
     write_documents(folder, 6)
     azure.faults.add(fault(), "openai", "POST", nth={2, 4, 5, 7})
-    chosen = client_settings(azure, INGEST_MAX_TOKENS="1500")
+    chosen = client(azure, INGEST_MAX_TOKENS="1500")
     done = run_once(folder, chosen)
     assert done.limit
     assert 0 < count_tokens(azure) <= done.tokens <= 1500
@@ -241,15 +229,15 @@ def test_scans_are_paid_from_the_same_money(azure: Azure, folder: Path) -> None:
     texts = [f"The river {name} is long." for name in ("Aa", "Bober", "Cher", "Drau", "Elbe")]
     scanned(folder / "a.pdf", *texts)
     own = {"INGEST_OCR": azure.ocr_endpoint, "INGEST_PRICES": "2026-11-01,read=1000"}
-    planned, foreseen = make_plan(folder, client_settings(azure, **own))
+    planned, foreseen = make_plan(folder, client(azure, **own))
     assert foreseen.usd == 5
     (event,) = [e for e in planned if isinstance(e, SourceResult)]
     assert (event.outcome, event.reason) == ("new", "pages 1-5: to be recognised first")
 
-    one = run_once(folder, client_settings(azure, **own, INGEST_MAX_COST="3.5"))
+    one = run_once(folder, client(azure, **own, INGEST_MAX_COST="3.5"))
     assert (one.limit, one.pages, azure.ocr.billed.total()) == ("--max-cost 3.5", 3, 3)
     assert outcomes_by_source(one.events) == {}
-    two = run_once(folder, client_settings(azure, **own, INGEST_MAX_COST="3.5"))
+    two = run_once(folder, client(azure, **own, INGEST_MAX_COST="3.5"))
     assert (two.limit, two.pages) == ("", 2)
     assert outcomes_by_source(two.events) == {"a.pdf": "new"}
     assert azure.ocr.repeated == {}
@@ -261,13 +249,13 @@ def test_a_refused_page_costs_nothing(azure: Azure, folder: Path) -> None:
     scanned(folder / "a.pdf", "The Rhine.", "The Rhone.")
     azure.faults.add(faults.too_many(seconds=1), "ocr", "POST", nth={1, 2})
     own = {"INGEST_OCR": azure.ocr_endpoint, "INGEST_PRICES": "2026-11-01,read=1000"}
-    done = run_once(folder, client_settings(azure, **own, INGEST_MAX_COST="2.5"))
+    done = run_once(folder, client(azure, **own, INGEST_MAX_COST="2.5"))
     assert (done.limit, done.pages) == ("", 2)
 
 
 def test_money_needs_a_price(azure: Azure, folder: Path) -> None:
     """A money limit is refused before anything is done if the model's price is unknown."""
-    chosen = client_settings(azure, AZURE_OPENAI_EMBEDDING_MODEL="mine", INGEST_MAX_COST="1")
+    chosen = client(azure, AZURE_OPENAI_EMBEDDING_MODEL="mine", INGEST_MAX_COST="1")
     with pytest.raises(ConfigError, match=r"price of mine is unknown: .* 2026-11-01,mine=0\.02"):
         run_once(folder, chosen)
     assert azure.exchanges == []
@@ -277,15 +265,15 @@ def test_the_memory_of_the_service_is_told_to_who_may_know(azure: Azure, folder:
     """A plan shows the vector quota of the service, unless the role to read it is missing."""
     write_documents(folder, 1)
     azure.search.vector_quota = 10_000_000
-    run_once(folder, client_settings(azure))
+    run_once(folder, client(azure))
     write(folder / "b.pdf", prose("something else"))
-    _, foreseen = make_plan(folder, client_settings(azure))
+    _, foreseen = make_plan(folder, client(azure))
     assert foreseen.room.memory == 10_000_000
     assert foreseen.room.memory_used > 0
     assert foreseen.memory > foreseen.chunks * 8 > 0
 
     azure.search.vector_quota = None  # as the free tier says it
-    assert make_plan(folder, client_settings(azure))[1].room.memory == float("inf")
+    assert make_plan(folder, client(azure))[1].room.memory == float("inf")
     azure.identity.default.withdraw(SERVICE_CONTRIBUTOR)
-    _, foreseen = make_plan(folder, client_settings(azure))
+    _, foreseen = make_plan(folder, client(azure))
     assert (foreseen.room.memory, foreseen.room.disk) == (float("inf"), float("inf"))

@@ -15,13 +15,7 @@ from tests.conftest import drop_times, environment
 from tests.emulator.emulator import Azure
 from tests.fork_server import running_ingest
 from tests.processes import Process
-
-SMALL = {
-    "INGEST_CHUNK_TOKENS": "64",
-    "INGEST_EMBED_INPUTS": "6",
-    "INGEST_EMBED_AT_ONCE": "3",
-    "INGEST_WORKERS": "1",
-}
+from tests.runs import SMALL
 
 
 @dataclass

@@ -19,8 +19,9 @@ from ingest.pipeline.diff import INTERRUPTED_REASON
 from ingest.runtime.timing import EMBEDDING_CHUNKS, READING_DOCUMENTS, WRITING_CHUNKS
 from tests.distributed.cluster import run_cluster
 from tests.distributed.threads import run_threads
-from tests.distributed.world import SMALL, Engines, Ran, World, create_world
+from tests.distributed.world import Engines, Ran, World, create_world
 from tests.emulator.identity import OPENAI_USER
+from tests.runs import SMALL
 
 
 @pytest.fixture(scope="module")

@@ -205,7 +205,7 @@ def test_nothing_that_signs_in_leaves_the_driver(tmp_path: Path) -> None:
 
 
 def test_a_root_is_opened_where_it_is_read(tmp_path: Path) -> None:
-    """A folder must be mounted there, a container is there by itself, one of mine is nowhere."""
+    """A worker opens a folder that is mounted there, or a container; not a custom root."""
     (root,) = parse_folder_roots([str(tmp_path)])
     to = create_connections(Settings())
     with open_portable(to_portable(root), Settings(), to) as there:

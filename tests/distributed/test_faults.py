@@ -24,13 +24,14 @@ from ingest.pipeline.diff import MAX_ATTEMPTS
 from ingest.runtime.cancellation import Cancellation
 from tests.conftest import DIMENSIONS
 from tests.distributed.cluster import Cluster, find_descendants, kill, run_cluster
-from tests.distributed.driver import SMALL, Driver, FinishedRun, read_contents, start_driver
+from tests.distributed.driver import Driver, FinishedRun, read_contents, start_driver
 from tests.emulator.emulator import Azure, run_emulator
 from tests.emulator.faults import Fault
 from tests.emulator.gate import Gate, hold_requests
 from tests.emulator.server import Request, Response, Service
 from tests.pdfs import pdf, prose
 from tests.processes import is_alive, wait_until
+from tests.runs import SMALL
 
 SOURCES = 40  # more than two workers take at once
 PAGES = 2

@@ -15,7 +15,7 @@ import pytest
 from ingest.config.connections import create_connections
 from ingest.config.factory import open_services
 from ingest.config.run import find_capacity
-from ingest.config.settings import Settings, build_settings
+from ingest.config.settings import Settings
 from ingest.distributed.driver import ClusterEngine, connect_engine
 from ingest.models import RunEvent, RunProgress, SourceResult, Summary
 from ingest.pipeline.context import Run, Services
@@ -27,16 +27,10 @@ from tests.conftest import DIMENSIONS, drop_times
 from tests.emulator.emulator import Azure, run_emulator
 from tests.pdfs import pdf, prose, set_age, write
 from tests.pipeline.reader.test_attachments import portfolio
+from tests.runs import client
 
 Engines: TypeAlias = Callable[[str], AbstractContextManager[ClusterEngine]]  # by the id of a run
 
-SMALL = {
-    "INGEST_CHUNK_TOKENS": "64",
-    "INGEST_EMBED_INPUTS": "6",
-    "INGEST_EMBED_AT_ONCE": "3",
-    "INGEST_WORKERS": "1",
-    "INGEST_GRACE_SECONDS": "5",
-}
 numbers = itertools.count(1)
 
 
@@ -71,9 +65,8 @@ class World:
     folder: Path
 
     def settings(self, index: str, **more: str) -> Settings:
-        return build_settings(
-            self.azure.environment | SMALL | {"AZURE_SEARCH_INDEX": index} | more, {}
-        )
+        own = {"AZURE_SEARCH_INDEX": index, "INGEST_GRACE_SECONDS": "5"}
+        return client(self.azure, **own | more)
 
     def run(self, index: str, engines: Engines | None = None, **more: Any) -> Ran:
         """One run, to its end."""

@@ -136,8 +136,8 @@ class Chat(Quotas):
     def read_picture(self, given: Json) -> Image.Image:
         """A picture in a data URL. Raises Refused."""
         if not self.sees:
-            said = "Invalid content type. image_url is only supported by certain models."
-            raise Refused(invalid(said))
+            message = "Invalid content type. image_url is only supported by certain models."
+            raise Refused(invalid(message))
         if given.get("detail", "auto") not in {"auto", "low", "high"}:
             raise Refused(invalid("Invalid value for 'detail'."))
         head, _, data = given["url"].partition(";base64,")
@@ -161,8 +161,8 @@ class Chat(Quotas):
         if not isinstance(given, dict) or given.get("type") != "json_schema":
             raise Refused(invalid("Only the response_format json_schema is emulated."))
         if "json_schema" in self.unsupported:
-            said = "Invalid parameter: 'response_format' of type 'json_schema' is not supported"
-            raise Refused(invalid(f"{said} with this model."))
+            message = "Invalid parameter: 'response_format' of type 'json_schema' is not supported"
+            raise Refused(invalid(f"{message} with this model."))
         wanted = given.get("json_schema", {})
         if not wanted.get("name") or not wanted.get("strict"):
             raise Refused(invalid("Missing required parameter: 'response_format.json_schema'."))

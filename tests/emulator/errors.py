@@ -42,11 +42,11 @@ def expression(message: str, parameter: str) -> Rejected:
 
 def no_property(name: str, parameter: str) -> Rejected:
     """An expression names a field that there is not."""
-    said = f"Could not find a property named '{name}' on type 'search.document'."
-    return expression(said, parameter)
+    message = f"Could not find a property named '{name}' on type 'search.document'."
+    return expression(message, parameter)
 
 
 def no_index(name: str) -> Rejected:
     """There is no index and no alias of that name."""
-    said = f"No index with the name '{name}' was found in the service 'loopback'."
-    return of_kind("missing index", Rejected(404, "", said))
+    message = f"No index with the name '{name}' was found in the service 'loopback'."
+    return of_kind("missing index", Rejected(404, "", message))

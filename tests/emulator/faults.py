@@ -65,17 +65,17 @@ def too_many(
     seconds: float | None = None, ms: int | None = None, reset: int | None = None
 ) -> Fault:
     """429; with Retry-After, retry-after-ms or x-ratelimit-reset-tokens, any or none of them."""
-    told = {"Retry-After": seconds, "retry-after-ms": ms, "x-ratelimit-reset-tokens": reset}
-    headers = {name: f"{value:g}" for name, value in told.items() if value is not None}
-    said = failure(429, "429", f"Rate limit is exceeded. Try again in {seconds or 1} seconds.")
-    return answer_with("429", replace(said, headers={**said.headers, **headers}))
+    values = {"Retry-After": seconds, "retry-after-ms": ms, "x-ratelimit-reset-tokens": reset}
+    headers = {name: f"{value:g}" for name, value in values.items() if value is not None}
+    response = failure(429, "429", f"Rate limit is exceeded. Try again in {seconds or 1} seconds.")
+    return answer_with("429", replace(response, headers={**response.headers, **headers}))
 
 
 def fail_with(status: int, *, body: bool = True, seconds: float | None = None) -> Fault:
     """An error of the service: 408, 500, 502, 503, 504; perhaps without a body."""
     headers = {} if seconds is None else {"Retry-After": f"{seconds:g}"}
-    said = failure(status, "", BUSY) if body else Response(status)
-    return answer_with(str(status), replace(said, headers={**said.headers, **headers}))
+    response = failure(status, "", BUSY) if body else Response(status)
+    return answer_with(str(status), replace(response, headers={**response.headers, **headers}))
 
 
 def unauthorized() -> Fault:

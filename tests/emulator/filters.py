@@ -142,8 +142,8 @@ class Parser:
             bare = self.tokens[self.at : self.at + 2]
             test = self.single().test
             if bare[0][1] not in {"(", "not"} and bare[1:] and bare[1][1] in COMPARISONS:
-                said = "A unary operator with an incompatible type was detected for 'Not'."
-                raise self.error(said)
+                message = "A unary operator with an incompatible type was detected for 'Not'."
+                raise self.error(message)
             return Condition(lambda document: not test(document))
         if self.peek() == "(":
             self.take()
@@ -171,8 +171,8 @@ class Parser:
             raise self.error(f"The filter has more than {CLAUSES} clauses.")
         if not are_comparable(left.type, right.type):
             kinds = f"'{left.type}' and '{right.type}'"
-            said = f"A binary operator with incompatible types was detected. Found {kinds}."
-            raise self.error(said)
+            message = f"A binary operator with incompatible types was detected. Found {kinds}."
+            raise self.error(message)
         if left.field is None:
             left, right, sign = right, left, MIRRORED[sign]
         test = create_comparison(left, right, sign)
@@ -207,8 +207,8 @@ class Parser:
         if definition is None:
             raise no_property(name, "filter")
         if not definition["filterable"]:
-            said = f"'{name}' is not a filterable field. Only filterable fields can be used in "
-            raise self.error(said + "filter expressions.")
+            message = f"'{name}' is not a filterable field. Only filterable fields can be used in "
+            raise self.error(message + "filter expressions.")
         return Operand(create_reader(name, definition["type"]), definition["type"], name)
 
     def among(self) -> Condition:

@@ -180,23 +180,23 @@ class Identity:
         resource = request.query.get("resource")
         principal = self.named(request.query)
         if request.headers.get("metadata") != "true" or not resource or principal is None:
-            said = "Identity not found" if resource else "Required metadata header not specified"
-            return answer(400, {"error": "invalid_request", "error_description": said})
-        told = self.token(principal, resource)
-        return answer(200, told | {"expires_in": str(int(self.lifetime))})
+            message = "Identity not found" if resource else "Required metadata header not specified"
+            return answer(400, {"error": "invalid_request", "error_description": message})
+        body = self.token(principal, resource)
+        return answer(200, body | {"expires_in": str(int(self.lifetime))})
 
     def entra(self, request: Request) -> Response:
         """Client credentials, by secret or by a federated token."""
         form = dict(parse_qsl(request.body.decode()))
         principal = self.principals.get(form.get("client_id", ""))
         if principal is None:
-            said = "AADSTS700016: Application was not found in the directory."
-            return answer(400, {"error": "unauthorized_client", "error_description": said})
+            message = "AADSTS700016: Application was not found in the directory."
+            return answer(400, {"error": "unauthorized_client", "error_description": message})
         audience = form.get("scope", "").removesuffix("/.default")
         seconds = int(self.lifetime)
         made = self.issue(principal, audience)
-        told = {"expires_in": seconds, "ext_expires_in": seconds, "access_token": made}
-        return answer(200, {"token_type": "Bearer"} | told)
+        body = {"expires_in": seconds, "ext_expires_in": seconds, "access_token": made}
+        return answer(200, {"token_type": "Bearer"} | body)
 
     def discovery(self, request: Request) -> Response:
         """OpenID configuration, which a client of Microsoft Entra ID reads first."""

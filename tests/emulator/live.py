@@ -80,10 +80,12 @@ def longest(lags: list[Json]) -> float:
 
 def rate_headers(headers: Mapping[str, str]) -> tuple[str, ...]:
     """Quota headers of a successful response, as the emulator is set."""
-    told = {name.split("-")[2]: n for name, n in headers.items() if name.startswith("x-ratelimit-")}
-    if told and set(told.values()) == {"-1"}:
+    limits = {
+        name.split("-")[2]: n for name, n in headers.items() if name.startswith("x-ratelimit-")
+    }
+    if limits and set(limits.values()) == {"-1"}:
         return ("-1",)
-    return tuple(sorted(set(told) & {"limit", "remaining"}))
+    return tuple(sorted(set(limits) & {"limit", "remaining"}))
 
 
 def retry_headers(headers: Mapping[str, str]) -> tuple[str, ...]:

@@ -100,9 +100,9 @@ class DocumentIntelligence:
         if route is None or request.query.get("api-version") != VERSION:
             raise Refused(error_response(404, "NotFound", "Resource not found."))
         if route[1] not in MODELS:
-            said = "The requested model was not found."
+            message = "The requested model was not found."
             raise Refused(
-                error_response(404, "NotFound", "Resource not found.", "ModelNotFound", said)
+                error_response(404, "NotFound", "Resource not found.", "ModelNotFound", message)
             )
         if request.method == "POST" and route[2] == ":analyze":
             self.admit(self.pages, self.tps)
@@ -122,20 +122,20 @@ class DocumentIntelligence:
         """The token and the role. Raises Refused."""
         token = self.identity.shown(request)
         if token is not None and token.tenant != TENANT:
-            said = f"Token tenant {token.tenant} does not match resource tenant."
+            message = f"Token tenant {token.tenant} does not match resource tenant."
             body = {"error": {"code": "Tenant provided in token does not match resource token"}}
-            body["error"]["message"] = said
+            body["error"]["message"] = message
             raise Refused(answer(400, body))
         principal = self.identity.bearer(request, (AUDIENCE,))
         if principal is None:
-            said = (
+            message = (
                 "Unauthorized. Access token is missing, invalid, audience is incorrect "
                 f"({AUDIENCE}), or have expired."
             )
-            raise Refused(answer(401, {"statusCode": 401, "message": said}))
+            raise Refused(answer(401, {"statusCode": 401, "message": message}))
         if not self.identity.has(principal, COGNITIVE_USER):
-            said = f"The principal `{principal.oid}` lacks the required data action."
-            raise Refused(answer(401, {"error": {"code": "PermissionDenied", "message": said}}))
+            message = f"The principal `{principal.oid}` lacks the required data action."
+            raise Refused(answer(401, {"error": {"code": "PermissionDenied", "message": message}}))
 
     def admit(self, window: Window, tps: float | None) -> None:
         """Count a request against a quota of requests a second. Raises Refused."""
@@ -145,8 +145,8 @@ class DocumentIntelligence:
         if wait:
             self.throttled += 1
             seconds = math.ceil(wait)
-            said = f"Requests have exceeded rate limit. Please retry after {seconds} seconds."
-            response = answer(429, {"error": {"code": "429", "message": said}})
+            message = f"Requests have exceeded rate limit. Please retry after {seconds} seconds."
+            response = answer(429, {"error": {"code": "429", "message": message}})
             raise Refused(
                 Response(429, response.body, {**response.headers, "Retry-After": str(seconds)})
             )
@@ -156,8 +156,8 @@ class DocumentIntelligence:
         if request.query.get("outputContentFormat", "text") != "text":
             raise Refused(error_response(400, "InvalidArgument", "Only text is emulated."))
         if request.headers.get("content-type") not in TYPES:
-            said = "The media type is not supported."
-            raise Refused(error_response(415, "UnsupportedMediaType", said))
+            message = "The media type is not supported."
+            raise Refused(error_response(415, "UnsupportedMediaType", message))
         text, size = self.looked_at(request.body)
         now = self.clock.now()
         codes = self.failing.get(text, [])
@@ -179,39 +179,39 @@ class DocumentIntelligence:
         host = request.headers["host"]
         path = f"/documentintelligence/documentModels/{model}/analyzeResults/{id_}"
         where = f"https://{host}{path}?api-version={VERSION}"
-        told = {"Operation-Location": where, "apim-request-id": id_, **self.when()}
-        return Response(202, b"", told)
+        headers = {"Operation-Location": where, "apim-request-id": id_, **self.when()}
+        return Response(202, b"", headers)
 
     def looked_at(self, body: bytes) -> tuple[str, tuple[int, int]]:
         """The text and the size of a picture. Raises Refused."""
         inner = ""
         if len(body) > self.most_bytes:
-            inner, said = "InvalidContentLength", "The input image is too large."
+            inner, message = "InvalidContentLength", "The input image is too large."
         else:
             try:
                 picture = Image.open(io.BytesIO(body))
                 picture.load()
             except (OSError, SyntaxError, ValueError):
-                inner, said = "InvalidContent", "The file is corrupted or format is unsupported."
+                inner, message = "InvalidContent", "The file is corrupted or format is unsupported."
             else:
                 if min(picture.size) < 50 or max(picture.size) > 10_000:
-                    inner, said = "InvalidContentDimensions", "The input dimensions are wrong."
+                    inner, message = "InvalidContentDimensions", "The input dimensions are wrong."
         if inner:
-            raise Refused(error_response(400, "InvalidRequest", "Invalid request.", inner, said))
+            raise Refused(error_response(400, "InvalidRequest", "Invalid request.", inner, message))
         return self.read(picture), picture.size
 
     def result(self, id_: str) -> Response:
         """State of an operation. Raises Refused."""
         operation, now = self.operations.get(id_), self.clock.now()
         if operation is None or now > operation.ready + KEPT:
-            said = "The requested operation was not found."
+            message = "The requested operation was not found."
             raise Refused(
-                error_response(404, "NotFound", "Resource not found.", "OperationNotFound", said)
+                error_response(404, "NotFound", "Resource not found.", "OperationNotFound", message)
             )
         began = datetime.fromtimestamp(operation.began, UTC).isoformat()
-        told: Json = {"createdDateTime": began, "lastUpdatedDateTime": began}
+        times: Json = {"createdDateTime": began, "lastUpdatedDateTime": began}
         if now < operation.ready:
-            return answer(200, {"status": "running", **told}, self.when())
+            return answer(200, {"status": "running", **times}, self.when())
         with self.lock:
             self.heard.add(id_)
         if operation.failing:
@@ -221,9 +221,9 @@ class DocumentIntelligence:
                 inner = {"code": operation.failing, "message": "The page cannot be read."}
                 error = {"code": "InvalidRequest", "message": "Invalid request."}
                 error["innererror"] = inner  # type: ignore[assignment]
-            return answer(200, {"status": "failed", **told, "error": error})
+            return answer(200, {"status": "failed", **times, "error": error})
         made = analyze(operation)
-        return answer(200, {"status": "succeeded", **told, "analyzeResult": made})
+        return answer(200, {"status": "succeeded", **times, "analyzeResult": made})
 
     def when(self) -> dict[str, str]:
         """The header that says when to ask."""
@@ -291,8 +291,8 @@ def find_figure(number: int, operation: Operation) -> Json:
     x, y, x2, y2 = left * width, top * height, right * width, bottom * height
     region = {"pageNumber": 1, "polygon": [x, y, x2, y, x2, y2, x, y2]}
     made: Json = {"id": f"1.{number + 1}", "boundingRegions": [region], "spans": [], "elements": []}
-    said = {"content": caption, "boundingRegions": [], "spans": [], "elements": []}
-    return made | ({"caption": said} if caption else {})
+    message = {"content": caption, "boundingRegions": [], "spans": [], "elements": []}
+    return made | ({"caption": message} if caption else {})
 
 
 TABLE = re.compile(r"(?:^[^\n]*\t[^\n]*(?:\n|\Z))+", re.MULTILINE)

@@ -119,8 +119,8 @@ class OpenAI(Quotas):
             self.statuses[response.status] += 1
             if response.status == 429:
                 self.throttled.append(self.clock.now())
-        told = {"apim-request-id": str(uuid.uuid4()), "x-ms-region": "Loopback"}
-        return Response(response.status, response.body, {**told, **response.headers})
+        headers = {"apim-request-id": str(uuid.uuid4()), "x-ms-region": "Loopback"}
+        return Response(response.status, response.body, {**headers, **response.headers})
 
     @contextmanager
     def present(self) -> Iterator[None]:
@@ -201,8 +201,8 @@ class OpenAI(Quotas):
         if v1 and key is None and bearer and bearer.count(".") != 2:
             key = bearer  # what OpenAI(api_key="...") makes of a key
         if key is not None and not self.local_auth:
-            said = "Key based authentication is disabled for this resource."
-            raise Refused(failure(403, "AuthenticationTypeDisabled", said), "wrong key")
+            message = "Key based authentication is disabled for this resource."
+            raise Refused(failure(403, "AuthenticationTypeDisabled", message), "wrong key")
         if key is not None:
             if key != self.key:
                 raise Refused(failure(401, "401", WRONG_KEY), "wrong key")
@@ -236,10 +236,10 @@ class OpenAI(Quotas):
             raise Refused(invalid("This model does not support specifying dimensions."))
         if type(wanted) is not int or not 1 <= wanted <= deployment.dimensions:
             most = deployment.dimensions
-            said = (
+            message = (
                 f"Invalid value for 'dimensions' = {wanted}. Must be less than or equal to {most}."
             )
-            raise Refused(invalid(said))
+            raise Refused(invalid(message))
         return wanted
 
     def counted(self, inputs: Sequence[Input]) -> list[int]:
@@ -249,15 +249,17 @@ class OpenAI(Quotas):
         counts = [next(found) if isinstance(i, str) else len(i) for i in inputs]
         for number, count in enumerate(counts):
             if count > self.tokens and len(inputs) == 1:
-                said = f"Invalid 'input': maximum context length is {self.tokens} tokens."
-                raise Refused(invalid(said), "input too long")
+                message = f"Invalid 'input': maximum context length is {self.tokens} tokens."
+                raise Refused(invalid(message), "input too long")
             if count > self.tokens:
-                said = f"Invalid 'input[{number}]': maximum input length is {self.tokens} tokens."
-                raise Refused(invalid(said))
+                message = (
+                    f"Invalid 'input[{number}]': maximum input length is {self.tokens} tokens."
+                )
+                raise Refused(invalid(message))
         if sum(counts) > self.total:
-            said = f"Requested {sum(counts)} tokens, max {self.total} tokens per request"
+            message = f"Requested {sum(counts)} tokens, max {self.total} tokens per request"
             kind = "max_tokens_per_request"
-            raise Refused(invalid(said, kind, kind))
+            raise Refused(invalid(message, kind, kind))
         return counts
 
     def result(  # noqa: PLR0913, PLR0917 - all that an answer consists of

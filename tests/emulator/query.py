@@ -56,11 +56,11 @@ def parse_query(body: Json, index: Index, fields: dict[str, Json]) -> Query:
     """The request, checked against the fields. Raises Rejected."""
     skip, top = body.get("skip") or 0, body.get("top")
     if not 0 <= skip <= SKIP:
-        said = f"Value must be between 0 and {SKIP}.\r\nParameter name: $skip"
-        raise Rejected(400, "InvalidRequestParameter", said)
+        message = f"Value must be between 0 and {SKIP}.\r\nParameter name: $skip"
+        raise Rejected(400, "InvalidRequestParameter", message)
     if top is not None and top < 0:
-        said = "Value must be greater than or equal to 0.\r\nParameter name: $top"
-        raise Rejected(400, "InvalidRequestParameter", said)
+        message = "Value must be greater than or equal to 0.\r\nParameter name: $top"
+        raise Rejected(400, "InvalidRequestParameter", message)
     text = (body.get("search") or "").strip()
     if len(text) > TEXT:
         raise invalid(f"The search text has more than {TEXT} characters.")
@@ -99,8 +99,8 @@ def parse_order(parts: Sequence[str], fields: dict[str, Json]) -> Order:
             if name not in fields:
                 raise no_property(name, "orderby")
             if not fields[name]["sortable"]:
-                said = f"'{name}' is not a sortable field. Only sortable fields can be used in "
-                raise expression(said + "orderby expressions.", "orderby")
+                message = f"'{name}' is not a sortable field. Only sortable fields can be used in "
+                raise expression(message + "orderby expressions.", "orderby")
         made.append((name, direction == "desc"))
     return made
 
@@ -196,14 +196,14 @@ class Reader:
             profiles = (self.index.definition["vectorSearch"] or {}).get("profiles") or []
             profile = next(p for p in profiles if p["name"] == definition["vectorSearchProfile"])
             if not profile["vectorizer"]:
-                said = f"Field '{name}' does not have a vectorizer defined."
-                raise invalid(said, "InvalidVectorQuery")
+                message = f"Field '{name}' does not have a vectorizer defined."
+                raise invalid(message, "InvalidVectorQuery")
             made: Vectors = self.vectorize([asked["text"]], dimensions)[0]
             return made
         vector = np.array(asked.get("vector") or [], np.float32)
         if len(vector) != dimensions:
-            said = f"The query has {len(vector)} dimensions, the field '{name}' {dimensions}."
-            raise invalid(said, "InvalidVectorQuery")
+            message = f"The query has {len(vector)} dimensions, the field '{name}' {dimensions}."
+            raise invalid(message, "InvalidVectorQuery")
         return vector
 
 

@@ -71,8 +71,8 @@ def normalize(sent: Json, name: str) -> Json:
     """The definition as the service keeps and shows it. Raises Rejected."""
     definition = {key: value for key, value in copy.deepcopy(sent).items() if key[0] != "@"}
     if not NAME.fullmatch(name) or definition.get("name", name) != name:
-        said = f"Invalid index name: {name}"
-        raise Rejected(400, "InvalidName", said)
+        message = f"Invalid index name: {name}"
+        raise Rejected(400, "InvalidName", message)
     vectors = definition.get("vectorSearch") or {}
     profiles = {profile["name"] for profile in vectors.get("profiles") or []}
     fields = [normalize_field(f, profiles) for f in definition.get("fields") or []]
@@ -218,11 +218,11 @@ def check_change(old: Json, new: Json, *, downtime: bool) -> None:
     for existing in old["fields"]:
         name = existing["name"]
         if name not in fields:
-            said = f"Existing field '{name}' cannot be deleted."
-            raise Rejected(400, "OperationNotAllowed", said, "CannotDeleteExistingField")
+            message = f"Existing field '{name}' cannot be deleted."
+            raise Rejected(400, "OperationNotAllowed", message, "CannotDeleteExistingField")
         if any(existing[part] != fields[name][part] for part in FIXED):
-            said = f"Existing field '{name}' cannot be changed."
-            raise Rejected(400, "OperationNotAllowed", said, "CannotChangeExistingField")
+            message = f"Existing field '{name}' cannot be changed."
+            raise Rejected(400, "OperationNotAllowed", message, "CannotChangeExistingField")
     if old.get("similarity") != new.get("similarity") and not downtime:
         raise downtime_needed()
     if any(old[part] != new[part] for part in ANALYSIS) and not downtime:
@@ -231,8 +231,8 @@ def check_change(old: Json, new: Json, *, downtime: bool) -> None:
         kept = {item["name"]: item for item in (new["vectorSearch"] or {}).get(part) or []}
         for item in (old["vectorSearch"] or {}).get(part) or []:
             if not is_unchanged(item, kept.get(item["name"])):
-                said = f"Existing vector search {part} '{item['name']}' cannot be changed."
-                raise Rejected(400, "OperationNotAllowed", said, "CannotChangeExistingField")
+                message = f"Existing vector search {part} '{item['name']}' cannot be changed."
+                raise Rejected(400, "OperationNotAllowed", message, "CannotChangeExistingField")
 
 
 def is_unchanged(one: Any, other: Any) -> bool:
@@ -244,9 +244,9 @@ def is_unchanged(one: Any, other: Any) -> bool:
 
 def downtime_needed() -> Rejected:
     """Some changes take the index off line, and must be asked for."""
-    said = (
+    message = (
         "Index update not allowed because it would cause downtime. In order to add new analyzers, "
         "normalizers, tokenizers, token filters, or character filters to an existing index, set "
         "the 'allowIndexDowntime' query parameter to 'true' in the index update request."
     )
-    return Rejected(400, "OperationNotAllowed", said, "CannotChangeAnalysis")
+    return Rejected(400, "OperationNotAllowed", message, "CannotChangeAnalysis")

@@ -179,7 +179,7 @@ class Search:
         with self.lock:
             self.statuses[response.status] += 1
         known = request.headers.get("x-ms-client-request-id", "")
-        told = {
+        headers = {
             "Cache-Control": "no-cache",
             "Pragma": "no-cache",
             "Expires": "-1",
@@ -189,7 +189,7 @@ class Search:
             "x-ms-client-request-id": known,
             "elapsed-time": "1",
         }
-        return Response(response.status, response.body, {**told, **response.headers})
+        return Response(response.status, response.body, {**headers, **response.headers})
 
     def dispatch(self, request: Request) -> Response:
         """Find the operation, see who may, do it. Raises Rejected."""
@@ -202,8 +202,8 @@ class Search:
             raise Silent(404)
         self.authorize(call)
         if request.query.get("api-version") != VERSION:
-            said = f"Invalid or missing api-version query string parameter. Use '{VERSION}'."
-            raise Rejected(400, "", said)
+            message = f"Invalid or missing api-version query string parameter. Use '{VERSION}'."
+            raise Rejected(400, "", message)
         if operation == "index" and request.method == "POST":
             raise Silent(405)
         work = OPERATIONS.get((request.method, operation))
@@ -219,8 +219,8 @@ class Search:
             raise of_kind("firewall", Rejected(403, "", "Forbidden"))
         if key is not None:
             if not self.local_auth or key != self.key:
-                said = "Access denied due to an invalid or disabled api-key."
-                raise of_kind("wrong key", Rejected(403, "", said))
+                message = "Access denied due to an invalid or disabled api-key."
+                raise of_kind("wrong key", Rejected(403, "", message))
             return
         challenge = {"WWW-Authenticate": 'Bearer authorization_uri="https://login.microsoft.com"'}
         if not self.token_auth:
@@ -268,8 +268,10 @@ class Search:
         with self.lock:
             name = str(body.get("name"))
             if name in self.indexes or name in self.aliases:
-                said = f"Cannot create index '{name}' because it already exists."
-                raise Rejected(400, "ResourceNameAlreadyInUse", said, "CannotCreateExistingIndex")
+                message = f"Cannot create index '{name}' because it already exists."
+                raise Rejected(
+                    400, "ResourceNameAlreadyInUse", message, "CannotCreateExistingIndex"
+                )
             return self.added(name, body)
 
     def added(self, name: str, body: Json) -> Response:
@@ -402,13 +404,13 @@ class Search:
                 if ("knowledgesources", each["name"]) not in self.knowledge:
                     raise invalid(f"Knowledge source '{each['name']}' was not found.")
         else:
-            told = body["searchIndexParameters"]
-            index = self.index(told["searchIndexName"])
+            parameters = body["searchIndexParameters"]
+            index = self.index(parameters["searchIndexName"])
             semantic = index.definition.get("semantic") or {}
             known = [each["name"] for each in semantic.get("configurations") or ()]
-            if told["semanticConfigurationName"] not in known:
+            if parameters["semanticConfigurationName"] not in known:
                 raise invalid("The semantic configuration does not exist.")
-            for each in told["sourceDataFields"]:
+            for each in parameters["sourceDataFields"]:
                 if not index.fields.get(each["name"], {}).get("retrievable"):
                     raise invalid(f"The field '{each['name']}' is not retrievable.")
         status = 200 if (kind, name) in self.knowledge else 201
@@ -450,12 +452,12 @@ class Search:
                 hits = filter_permitted(hits, call.request)
             if self.random.random() < self.short_pages:
                 page = max(1, min(page, len(hits) - query.skip) // 2)
-            told: Json = {}
+            result: Json = {}
             if body.get("count"):
                 off = int(self.count_error * len(hits))
-                told["@odata.count"] = len(hits) + self.random.choice((-off, off))
+                result["@odata.count"] = len(hits) + self.random.choice((-off, off))
             shown = hits[query.skip : query.skip + page]
-            told["value"] = [
+            result["value"] = [
                 {"@search.score": score, **rerank(body, place), **index.shown(d, query.select)}
                 for place, (d, score) in enumerate(shown)
             ]
@@ -466,10 +468,10 @@ class Search:
             following = {**body, "skip": query.skip + page}
             if left is not None:
                 following["top"] = left
-            told["@search.nextPageParameters"] = following
+            result["@search.nextPageParameters"] = following
             host = call.request.headers.get("host")
-            told["@odata.nextLink"] = f"https://{host}{call.request.path}?api-version={VERSION}"
-        return answer(200, told)
+            result["@odata.nextLink"] = f"https://{host}{call.request.path}?api-version={VERSION}"
+        return answer(200, result)
 
     def put_alias(self, call: Call) -> Response:
         """PUT /aliases('a') or POST /aliases."""

@@ -161,8 +161,8 @@ def parse_action(
         raise invalid(f"actions : {number}: '{verb}' is not an indexing action.")
     key = action.get(key_field)
     if not isinstance(key, str) or not key:
-        said = f"actions : {number}: Document key cannot be missing or empty."
-        raise invalid(said, "MissingRequiredParameter")
+        message = f"actions : {number}: Document key cannot be missing or empty."
+        raise invalid(message, "MissingRequiredParameter")
     check_key(key)
     values, refusal = {}, None
     for name, value in action.items():
@@ -179,8 +179,8 @@ def parse_action(
         except Mismatch as mismatch:
             raise invalid(f"actions : {number}: {mismatch}", "OperationNotAllowed") from None
         except (ValueError, TypeError):
-            said = f"actions : {number}: Cannot convert the value of '{name}' to its type."
-            raise invalid(said) from None
+            message = f"actions : {number}: Cannot convert the value of '{name}' to its type."
+            raise invalid(message) from None
         if name in terms and verb != "delete" and too_long(value):
             refusal = TOO_LONG.format(name)
     return Action(verb, key, values, refusal)
@@ -189,8 +189,8 @@ def parse_action(
 def check_key(key: str) -> None:
     """Raises Rejected for a key that cannot be one."""
     if key.startswith("_"):
-        said = f"Invalid document key: '{key}'. Keys cannot start with a leading underscore."
-        raise Rejected(400, "InvalidName", said)
+        message = f"Invalid document key: '{key}'. Keys cannot start with a leading underscore."
+        raise Rejected(400, "InvalidName", message)
     if not KEY.fullmatch(key):
         raise Rejected(400, "InvalidName", BAD_KEY.format(key))
 

@@ -63,7 +63,7 @@ def test_the_handbook_is_read_whole(extractor: str) -> None:
 
 
 def test_a_blank_page_is_read_once() -> None:
-    """A book of blank pages does not wait for the slow engine, unless a page of it is damaged."""
+    """Blank pages are not read again by the slow engine, unless the file is damaged."""
     data = pdf("some words", "")
     chain = EngineChain(data, ExtractOptions())
     assert len(list(chain.for_page(1))) == 1
@@ -81,7 +81,7 @@ def test_an_empty_user_password_is_no_obstacle() -> None:
 
 @pytest.mark.parametrize("extractor", ["auto", "pdfium", "pypdf"])
 def test_a_password_is_asked_for(extractor: str) -> None:
-    """A locked PDF is skipped, and I am told why."""
+    """A locked PDF is skipped with a reason."""
     with pytest.raises(DocumentError, match="needs a password") as caught:
         extract(encrypt("secret"), ExtractOptions(extractor))
     assert caught.value.outcome is Outcome.SKIPPED
@@ -112,7 +112,7 @@ def test_a_damaged_file_says_so(extractor: str) -> None:
 
 
 def test_a_page_that_is_abandoned_is_missing() -> None:
-    """It is not read, it is named, and the others keep their numbers."""
+    """A page that is left out is named, and the others keep their numbers."""
     progress = []
 
     document = extract(
@@ -253,7 +253,7 @@ def test_the_least_bad_text_is_better_than_none() -> None:
     ],
 )
 def test_ordinary_text_is_not_garbage(text: str) -> None:
-    """Text in any script passes without a second reading."""
+    """Text in any script passes without being read again."""
     assert garbled_share(text) < 0.1
 
 

@@ -87,7 +87,7 @@ def test_a_page_that_ocr_cannot_read_either_needs_action() -> None:
 
 
 def test_a_scan_with_an_undecodable_layer_is_a_scan() -> None:
-    """What shows nothing is no text that is lost; the picture is as unread as without it."""
+    """An invisible text layer that cannot be decoded does not hide that the page is a scan."""
     document = extract(undecodable_pdf(mode=3, image=True), ExtractOptions())
 
     assert document.details.scanned == (1,)
@@ -153,7 +153,7 @@ def test_garbage_that_looks_like_text_is_found(garbage: str, text: str) -> None:
     ],
 )
 def test_unusual_text_is_not_garbage(text: str) -> None:
-    """Languages of few vowels, programs, part numbers and formulas are what they are."""
+    """Languages with few vowels, programs, part numbers and formulas are not called garbage."""
     assert not is_implausible(text)
 
 
@@ -222,7 +222,7 @@ def test_a_page_of_glyph_numbers_is_read_and_called_doubtful() -> None:
 
 
 def test_ocr_reads_a_page_of_garbage_that_looks_like_text() -> None:
-    """What is seen comes before what is guessed."""
+    """OCR of the page is preferred to text that was guessed from font codes."""
     options = ExtractOptions(ocr="an engine", recognise=lambda _: OcrResult(LETTER, 0.95))
 
     document = extract(encipher(LETTER.lower().translate(SCRAMBLED)), options)

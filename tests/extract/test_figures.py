@@ -204,7 +204,7 @@ def test_a_caption_is_known_by_its_form(line: str) -> None:
      "それ以外には正解が1個だけあります"],
 )  # fmt: skip
 def test_a_sentence_is_no_caption(line: str) -> None:
-    """A number in running text makes no caption."""
+    """A number in running text does not make a caption."""
     assert find_caption_lines(line) == []
 
 
@@ -261,7 +261,7 @@ def test_the_words_that_an_ocr_reads_in_a_picture_stand_at_its_caption() -> None
 
 @pytest.mark.parametrize("answer", [OcrResult("zx", 0.9), OcrResult("Open the valve", 0.3)])
 def test_what_an_ocr_hardly_reads_is_left_out(answer: OcrResult) -> None:
-    """A photograph without words adds none."""
+    """A photograph without words adds no text."""
     data = draw_report(draw_strips)
     assert read_figures(data, answer)[0].pages == read(data).pages
 
@@ -287,7 +287,7 @@ def test_an_ocr_is_spared_what_has_no_words_or_text_of_its_own(
     ],
 )
 def test_a_caption_may_stand_at_the_side(caption: Box, belongs: bool) -> None:
-    """Where no caption is above or below, that in the margin is the figure's."""
+    """If no caption is above or below a figure, the one in the margin belongs to it."""
     line = Caption(0, "Figure 1. Valves", caption)
     figure: Box = (50, 300, 290, 500)
     assert assign_captions([line], [figure]) == ({0: line} if belongs else {})

@@ -39,7 +39,7 @@ def bytes_read() -> int:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux counts what a thread reads")
 def test_no_font_of_the_machine_is_read() -> None:
-    """A font that is not embedded is looked for nowhere: installing one changes no text."""
+    """Fonts are not looked up on this machine, so installing one changes no text."""
     data = draw_unembedded()
     Pdfium(pdf("Loads", "what any page needs"), ()).text(1)
     cost = -bytes_read() + bytes_read()

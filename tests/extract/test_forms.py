@@ -177,7 +177,7 @@ def pack(annotation: str) -> bytes:
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
 def test_notes_in_packed_objects_are_found(extractor: str) -> None:
-    """Newer programs compress all but the text, and links beside notes are the rule."""
+    """Notes in compressed objects are found, also among many links."""
     note = "<< /Type /Annot /Subtype /Text /Rect [0 0 9 9] /Contents (a remark) >>"
     link = "<< /Type /Annot /Subtype /Link /Rect [0 0 9 9] /Contents (a link) >>"
 
@@ -216,9 +216,9 @@ def xfa(said: str, page: str = "Please wait...\nIf this message is not replaced,
 @pytest.mark.parametrize("extractor", EXTRACTORS)
 def test_a_form_for_adobes_programs_is_read_from_its_data(extractor: str) -> None:
     """What was filled in is found, though no other viewer shows the form."""
-    said = "<Name>Ada &amp; Co</Name><Address><City>London</City><Zip/></Address>"
+    data = "<Name>Ada &amp; Co</Name><Address><City>London</City><Zip/></Address>"
 
-    assert extract(xfa(said), ExtractOptions(extractor)).pages == ("Name: Ada & Co\nCity: London",)
+    assert extract(xfa(data), ExtractOptions(extractor)).pages == ("Name: Ada & Co\nCity: London",)
 
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
@@ -244,7 +244,7 @@ def unknown_stream() -> StreamObject:
 
 
 def test_extras_that_fail_cost_no_page() -> None:
-    """A form that the library cannot read is still a page of text."""
+    """If reading a form fails, the text of the page is still read."""
     writer = pypdf.PdfWriter(clone_from=io.BytesIO(form()))
     root = writer.root_object
     for page in writer.pages:

@@ -60,7 +60,7 @@ def clean_text(text: str, document: str = "", language: str = "en") -> str:
     ],
 )
 def test_what_stands_around_a_hyphen_decides(written: str, mark: str, wanted: str) -> None:
-    """Names, codes and compounds are found as they are written."""
+    """Names, codes and compounds keep their hyphens, and can be found as written."""
     assert clean_text(f"Of {written.replace('|', mark)} they say.") == f"Of {wanted} they say."
 
 
@@ -88,7 +88,7 @@ def test_two_words_of_the_document_are_a_compound_where_the_language_has_them() 
 
 
 def test_a_conjunction_may_be_the_end_of_a_word() -> None:
-    """A word that the document knows is not torn apart, and languages differ."""
+    """A word such as "or" after a hyphen may end a word that the document has; languages differ."""
     assert clean_text("the vend-\nor is", "Each vendor has a number.") == "the vendor is"
     assert clean_text("voor-\nen nadelen", language="nl") == "voor- en nadelen"
     assert clean_text("wir bau-\nen ein Haus", language="de") == "wir bauen ein Haus"
@@ -124,7 +124,7 @@ def test_a_web_address_over_two_lines_is_whole() -> None:
 
 
 def test_a_minus_stays_where_no_word_is_broken() -> None:
-    """Amounts, ranges and dashes are as they were."""
+    """Amounts, ranges and dashes stay as they were."""
     for text in ("1,250.00-\nand more", "120-\n80-", "so it is -\nor not", "word--\nnext"):
         assert clean_text(text) == text
 

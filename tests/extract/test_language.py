@@ -133,7 +133,7 @@ TEXTS = {
 
 @pytest.mark.parametrize("code", TEXTS)
 def test_the_language_of_a_text_is_told(code: str) -> None:
-    """Two sentences are enough, and numbers beside them do not matter."""
+    """Two sentences are enough to recognise the language, even with numbers in them."""
     assert detect_language([TEXTS[code]]) == code
     assert detect_language([TEXTS[code].upper()]) == code
     assert detect_language(["", "4711 12.50", f"Nr. 12/2026\n{TEXTS[code]}\n1,250.00 30%"]) == code
@@ -152,7 +152,7 @@ SAMPLES = {
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_the_language_of_a_document_is_told(name: str) -> None:
-    """I can filter by language, whatever the program that made the file wrote into it."""
+    """I can filter by language, whatever the file itself claims."""
     data = (ROOT / "data" / name).read_bytes()
 
     assert extract(data, ExtractOptions()).details.language == SAMPLES[name]
@@ -160,7 +160,7 @@ def test_the_language_of_a_document_is_told(name: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "4711", "A-12 B-7", "x", "$ 12.50 " * 50, "\U0001f600 " * 20])
 def test_what_is_no_language_is_none(text: str) -> None:
-    """Nothing is guessed from a part number."""
+    """No language is guessed from a part number."""
     assert detect_language([text]) == ""
 
 
@@ -187,7 +187,7 @@ def test_a_library_that_fails_costs_no_page(tmp_path: Path) -> None:
 
 
 def test_the_model_is_not_loaded_before_it_is_needed() -> None:
-    """No command waits for it."""
+    """No command loads the language model before it needs it."""
     code = (
         "import sys\n"
         "import ingest.extract.document, ingest.config.factory\n"

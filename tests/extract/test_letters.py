@@ -88,7 +88,7 @@ def test_the_name_of_a_glyph_tells_its_letters(texts: Mapping[int, str]) -> None
 
 
 def test_a_map_that_says_something_is_believed() -> None:
-    """A name never overrules what the font translates."""
+    """A glyph's name does not override the font's own translation."""
     data = set_glyph_names(pdf("o~ and }"), NAMES, ASCII | {ord("~"): "006b", ord("}"): "0000"})
 
     assert extract(data, ExtractOptions()).pages == ("ok and ffi",)
@@ -106,7 +106,7 @@ def test_a_locked_document_is_completed_too() -> None:
 
 
 def test_a_letter_that_nothing_tells_is_not_dropped() -> None:
-    """A glyph without name or translation leaves a mark, not a hole."""
+    """A glyph without a name or translation leaves a replacement character."""
     data = set_glyph_names(
         pdf("an o~ce of the town, and a longer line of text"),
         {ord("~"): "/g17"},

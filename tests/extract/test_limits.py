@@ -38,7 +38,7 @@ def outline_pdf(*titles: bytes) -> bytes:
 
 
 def test_a_million_pages_that_are_one_are_too_large() -> None:
-    """Six megabytes do not keep a reader busy for a night; I am told what to do."""
+    """A file that claims a million pages is refused at once, with a remedy."""
     data = pdf(tree(b"3 0 R " * 1_000_000, 1_000_000))
     with pytest.raises(DocumentError, match=rf"1,000,000 pages.*{MAX_PAGES:,}.*split it") as caught:
         extract(data, ExtractOptions())
@@ -92,7 +92,7 @@ def test_a_document_without_a_catalog_is_damaged(root: bytes) -> None:
 
 
 def test_a_title_that_is_no_unicode_does_not_take_the_others_with_it() -> None:
-    """The good headings of an outline with a bad one are kept, and so is what the bad one says."""
+    """One broken heading of an outline does not lose the others."""
     document = extract(outline_pdf(b"(First)", b"<FEFFD80000410000>", b"(Last)"), ExtractOptions())
     assert [heading.title for heading in document.headings] == ["First", "A", "Last"]
 
@@ -121,7 +121,7 @@ def test_headings_are_neither_too_many_nor_too_deep() -> None:
 
 
 def test_a_line_is_cut_before_it_is_cleaned() -> None:
-    """A title of a gigabyte costs no more than one of a line."""
+    """A title of a gigabyte is cut before it is cleaned."""
     assert clean_line("a\nb\tc" + " " * 10_000_000, 100) == "a b c"
     assert clean_line("x" * 10_000_000, 100) == "x" * 100
 
@@ -136,5 +136,5 @@ def test_a_line_is_cut_before_it_is_cleaned() -> None:
     ],
 )
 def test_a_reason_is_one_line_whatever_it_quotes(said: str, shown: str) -> None:
-    """What a library says of a hostile file moves no cursor."""
+    """A library's message about a hostile file has no control characters."""
     assert str(DocumentError(said)) == shown

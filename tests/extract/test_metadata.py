@@ -80,7 +80,7 @@ def test_author_dates_and_program_are_kept(extractor: str) -> None:
     ],
 )
 def test_odd_encodings_are_repaired(extractor: str, raw: str | bytes) -> None:
-    """A title is readable whatever its program took for an encoding."""
+    """A title in a wrong encoding is readable."""
     assert extract(info_pdf(Title=raw), ExtractOptions(extractor)).title == "Überblick – Ä"
 
 
@@ -117,7 +117,7 @@ def test_utf_16_without_a_mark_is_repaired(codec: str) -> None:
     ],
 )
 def test_dates_are_repaired_or_dropped(raw: str, wanted: str) -> None:
-    """No filter by date meets a day that never was."""
+    """An impossible date is dropped, so that filters by date work."""
     assert parse_pdf_date(raw) == wanted
 
 
@@ -192,7 +192,7 @@ def test_a_document_without_a_title_is_called_by_its_heading_or_its_name() -> No
 
 @pytest.mark.parametrize("raw", ["Administrator", "unknown", "user", "(anonymous)", "..."])
 def test_nobody_is_no_author(raw: str) -> None:
-    """Authors that no person is are left out."""
+    """Names such as "Administrator" are not taken for authors."""
     assert read_author({"Author": raw}) == ""
     assert read_author({"Author": f"{raw} Smith"}) == f"{raw} Smith"
 
@@ -209,7 +209,7 @@ XMP = """<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?>
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
 def test_what_only_xmp_says_is_heard(extractor: str) -> None:
-    """Newer programs leave the older place empty."""
+    """Metadata is read from XMP if the older place is empty."""
     document = extract(info_pdf(XMP), ExtractOptions(extractor))
 
     assert document.title == "Élan & vital"

@@ -65,7 +65,7 @@ def test_equal_passwords_are_equal(extractor: str) -> None:
 def test_what_no_password_opens_is_skipped(
     extractor: str, tried: tuple[str, ...], reason: str
 ) -> None:
-    """I am told whether there was no password, or not the right one; never which."""
+    """The reason says whether there was no password or no right one, and shows none."""
     with pytest.raises(DocumentError) as caught:
         extract(lock_pdf(), ExtractOptions(extractor, tried))
 
@@ -85,7 +85,7 @@ def test_what_is_locked_by_other_means_says_so(extractor: str) -> None:
 
 @pytest.mark.parametrize("extractor", EXTRACTORS)
 def test_what_is_forbidden_is_noted(extractor: str) -> None:
-    """The index says that a document asks not to be copied or printed; it is read all the same."""
+    """The index notes that copying or printing is forbidden, and has the text all the same."""
     asked = EVERYTHING & ~(UserAccessPermissions.EXTRACT | UserAccessPermissions.PRINT)
     document = extract(lock_pdf("", allowed=asked), ExtractOptions(extractor))
 
@@ -121,6 +121,6 @@ def test_a_file_that_is_no_list_of_passwords_is_refused(tmp_path: Path) -> None:
 
 
 def test_passwords_do_not_show(tmp_path: Path) -> None:
-    """What is logged of a task holds no password."""
+    """The log of a task shows no password."""
     assert "secret" not in repr(ExtractOptions("auto", ("secret",)))
     assert Task.__dataclass_fields__["passwords"].repr is False

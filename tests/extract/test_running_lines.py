@@ -61,7 +61,7 @@ def test_the_first_row_of_a_long_table_is_no_header() -> None:
 
 
 def test_a_few_pages_keep_everything() -> None:
-    """In a leaflet, a line that stands twice is content."""
+    """In a leaflet, a line that occurs twice is content."""
     assert remove_running_lines(book(3))[0] == tuple(book(3))
 
 
@@ -79,7 +79,7 @@ def test_a_few_pages_keep_everything() -> None:
     ],
 )
 def test_a_number_that_counts_with_the_pages_is_content(line: str) -> None:
-    """Every invoice of a batch is found by its number."""
+    """Numbers of invoices that count with the pages are kept."""
     numbers = [line.format(year=2024, serial=4100 + n, page=n + 1) for n in range(12)]
     pages = [f"{number}\nExample Ltd\n{body(n)}" for n, number in enumerate(numbers)]
 
@@ -152,7 +152,7 @@ def test_a_line_that_is_the_heading_stays() -> None:
 
 
 def test_what_is_left_out_is_counted() -> None:
-    """The details of a source say how many lines are in no chunk."""
+    """The details of a source count the running lines that were left out."""
     document = extract(pdf(*book()), ExtractOptions())
 
     assert document.details.running == 22

@@ -283,7 +283,7 @@ def test_text_that_a_reader_cannot_see_is_reported(paint: Painter) -> None:
     ],
 )
 def test_ordinary_text_is_not_called_hidden(paint: Painter) -> None:
-    """A report that cries wolf is not read."""
+    """Ordinary text causes no warning about hidden text."""
     document = extract(page(paint), ExtractOptions())
 
     assert document.details.hidden == ()

@@ -77,7 +77,7 @@ def test_an_appearance_that_no_viewer_shows_is_left_out(annotation: str) -> None
 
 
 def test_a_text_box_is_found_once() -> None:
-    """Its entry and its appearance say the same, with other line ends."""
+    """A text box is indexed once, although entry and appearance both have its text."""
     box = "/Subtype /FreeText /Contents (Digitally signed by Jane Doe on 12 May 2026)"
 
     document = extract(annotate(f"{box} /AP << /N 7 0 R >>", SIGNED), ExtractOptions())

@@ -80,7 +80,7 @@ def test_as_many_lines_are_checked_as_asked_for() -> None:
     ],
 )
 def test_what_local_ocr_cannot_judge_has_no_number(lines: list[str], confidence: float) -> None:
-    """A page is not called doubtful because the check is too weak for it."""
+    """Scripts that the local OCR cannot read get no measure of agreement."""
     check = verifier(1.0, confidence)
 
     assert check.check(1, "another text", Images(lines)) == 1.0
@@ -129,7 +129,7 @@ def test_the_local_ocr_compares_the_lines_of_a_page(data: bytes, agrees: bool) -
 
 
 def test_the_check_needs_an_engine_that_renders() -> None:
-    """I am told at the start, and not by a silence."""
+    """With pypdf, the setting is refused at the start."""
     settings = build_settings({"INGEST_VERIFY_TEXT": "0.02", "INGEST_EXTRACTOR": "pypdf"}, {})
 
     with pytest.raises(ConfigError, match="INGEST_VERIFY_TEXT needs auto or pdfium"):

@@ -83,10 +83,10 @@ def test_running_lines_are_said_once(book: list[str], headings: list[Heading]) -
     if len(book) < MIN_RUNNING_LINE_PAGES:
         assert list(left) == book
     counts = Counter(line for page in book for line in page.split("\n"))
-    said = {line for page in left for line in page.split("\n")}
+    lines = {line for page in left for line in page.split("\n")}
     for line, times in counts.items():
         if line.strip() and times == 1 and not re.search(r"\d", line) and not headings:
-            assert line.strip() in {each.strip() for each in said}
+            assert line.strip() in {each.strip() for each in lines}
 
 
 @pytest.mark.parametrize(

@@ -145,8 +145,10 @@ def outlines() -> Iterator[Kind]:
         "a-page": b"3 0 R",
         "number": b"42",
     }.items():
-        said = (entry % b"").replace(b"(Entry)", title)
-        yield Kind(f"title-of-heading-{name}", pdf({10: top, 11: said}, b"/Outlines 10 0 R"), SHOWN)
+        content = (entry % b"").replace(b"(Entry)", title)
+        yield Kind(
+            f"title-of-heading-{name}", pdf({10: top, 11: content}, b"/Outlines 10 0 R"), SHOWN
+        )
     for name, target in {
         "loop": b"12 0 R",
         "name": b"/Nowhere",
@@ -155,10 +157,10 @@ def outlines() -> Iterator[Kind]:
         "string": b"(nowhere)",
         "nested": b"[" * 5000 + b"]" * 5000,
     }.items():
-        said = (entry % b"").replace(b"[3 0 R /Fit]", target)
+        content = (entry % b"").replace(b"[3 0 R /Fit]", target)
         yield Kind(
             f"outline-dest-{name}",
-            pdf({10: top, 11: said, 12: b"12 0 R"}, b"/Outlines 10 0 R"),
+            pdf({10: top, 11: content, 12: b"12 0 R"}, b"/Outlines 10 0 R"),
             SHOWN,
         )
     acts = (entry % b"").replace(b"/Dest [3 0 R /Fit]", b"/A 12 0 R")

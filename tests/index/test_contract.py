@@ -408,7 +408,7 @@ def test_moving_what_is_not_there_is_refused(index: Index) -> None:
 
 @on_any_index
 def test_what_is_deleted_is_gone(index: Index) -> None:
-    """No kind of search answers from it, and deleting it again is no error."""
+    """No search finds a deleted chunk, and deleting it again is no error."""
     index.upload([A, B])
 
     assert index.delete([A.chunk.id, "unknown"]) == []
@@ -466,7 +466,7 @@ def test_records_may_be_saved_while_they_are_listed(index: Index) -> None:
 
 
 def test_a_record_can_be_forgotten(index: Index) -> None:
-    """A source that is gone leaves nothing behind."""
+    """After a source is forgotten, nothing of its record is left."""
     index.save(RECORD).result()
     index.forget(RECORD)
     assert index.record("/docs", "tools/mill.pdf") is None
@@ -474,7 +474,7 @@ def test_a_record_can_be_forgotten(index: Index) -> None:
 
 
 def test_records_are_no_answers(index: Index) -> None:
-    """What the index knows about a source is never mistaken for what is in it."""
+    """A search never returns the records of sources."""
     index.save(RECORD).result()
     for mode in Mode:
         assert ids(index, "mill finger docs", mode) == []
@@ -482,7 +482,7 @@ def test_records_are_no_answers(index: Index) -> None:
 
 @pytest.mark.parametrize("text", ["", "   ", '"', "OR AND NOT", "a" * 2_000, "\0", "(*)"])
 def test_any_question_gets_an_answer(index: Index, text: str) -> None:
-    """Nothing I type is an error."""
+    """No question is an error."""
     index.upload([A])
     for mode in Mode:
         assert isinstance(ids(index, text, mode), list)
@@ -535,7 +535,7 @@ def test_pages_that_were_paid_for_are_kept(index: Index) -> None:
 
 
 def test_pages_that_were_paid_for_are_no_answers(index: Index) -> None:
-    """Their text is found in chunks, and counts only there."""
+    """A search never returns cached pages."""
     index.cache_page(page(1))
     for mode in Mode:
         assert ids(index, "spindle", mode) == []
@@ -561,7 +561,7 @@ def test_pages_are_forgotten_with_their_source(index: Index) -> None:
 
 
 def test_every_chunk_can_be_gone_through(index: Index) -> None:
-    """To check an index, to report on it or to copy it: all of it, or a source's, by id."""
+    """All chunks of an index, or of one source, can be listed."""
     other = replace(C, source=replace(SOURCE, name="other.pdf"))
     index.upload([B, A, other])
 
@@ -575,7 +575,7 @@ def test_every_chunk_can_be_gone_through(index: Index) -> None:
 
 @on_any_index
 def test_vectors_can_be_had_again(index: Index) -> None:
-    """So that the same text need not be paid for twice; of what is not there, there is none."""
+    """The vectors of chunks can be read back, so that equal texts are not paid for twice."""
     index.upload([A, B])
     if isinstance(index, AzureIndex):
         endpoint = index.documents.endpoint

@@ -238,7 +238,7 @@ def test_a_lease_dated_in_the_future_blocks_nobody_for_days(*, is_renewed: bool)
 
 
 def test_the_lease_of_an_earlier_version_is_kept_and_followed() -> None:
-    """Machines are not all upgraded at once."""
+    """Versions with and without epochs respect each other's lease."""
     made = world()
     write_lease(made, made.clock_time(), "host:77:00aa11bb")
     made.clock.advance(5)
@@ -251,7 +251,7 @@ def test_the_lease_of_an_earlier_version_is_kept_and_followed() -> None:
 
 
 def test_a_process_id_means_nothing_on_another_machine_or_in_another_container() -> None:
-    """Two containers with one host name: neither may take the other for gone."""
+    """A process id of another container does not show that a run is gone."""
     ours = owner.create_owner()
     host = ours.rsplit(":", 2)[0]
     assert not owner.is_owner_gone(ours)
@@ -273,7 +273,7 @@ def test_a_container_that_hides_its_boot_is_like_no_other(
 
 @pytest.mark.parametrize("lease", [{"run": "x:9:1", "settled": "soon"}, {}, {"size": -4}])
 def test_a_lease_that_cannot_be_read_blocks_nobody(lease: dict[str, object]) -> None:
-    """Another program has a document by that name, or somebody has edited ours."""
+    """A lease document that is not ours is ignored."""
     made = world(lag=0.0)
     document = {"id": "lease", "kind": "lease", **lease}
     Direct(made.service, made.clock, Process()).write_statuses("upload", [document])
@@ -282,7 +282,7 @@ def test_a_lease_that_cannot_be_read_blocks_nobody(lease: dict[str, object]) -> 
 
 
 def test_a_run_that_changes_nothing_asks_little() -> None:
-    """A nightly run, and one right after another, which must see what that has written."""
+    """A run without changes sends few requests."""
     made = world(lag=0.0)
     assert made.run() == 0
     counts = []

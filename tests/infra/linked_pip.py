@@ -45,8 +45,8 @@ def stock(environment: Path, *locks: Path) -> None:
                 link(SITE / path, site / path)
         for entry in installed[name].entry_points.select(group="console_scripts"):
             script = environment / "bin" / entry.name
-            told = {"python": environment / "bin/python", "module": entry.module}
-            script.write_text(SCRIPT.format(**told, function=entry.attr))
+            values = {"python": environment / "bin/python", "module": entry.module}
+            script.write_text(SCRIPT.format(**values, function=entry.attr))
             script.chmod(0o755)
 
 

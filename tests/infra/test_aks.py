@@ -185,12 +185,12 @@ def test_the_commands_are_those_of_the_image() -> None:
 
 def test_what_the_driver_is_told_are_settings() -> None:
     """No name is made up, every value is read as it stands, and the engine is the service there."""
-    told = find("ConfigMap")["data"]
-    assert told.keys() <= SETTINGS
-    assert all(isinstance(value, str) for value in told.values())  # an empty one, too
-    made_up = {name: "https://name.example" for name in told if name.endswith("_ENDPOINT")}
+    variables = find("ConfigMap")["data"]
+    assert variables.keys() <= SETTINGS
+    assert all(isinstance(value, str) for value in variables.values())  # an empty one, too
+    made_up = {name: "https://name.example" for name in variables if name.endswith("_ENDPOINT")}
     made_up |= {"AZURE_OPENAI_EMBEDDING_DIMENSIONS": "1536", "INGEST_OCR": ""}
-    read = build_settings(told | made_up, {})
+    read = build_settings(variables | made_up, {})
     cluster = find("DaskCluster")
     service, metadata = cluster["spec"]["scheduler"]["service"], cluster["metadata"]
     ports = {port["name"]: port["port"] for port in service["ports"]}
@@ -213,8 +213,8 @@ def test_ports_are_what_listens() -> None:
         for probe in ("readinessProbe", "livenessProbe"):
             if probe in container(name):
                 assert container(name)[probe]["httpGet"]["port"] == "http-dashboard"
-    told = {each["name"]: each["value"] for each in container("scheduler")["env"]}
-    routes = told["DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES"]
+    variables = {each["name"]: each["value"] for each in container("scheduler")["env"]}
+    routes = variables["DASK_DISTRIBUTED__SCHEDULER__HTTP__ROUTES"]
     assert json.loads(routes) == ["distributed.http.health", "distributed.http.scheduler.api"]
 
 

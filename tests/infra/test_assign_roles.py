@@ -190,8 +190,8 @@ def test_each_set_up_makes_its_calls_in_order(cloud: Cloud, name: str) -> None:
         *["resource list"] * (4 if "OCR_NAME" in case.env else 3),
         *["role assignment list", "role assignment create"] * len(case.granted),
     ]
-    said = re.findall(r"^granted: .* on (\S+)$", done.stdout, re.MULTILINE)
-    assert said == [scope for _, scope in case.granted]
+    output = re.findall(r"^granted: .* on (\S+)$", done.stdout, re.MULTILINE)
+    assert output == [scope for _, scope in case.granted]
     assert "--wait-for-roles" in done.stdout
 
 
@@ -249,10 +249,10 @@ def test_help_is_the_header(cloud: Cloud, name: str) -> None:
     for option in ("--help", "-?"):
         done = run_process(*script(cloud.shell, name), option, cwd=cloud.folder)
         assert (done.returncode, done.stderr) == (0, "")
-        said = " ".join(done.stdout.split())  # PowerShell wraps it
-        assert "Safe to run again" in said
+        output = " ".join(done.stdout.split())  # PowerShell wraps it
+        assert "Safe to run again" in output
         variable = "OCR_NAME" if name == "assign-roles" else "INGEST_POSTPROVISION_FAILURE"
-        assert variable in said
+        assert variable in output
     assert cloud.known("asked") == []
 
 
@@ -377,8 +377,8 @@ def test_both_hooks_decide_the_same() -> None:
     ):
         assert words in shell
         assert words in powershell
-    said = re.findall(r"""(?:say|Write-Word|passing|Stop-Passing) ["']([^"']+)["']""", shell)
-    for sentence in said:
+    output = re.findall(r"""(?:say|Write-Word|passing|Stop-Passing) ["']([^"']+)["']""", shell)
+    for sentence in output:
         assert sentence.split("$")[0].split(";")[0] in powershell, sentence
 
 

@@ -41,8 +41,8 @@ def test_outputs_are_settings_by_their_names() -> None:
     assert set(MAIN.outputs) - SETTINGS == of_azd
     assert {"AZURE_OPENAI_ENDPOINT", "AZURE_SEARCH_ENDPOINT"} <= set(MAIN.outputs)
     assert not {"AZURE_OPENAI_CLIENT_ID", "AZURE_CLIENT_ID"} & set(MAIN.outputs)
-    told = {name: value for name, value in variables(MAIN).items() if name in MAIN.outputs}
-    for name, value in told.items():
+    outputs = {name: value for name, value in variables(MAIN).items() if name in MAIN.outputs}
+    for name, value in outputs.items():
         declared = text(MAIN.outputs[name]).partition(" = ")[2]
         assert value in {declared, f"string({declared})"}, name
 

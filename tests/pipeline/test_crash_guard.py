@@ -113,7 +113,7 @@ def test_six_kills_over_an_innocent_file_do_not_condemn_it(bench: Bench, *, only
 
 
 def test_suspects_are_read_in_halves(bench: Bench) -> None:
-    """Side by side and not one at a time; those of the last crash come last."""
+    """Suspects are read in groups of half the size, those of the last crash last."""
 
     def suspect(number: int, run: str) -> Stale:
         name = f"{number}.pdf"

@@ -88,7 +88,7 @@ def test_what_is_looked_at_again(known: Record) -> None:
 
 
 def test_a_failure_is_not_tried_for_ever() -> None:
-    """A broken document costs three nights, not every night, and goes on being reported."""
+    """A broken document is tried in three runs, and reported in all later ones."""
     known = record("a", outcome=Outcome.FAILED, attempts=MAX_ATTEMPTS, error="damaged")
 
     (change,) = compare_all([source("a")], [known])
@@ -150,8 +150,8 @@ def test_an_oddity_is_settled_and_protects_its_record() -> None:
 
 def test_what_a_record_says_already_is_not_written_again() -> None:
     """A dead link that stays is written down once, and reported since the run that met it first."""
-    said = {"size": -1, "modified": "", "error": "a link to nothing", "code": Code.IGNORED}
-    known = record("a", Outcome.SKIPPED, details=Details(since="r1"), **said)
+    fields = {"size": -1, "modified": "", "error": "a link to nothing", "code": Code.IGNORED}
+    known = record("a", Outcome.SKIPPED, details=Details(since="r1"), **fields)
     (change,) = compare_all([ListingIssue("/r", "a", "a link to nothing")], [known])
     assert isinstance(change, Skipped)
     assert change.is_recorded
@@ -163,7 +163,7 @@ def test_what_a_record_says_already_is_not_written_again() -> None:
 
 
 def test_files_of_other_kinds_are_counted_and_change_nothing() -> None:
-    """Documents of other programs beside my PDFs are counted, and are no sources of the root."""
+    """Files of other kinds are counted, and are no sources."""
     listing: list[Listed] = [
         Unread("/r", "a.docx"),
         Unread("/r", "b.DOCX"),
@@ -197,7 +197,7 @@ def test_an_extension_is_short_and_in_the_name_of_the_file(name: str, expected: 
 
 
 def test_a_listing_out_of_order_is_not_believed() -> None:
-    """A bug in a listing must stop the run before it deletes anything."""
+    """A listing out of order stops the run before it deletes anything."""
     with pytest.raises(AssertionError, match="listed after"):
         compare_all([source("b"), source("a")], [])
 
@@ -257,7 +257,7 @@ def test_a_run_that_was_stopped_removes_nothing() -> None:
 
 
 def test_many_deletions_need_a_word() -> None:
-    """Invariant 6: half the index does not go without being told to, and I learn how."""
+    """Invariant 6: a run that would delete half the index stops, and names the option."""
     here: list[Listed] = [source(f"{n:03}") for n in range(100)]
 
     kept = track(here, MANY).withheld_deletions("/r")

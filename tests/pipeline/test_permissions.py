@@ -233,7 +233,7 @@ def test_the_filter_of_a_service_is_the_rule() -> None:
 def test_lists_that_are_missing_or_malformed(
     given: dict[str, tuple[str, ...] | None], fields: Values | None
 ) -> None:
-    """Two empty lists are nobody, and what is no list is unknown: neither is everybody."""
+    """Two empty lists admit nobody; a missing or malformed list is unknown, which admits nobody."""
     source = replace(SOURCE, fields=(*SOURCE.fields, *given.items()))
     made = complete_permissions(source, tuple(given))
     assert made.fields == (("unit", "HR"), *(fields or ()))
@@ -275,7 +275,7 @@ def test_metadata_fills_the_permissions_of_any_index() -> None:
 
 
 def test_the_last_glob_that_matches_counts(tmp_path: Path) -> None:
-    """As in other files of rules; what none matches is unknown."""
+    """The last matching glob decides; a file that no glob matches has unknown permissions."""
     rules = parse_permissions(
         '"**" = {groups = ["all"]}\n"hr/" = {groups = ["hr"]}\n"hr/me.pdf" = {oids = []}'
     )
@@ -334,7 +334,7 @@ def test_settings_that_do_not_say_who_may_read_a_root(
 
 
 def test_nobody_searches_as_everybody() -> None:
-    """The words that stand for ids are no ids of a person."""
+    """Reserved ids that mean everybody or nobody are refused as a person's ids."""
     for word in ("all", "none"):
         with pytest.raises(ValueError, match="not an object id"):
             parse_ids([word], reserved=False)

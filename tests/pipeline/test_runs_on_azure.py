@@ -207,7 +207,7 @@ def test_tokens_expire_all_night_and_the_run_goes_on(azure: Azure, folder: Path)
 def test_throttling_is_waited_out(
     azure: Azure, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Invariant 9: the service's word is kept to, and I am told what I wait for."""
+    """Invariant 9: a run waits as long as the service says, and logs the wait."""
     write_first(folder)
     throttled, refused = faults.too_many(seconds=30), list[float]()
 
@@ -420,7 +420,7 @@ def test_search_answers_by_words_and_meaning(azure: Azure, folder: Path) -> None
 
 @pytest.mark.parametrize("api_version", ["", "2024-10-21"])
 def test_both_forms_of_url_work(azure: Azure, folder: Path, api_version: str) -> None:
-    """The v1 API, or the older form where somebody must."""
+    """Endpoints of the v1 API and of the older API work."""
     write_first(folder)
     run(folder, client(azure, AZURE_OPENAI_API_VERSION=api_version))
     route = "deployments" if api_version else "v1"
@@ -428,7 +428,7 @@ def test_both_forms_of_url_work(azure: Azure, folder: Path, api_version: str) ->
 
 
 def test_keys_work_for_who_must(azure: Azure, folder: Path) -> None:
-    """A key is used if one is set, and never shown; without tokens nobody signs in."""
+    """A configured key is used and never shown; no token is requested then."""
     write_first(folder)
     azure.openai.local_auth = azure.search.local_auth = True
     keys = {"AZURE_OPENAI_KEY": azure.openai.key, "AZURE_SEARCH_KEY": azure.search.key}

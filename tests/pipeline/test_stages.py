@@ -230,8 +230,10 @@ def test_a_trouble_is_known_since_the_run_that_first_reported_it(bench: Bench) -
     path = bench.folder / "a.pdf"
     path.write_bytes(b"%PDF-1.7 broken")
     set_age(path)
-    said = [results_by_source(bench.run(Run(f"run {n}")))["a.pdf"].details.since for n in range(5)]
-    assert said == ["run 0"] * 5  # tried three times, then only reported
+    firsts = [
+        results_by_source(bench.run(Run(f"run {n}")))["a.pdf"].details.since for n in range(5)
+    ]
+    assert firsts == ["run 0"] * 5  # tried three times, then only reported
 
     set_age(path, 50).write_bytes(b"%PDF-1.7 broken in another way")
     set_age(path, 40)

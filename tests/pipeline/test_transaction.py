@@ -73,7 +73,7 @@ def test_a_document_without_any_text_has_no_others_in_the_index() -> None:
     ],
 )
 def test_pages_are_named_shortly(pages: tuple[int, ...], words: str) -> None:
-    """A thousand missing pages fit into a line."""
+    """A thousand missing pages are named in one line."""
     assert format_page_numbers(pages) == words
 
 

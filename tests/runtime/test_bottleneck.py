@@ -51,7 +51,7 @@ def times(**spells: tuple[float, float]) -> Stopwatch:
 
 
 def test_the_quota_is_named_with_the_one_that_would_do() -> None:
-    """I know how much quota to ask for, and why."""
+    """The advice names the current quota and one that would be enough."""
     spent = times(tokens=(681, 681), service=(200, 700), reading=(160, 300), writing=(40, 60))
 
     said = find_bottleneck(spent, 840, CAPACITY)
@@ -93,7 +93,7 @@ def test_a_larger_quota_promises_no_more_than_the_rest_allows() -> None:
     ids=["reading", "hanging", "fetching", "requests", "answers", "local model", "writing"],
 )
 def test_what_was_busiest_is_named(spent: Stopwatch, said: str) -> None:
-    """Each stage can be the slow one, and each has its own remedy."""
+    """Each stage can be the bottleneck, with a remedy of its own."""
     assert said in find_bottleneck(spent, 100, CAPACITY)
 
 

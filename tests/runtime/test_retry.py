@@ -46,7 +46,7 @@ def identity(error: Exception) -> Exception:
 
 
 def test_what_passes_is_waited_out_with_growing_waits() -> None:
-    """A service that is busy for a while costs a while."""
+    """A busy service is tried again after growing waits."""
     world = World()
     assert (
         call_with_retry(world.failing(6, RetryableError("busy")), identity, world.patience())
@@ -77,7 +77,7 @@ def test_patience_ends() -> None:
 
 
 def test_what_cannot_pass_is_not_tried_again() -> None:
-    """A wrong setting is said at once."""
+    """A wrong setting is reported at once, without a retry."""
     world = World()
     with pytest.raises(ConfigError, match="wrong") as raised:
         call_with_retry(world.failing(1, ConfigError("wrong")), identity, world.patience())

@@ -157,7 +157,7 @@ def test_a_wait_within_another_is_the_one_that_is_named() -> None:
 
 
 def test_a_slow_list_has_a_name() -> None:
-    """A folder on a network drive that does not answer between two of its files."""
+    """A listing that takes long is named as what the run waits for."""
     clock = Clock()
     times = Stopwatch(clock)
 

@@ -138,7 +138,7 @@ def test_roots_inside_each_other_are_refused(folder: Path) -> None:
 
 
 def test_names_are_in_nfc(folder: Path) -> None:
-    """A file copied from a Mac is the same source on Linux."""
+    """A file copied from a Mac has the same name on Linux."""
     touch(folder, unicodedata.normalize("NFD", "Müller/Übersicht.pdf"))
 
     assert names(str(folder)) == ["Müller/Übersicht.pdf"]

@@ -1,4 +1,4 @@
-"""Words of a question that no document has, so that hits by meaning alone are told apart."""
+"""Words of a question that no document has, to warn of hits that are merely similar."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""List what draws the text of a page, and what is said of it. Only run it in a sandbox."""
+"""List what draws the text of a page, and its properties. Only run it in a sandbox."""
 
 from __future__ import annotations
 

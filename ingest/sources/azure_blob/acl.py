@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ingest.models import EVERYBODY, Permissions
 
-SUPERUSER = "$superuser"  # owner of what nobody in particular owns
+SUPERUSER = "$superuser"  # the owner if no user is
 READ, EXECUTE = "r", "x"
 
 

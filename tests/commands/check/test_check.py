@@ -83,8 +83,8 @@ def refuse_chunk(shelf: Shelf) -> None:
     shelf.index.save(replace(record, **refused)).result()
 
 
-def restamp_chunk(shelf: Shelf) -> None:
-    shelf.index.upload([build_entry(shelf.chunks("a.pdf")[1], embedded=False, fingerprint="other")])
+def restamp_chunk(shelf: Shelf, name: str = "a.pdf") -> None:
+    shelf.index.upload([build_entry(shelf.chunks(name)[1], embedded=False, fingerprint="other")])
 
 
 def shuffle_chunks(shelf: Shelf) -> None:
@@ -443,7 +443,7 @@ def test_a_repair_that_dies_is_made_good_by_the_next(tmp_path: Path, folder: Pat
         lose_chunks(shelf)
         lost = shelf.chunks("b.pdf")
         index.forget(shelf.record("b.pdf"))
-        restamp_of(shelf, "c.pdf")
+        restamp_chunk(shelf, "c.pdf")
         index.left = crash
         try:
             shelf.repair()
@@ -469,10 +469,6 @@ def test_a_repair_that_dies_is_made_good_by_the_next(tmp_path: Path, folder: Pat
 def dump_chunks(index: Index) -> tuple[object, object]:
     """All but the records: those say what happened, too."""
     return dump(index)["chunks"], dump(index)["strays"]
-
-
-def restamp_of(shelf: Shelf, name: str) -> None:
-    shelf.index.upload([build_entry(shelf.chunks(name)[1], embedded=False, fingerprint="other")])
 
 
 def test_what_was_read_with_other_settings_is_left_to_a_run(local: Shelf) -> None:

@@ -33,13 +33,13 @@ def test_the_advice_is_that_of_the_document() -> None:
     # "The same" is what is said of no text at all.
     written[Code.SCANNED] = [(written[Code.SCANNED][0][0], written[Code.NO_TEXT][0][1])]
 
-    told = {
+    expected = {
         code: [(a.problem, a.remedy) for a in advice] for code, advice in ADVICE_BY_CODE.items()
     }
-    assert set(told.pop(UNFINISHED)) == {
+    assert set(expected.pop(UNFINISHED)) == {
         ("a run was interrupted while writing it", "run again: it resumes")
     }
-    assert told == written
+    assert expected == written
 
 
 def test_troubles_come_by_code_and_the_urgent_ones_first() -> None:

@@ -234,8 +234,8 @@ def test_any_excerpt_is_short_and_on_pages_that_exist(
     covered = {offset for start, end in windows for offset in range(start, end)}
     assert all(c.isspace() for offset, c in enumerate(text) if offset not in covered)
     for start, end in windows:
-        said = {numbers[offset] for offset in range(start, end) if not text[offset].isspace()}
-        assert said == {passages.page_of((start, end))}
+        shown = {numbers[offset] for offset in range(start, end) if not text[offset].isspace()}
+        assert shown == {passages.page_of((start, end))}
     ranked = data.draw(st.permutations(windows))
     lines = data.draw(st.sampled_from(EXCERPT_LINES))
     excerpt = passages.excerpt(ranked, lines)

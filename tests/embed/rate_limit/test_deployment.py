@@ -240,9 +240,9 @@ def test_a_request_grows_and_shrinks_with_the_quota() -> None:
     for limit in (TPM, TPM // 10, 2 * TPM):
         pace = DeploymentLimiter()
         for sent in 100, 200:
-            told = {"limit-tokens": limit, "remaining-tokens": limit - sent}
-            said = {f"x-ratelimit-{name}": str(value) for name, value in told.items()}
-            pace.record_success(pace.record_sent(100, 0), said, 0)
+            limits = {"limit-tokens": limit, "remaining-tokens": limit - sent}
+            headers = {f"x-ratelimit-{name}": str(value) for name, value in limits.items()}
+            pace.record_success(pace.record_sent(100, 0), headers, 0)
         assert pace.request_tokens(0) == limit // TARGET_REQUESTS_PER_MINUTE
     assert DeploymentLimiter(LearntLimit(TPM)).request_tokens(0) == (
         TPM // TARGET_REQUESTS_PER_MINUTE

@@ -229,7 +229,7 @@ def test_a_lost_answer_is_asked_for_again_and_not_paid_again(azure: Azure, folde
 
 
 def test_the_quota_is_kept_to(azure: Azure, folder: Path) -> None:
-    """A quota far below ours is waited out, and every page is read once."""
+    """A quota below the client's rate is respected, and every page is read once."""
     azure.ocr.tps, azure.ocr.get_tps = 20, 40
     write(folder / "a.pdf", *pages(30))
     event = results_by_source(run(folder, client(azure)))["a.pdf"]
@@ -390,7 +390,7 @@ def test_scans_inside_another_pdf_are_read(azure: Azure, folder: Path) -> None:
 
 
 def test_layout_gives_tables_as_markdown(azure: Azure, folder: Path) -> None:
-    """With INGEST_OCR_MODEL=layout; and a page read by the other model is another page."""
+    """INGEST_OCR_MODEL=layout reads tables; each model has its own cached pages."""
     write(folder / "a.pdf", "Prices of 2026\nItem\tPrice\nSaw\t12\nEnd of the list.")
     run(folder, client(azure))
     run(folder, client(azure, INGEST_OCR_MODEL="layout", INGEST_CHUNK_TOKENS="64"))

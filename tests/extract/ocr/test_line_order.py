@@ -48,7 +48,7 @@ def test_what_stands_across_columns_keeps_its_place() -> None:
 
 
 def test_three_columns_are_read_in_order() -> None:
-    """A newspaper."""
+    """A newspaper is read column by column."""
     page = [*column("a", 0, 0), *column("b", 450, 0), *column("c", 900, 0)]
 
     assert [word[0] for word in arrange_lines(page).split()] == ["a"] * 8 + ["b"] * 8 + ["c"] * 8

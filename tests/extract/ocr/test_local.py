@@ -272,14 +272,14 @@ def test_a_missing_package_is_named_before_any_work(
 
 
 def test_it_is_off_until_it_is_asked_for() -> None:
-    """Nobody pays a minute a document without having said so."""
+    """OCR is off by default."""
     assert ocr_engine_name(build_settings({}, {})) == ""
     assert ocr_engine_name(build_settings({"INGEST_OCR": "local"}, {})) == local.ENGINE_NAME
 
 
 @pytest.mark.parametrize("value", ["remote", "http://ocr.example", "https://a.example, local"])
 def test_a_setting_that_cannot_be_meant_is_refused(value: str) -> None:
-    """A misspelt engine is no OCR silently."""
+    """A misspelt OCR engine is an error."""
     with pytest.raises(ConfigError, match=r"INGEST_OCR=.*: expected local, or an endpoint"):
         build_settings({"INGEST_OCR": value}, {})
 

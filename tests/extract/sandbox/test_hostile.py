@@ -99,14 +99,14 @@ def night(tmp_path_factory: pytest.TempPathFactory) -> Night:
             watch_children(process.pid) as peaks,
         ):
             code = process.wait()
-    said = [json.loads(line) for line in process.stdout.text.splitlines()]
+    events = [json.loads(line) for line in process.stdout.text.splitlines()]
     errors = process.stderr.text
     db = sqlite3.connect(place / "index" / "index.db")
     db.row_factory = sqlite3.Row
     rows = db.execute("SELECT c.*, w.content FROM chunks c JOIN words w ON w.rowid = c.number")
     chunks = [dict(row) for row in rows]
     db.close()
-    return Night(kinds, code, said, errors, peaks.address_space, chunks)
+    return Night(kinds, code, events, errors, peaks.address_space, chunks)
 
 
 def test_the_run_ends_by_itself_and_says_so(night: Night) -> None:

@@ -77,7 +77,7 @@ def state(folder: Path) -> dict[str, tuple[int, float]]:
 
 @linux
 def test_what_is_tried_here_can_be_done_outside(folder: Path, port: int) -> None:
-    """That a reader is refused something says nothing if anybody were."""
+    """Each attempt that the sandbox refuses succeeds outside of it."""
     leave_out = {"become a program", "set up io_uring", "note something of a file", "fork"}
     for name in [*CONNECTING, *STARTING, *READING, *NOTING]:
         if name not in leave_out and "memory" not in name:
@@ -108,7 +108,7 @@ def test_what_reading_needs_still_works(call: Call) -> None:
 @linux
 @pytest.mark.parametrize("layer", BY_LAYER)
 def test_each_layer_holds_by_itself(layer: str, folder: Path, port: int) -> None:
-    """A kernel that lacks one of them leaves the other."""
+    """If the kernel lacks one layer, the other one still holds."""
     before = state(folder)
     code = (
         "import ctypes, json, sys\n"
@@ -152,15 +152,15 @@ def test_all_layers_hold_that_this_system_has() -> None:
 
 @linux
 def test_limits_cannot_be_raised_again() -> None:
-    """Memory, file size and cores are limited for good."""
+    """Limits on memory, file size and cores cannot be raised again."""
     children = SandboxPool(behave, SandboxLimits(30, 777))
     try:
         children.warm_up()
         (child,) = children.processes
         limits = Path(f"/proc/{child.reader.pid}/limits").read_text()
-        told = {line[:26].strip(): line[26:].split()[:2] for line in limits.splitlines()}
-        assert told["Max address space"] == [str(777 << 20)] * 2
-        assert told["Max file size"] == told["Max core file size"] == ["0", "0"]
+        values = {line[:26].strip(): line[26:].split()[:2] for line in limits.splitlines()}
+        assert values["Max address space"] == [str(777 << 20)] * 2
+        assert values["Max file size"] == values["Max core file size"] == ["0", "0"]
     finally:
         children.close()
 

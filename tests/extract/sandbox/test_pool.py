@@ -169,7 +169,7 @@ def test_a_page_of_the_document_before_is_not_blamed() -> None:
 
 
 def test_a_task_may_have_limits_of_its_own() -> None:
-    """A scan takes longer than a letter."""
+    """A scan is allowed more time than a letter."""
     children = SandboxPool(behave, SandboxLimits(300, 1024))
     try:
         with Path(os.devnull).open("rb") as file, pytest.raises(TimedOut, match=r"over 0\.4 s"):
@@ -324,7 +324,7 @@ def test_there_are_no_more_processes_than_documents_at_a_time() -> None:
 
 
 def test_closing_ends_a_busy_process() -> None:
-    """^C is not held up by a document that hangs."""
+    """^C does not wait for a document that hangs."""
     with ThreadPoolExecutor(1) as threads:
         with open_pool(seconds=300) as call:
             threads.submit(call, "well").result()

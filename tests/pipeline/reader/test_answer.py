@@ -229,7 +229,7 @@ def test_an_error_has_a_code_of_a_reader_and_a_short_reason(code: str) -> None:
     ],
 )
 def test_no_message_costs_memory_or_the_run(message: bytes) -> None:
-    """Claimed counts, depth, and half of a character are refused at once."""
+    """Answers with false counts, deep nesting or broken characters are refused at once."""
     with pytest.raises(InvalidAnswerError):
         decode(message)
 
@@ -254,7 +254,7 @@ def test_pages_are_those_that_were_asked_for(draw: bool, answer: Answer) -> None
 
 
 def test_a_picture_is_no_larger_than_any_that_is_drawn() -> None:
-    """Eight pictures of a taken-over renderer do not fill the memory."""
+    """A picture larger than any that a renderer makes is refused."""
     picture = PNG_START + bytes(MAX_PICTURE_BYTES - len(PNG_START))
     task = RenderTask((1,), draw=True)
     assert accept_pages(task, picture) is picture

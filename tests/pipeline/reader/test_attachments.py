@@ -103,7 +103,7 @@ def test_what_is_taken_out_is_removed_and_what_stays_is_not_embedded_again(bench
 
 
 def test_one_that_cannot_be_read_hides_no_other(bench: Bench) -> None:
-    """A locked attachment has its own outcome, is tried a few times, and then only reported."""
+    """A locked attachment has an outcome of its own, and the others are indexed."""
     portfolio(bench.folder / "p.pdf", locked=lock_pdf(), letter=pdf(prose("the letter", 3)))
     for _ in range(3):
         outcomes = bench.outcomes(ROUND)
@@ -117,7 +117,7 @@ def test_one_that_cannot_be_read_hides_no_other(bench: Bench) -> None:
 
 
 def test_a_deleted_portfolio_takes_all_with_it(bench: Bench) -> None:
-    """Nothing of it is answered from any more, and it counts as one deletion."""
+    """Deleting a portfolio removes its attachments, as one deletion."""
     inside = {f"n{number}": pdf(prose(f"number {number}", 3)) for number in range(12)}
     portfolio(bench.folder / "p.pdf", 100.0, **inside)
     bench.run()

@@ -144,5 +144,5 @@ def test_a_long_description_is_split_within_the_limit() -> None:
     ],
 )
 def test_a_figure_is_called_as_its_caption_calls_it(caption: str, label: str) -> None:
-    """A hit says "Abb. 3", as the document does, in any language."""
+    """A hit names a figure as its caption does: "Abb. 3"."""
     assert find_label(caption) == label

@@ -102,7 +102,7 @@ def test_a_drawn_page_says_what_it_said() -> None:
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 200), (64, 64)])
 def test_our_pictures_are_what_they_were(shape: tuple[int, int]) -> None:
-    """Another program reads the same grey from the file as we wrote."""
+    """Another program reads the grey values that were written."""
     grey = np.random.default_rng(1).integers(0, 256, shape, np.uint8)
     assert (np.asarray(Image.open(io.BytesIO(encode_for_ocr(grey)))) == grey).all()
 

@@ -295,7 +295,7 @@ def test_a_document_that_is_refused_is_not_read_twice() -> None:
 
 
 def test_a_crash_is_followed_by_a_reading_alone() -> None:
-    """What takes all memory has it to itself, and takes no other document down with it."""
+    """After a crash, a document is read alone, so that its memory endangers no other."""
     lock, busy, most = threading.Lock(), 0, 0
     crowd: list[int] = []
 

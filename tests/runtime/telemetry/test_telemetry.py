@@ -64,9 +64,9 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
         azure.faults.add(faults.too_many(ms=20), "openai", "POST", "embeddings", nth=1)
         azure.faults.add(faults.fail_with(503), "search", "POST", "docs/search.index", nth=4)
         more = {"OTEL_EXPORTER_OTLP_HEADERS": f"x-token={SECRET}"}
-        told = azure.environment | SMALL | sends | more
+        variables = azure.environment | SMALL | sends | more
         container = f"{azure.blob_endpoint}/shelf"
-        done = run_ingest(folder, "run", "docs", container, "--json", **told)
+        done = run_ingest(folder, "run", "docs", container, "--json", **variables)
         assert SECRET not in done.stdout + done.stderr
         yield Observed(azure, seen, objects(done.stdout), objects(done.stderr), done.returncode)
 
@@ -236,9 +236,9 @@ def test_without_the_extra_a_run_goes_on_and_says_so(docs: Path) -> None:
 
     assert done.returncode == 0
     assert "1 new" in done.stdout
-    said, *_, end = done.stderr.splitlines()  # a slow one tells how far it is between them
+    warning, *_, end = done.stderr.splitlines()  # a slow one tells how far it is between them
     assert end.endswith("exit 0: 1 new")
-    assert said.endswith(
+    assert warning.endswith(
         "Z ingest: OTEL_EXPORTER_OTLP_ENDPOINT is set, but OpenTelemetry is not installed: "
         "pip install '.[telemetry]'"
     )
@@ -261,9 +261,9 @@ def test_a_collector_that_is_not_there_costs_a_line(
 
     assert done.returncode == 0
     # A machine that is busy gets a progress line, too.
-    said = [each for each in objects(done.stderr) if each["event"] != "progress"]
-    assert len(said) == 3, said
-    begin, end, lost = said
+    lines = [each for each in objects(done.stderr) if each["event"] != "progress"]
+    assert len(lines) == 3, lines
+    begin, end, lost = lines
     assert (begin["event"], end["event"]) == ("begin", "end")
     assert lost["message"] == (
         "not all telemetry arrived; the run is not affected: check OTEL_EXPORTER_OTLP_ENDPOINT"
@@ -274,8 +274,8 @@ def test_a_second_signal_waits_for_no_collector(docs: Path, deaf: str) -> None:
     """Who presses ^C twice means it, wherever telemetry is to go."""
     write(docs / "big.pdf", *(prose(f"topic {n}", 40) for n in range(20)))
     call = (sys.executable, "-P", "-m", "ingest", "run", "docs", "--log", "json")
-    told = environment() | {"OTEL_EXPORTER_OTLP_ENDPOINT": deaf}
-    with start(*call, cwd=docs.parent, env=told) as process:
+    variables = environment() | {"OTEL_EXPORTER_OTLP_ENDPOINT": deaf}
+    with start(*call, cwd=docs.parent, env=variables) as process:
         process.stderr.wait_for('"event": ?"begin"')
         process.send_group(signal.SIGINT)
         process.stderr.wait_for("stopping")
@@ -310,8 +310,8 @@ def test_what_cannot_be_set_up_is_one_line(
     done = command("run", "docs", **variables)
 
     assert done.returncode == 0
-    said, *_, end = done.stderr.splitlines()  # a slow one tells how far it is between them
-    assert line in said
+    warning, *_, end = done.stderr.splitlines()  # a slow one tells how far it is between them
+    assert line in warning
     assert end.endswith("exit 0: 1 new")
     assert SECRET not in done.stderr
 
@@ -370,8 +370,8 @@ def test_application_insights_takes_a_token_and_nothing_else_is_told(
     with serve(seen.serve, create_certificate(ca)) as server:
         both = tmp_path / "both.pem"
         both.write_text(azure.ca.read_text() + ca.read_text())
-        told = azure.environment | SMALL
-        told |= {
+        variables = azure.environment | SMALL
+        variables |= {
             "INGEST_LOG": "text",
             "REQUESTS_CA_BUNDLE": str(both),
             "APPLICATIONINSIGHTS_AUTHENTICATION_STRING": "Authorization=AAD",
@@ -380,7 +380,7 @@ def test_application_insights_takes_a_token_and_nothing_else_is_told(
                 f"IngestionEndpoint={server.address};LiveEndpoint={server.address}"
             ),
         }
-        done = run_process(sys.executable, "-P", "-c", OVERHEARD, cwd=tmp_path, **told)
+        done = run_process(sys.executable, "-P", "-c", OVERHEARD, cwd=tmp_path, **variables)
 
     assert done.returncode == 0
     (end,) = done.stderr.splitlines()

@@ -233,7 +233,7 @@ def test_a_listing_that_cannot_be_read_is_asked_for_again(shelf: Emulated, fault
 
 
 def test_unchanged_blobs_are_not_downloaded(shelf: Emulated, bench: Bench) -> None:
-    """A night on which nothing changed costs the listing."""
+    """A run without changes only lists the container."""
     for n in range(3):
         shelf.put(f"{n}.pdf", pdf(prose(f"topic {n}")))
     bench.run(root=shelf.root)
@@ -291,7 +291,7 @@ def test_a_blob_that_changes_while_it_is_read_is_not_mixed(shelf: Emulated) -> N
 
 
 def test_a_blob_that_changes_all_the_time_is_skipped(shelf: Emulated, bench: Bench) -> None:
-    """It is left for the next run, and hides no other."""
+    """A blob that changes during each download is left to the next run."""
     shelf.put("a.pdf", pdf(prose("saws")))
     shelf.put("b.pdf", pdf(prose("files")))
     save = act_before(lambda: shelf.put("a.pdf", pdf(prose("planes"))))

@@ -54,7 +54,7 @@ def summarize_lags(title: str, lags: Sequence[Json]) -> Iterator[str]:
 
 
 def summarize_race(race: Json) -> str:
-    """Say whether exactly one writer was told that it created a document."""
+    """Describe whether exactly one writer got the answer that it created a document."""
     alone = sum(statuses.get("201") == 1 for statuses in race["rounds"])
     rounds = len(race["rounds"])
     return (
