@@ -19,17 +19,18 @@ def field_values(kind: type, stored: object) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, type_ in field_types(kind).items():
         value = stored.get(name)
-        if value is None:
-            continue
-        found[name] = tuple(value) if isinstance(value, list) else value
-        if not has_type(found[name], type_):
-            raise TypeError(f"{name} is {value!r:.99}")
+        if value.__class__ is list:
+            value = tuple(value)
+        if value is not None:
+            found[name] = value
+            if value.__class__ is not type_ and not has_type(value, type_):
+                raise TypeError(f"{name} is {value!r:.99}")
     return found
 
 
 def has_type(value: object, type_: Any) -> bool:
     """Return whether a value is of a field's type, with all of its items."""
-    if type_ is Any or value.__class__ is type_:
+    if type_ is Any or value.__class__ is type_:  # most are
         return True
     if get_origin(type_) is tuple:
         item = get_args(type_)[0]

@@ -20,7 +20,9 @@ from ingest.index.schema import (
     LIST_FIELD_NAMES,
     STRING_COLLECTION,
 )
-from ingest.models import Hit
+from ingest.models import Hit, Permissions, parse_ids
+
+READERS_COLUMN = "readers"  # of a table: JSON of Permissions; null for a chunk without any
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,20 @@ def is_readable(fields: Mapping[str, Any]) -> bool:
         else has_type(tuple(value) if isinstance(value, list) else value, type_)
         for name, type_ in CHUNK_TYPES.items()
     )
+
+
+def parse_readers(stored: object) -> Permissions | None:
+    """Parse who may read a chunk; None if that cannot be read, so that nobody may."""
+    try:
+        return Permissions(*(parse_ids(ids) for ids in orjson.loads(stored)))  # type: ignore[arg-type]
+    except (ValueError, TypeError):
+        return None
+
+
+def are_readers_known(row: Mapping[str, Any]) -> bool:
+    """Return False for a chunk in a table of which is not known who may read it."""
+    stored = row.get(READERS_COLUMN)
+    return stored is None or parse_readers(stored) is not None
 
 
 def readable_hits(found: Iterable[tuple[float, dict[str, Any]]]) -> list[Hit]:

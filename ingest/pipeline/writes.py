@@ -173,7 +173,7 @@ def revoke_source(record: Record, index: Index) -> tuple[int, Record]:
     if not ids and not record.details.attachments:
         return 0, record
     # Until that record is saved, this one says that the source must be read.
-    index.save(replace(record, pending=tuple(ids), fingerprint="", modified="")).result()
+    index.save(mark_unfinished(record, ids)).result()
     deleted = count_stored(ids, record, index)
     for name in record.details.attachments:
         attached = Record(record.root, f"{record.source}{ATTACHMENT_SEPARATOR}{name}")
@@ -242,6 +242,7 @@ def remove_source(
 ) -> SourceResult:
     """Delete all chunks of a source, and only then its record.
 
+    Before that, the record says that the source must be read: it may come back as it was.
     `before_deletion` is called with the ids of the chunks.
     """
     try:
@@ -254,11 +255,18 @@ def remove_source(
         )
         deleted = count_stored(ids, whole, index) if whole else len(ids)
         before_deletion(ids)
+        if whole and ids:
+            index.save(mark_unfinished(whole)).result()
         delete_chunks(ids, index)
         index.forget(whole or record)
     except DocumentError as error:
         return refused_result(record, error)
     return SourceResult(record.root, record.source, Outcome.REMOVED, deleted=deleted)
+
+
+def mark_unfinished(record: Record, pending: Iterable[str] = ()) -> Record:
+    """Return a record with which the next run reads its source, even if the file is unchanged."""
+    return replace(record, pending=tuple(pending) or record.pending, fingerprint="", modified="")
 
 
 def count_stored(ids: set[str], record: Record, index: ChunkStore) -> int:

@@ -92,6 +92,9 @@ def test_what_is_a_name_and_what_is_a_place(
     for name in ("c#", "a+b", "_x", "o'brien", "n" * 65):
         with pytest.raises(ConfigError, match="a root's name begins with a letter or digit"):
             split_name(f"{name}=docs")
+    for place in (".", "https://x.blob.core.windows.net/c"):
+        with pytest.raises(ConfigError, match=r"\(no '/'\)"):
+            split_name(f"a/b={place}")
     assert [folder_name(p) for p in ("/a/My docs", "/a/y=1/", "/", "/a/.x")] == [
         "My docs",
         "y-1",

@@ -340,3 +340,21 @@ def test_a_lease_document_that_another_program_spoilt_is_waited_for_at_most_brie
         held.lease.raise_if_lost()
     made.close(held, is_dead=True)
     made.check()
+
+
+def test_a_lease_document_that_was_deleted_lets_no_two_runs_write() -> None:
+    """After many runs, whose first traces are deleted, the run that holds the index is met."""
+    made = world(lag=0.0)
+    assert {made.run() for _ in range(60)} == {0}
+    held = made.open(Process(), ANOTHER_MACHINE)
+    assert isinstance(held, AzureIndex)
+    held.hold("", lambda _: None)
+    held.lease.stop_renewing()
+    Direct(made.service, made.clock, Process()).write_statuses("delete", [{"id": "lease"}])
+    assert made.run() == BUSY
+    made.clock.advance(LEASE_SECONDS)
+    assert made.run() == 0
+    with pytest.raises(BusyError):
+        held.lease.raise_if_lost()
+    made.close(held, is_dead=True)
+    made.check()

@@ -17,7 +17,7 @@ from ingest.index.manifest import manifest_from_json
 from ingest.index.records import is_spoilt, record_from_values
 from ingest.index.schema import cached_page_from_json, summaries_from_json
 from ingest.index.sqlite.index import SqliteIndex
-from ingest.models import Mode, Source
+from ingest.models import Mode, Permissions, Source
 from ingest.pipeline.diff import SkipRule, Stale, compare
 from tests.conftest import DIMENSIONS, MODEL, Bench, vector
 from tests.pdfs import prose, write
@@ -91,7 +91,7 @@ def spoil(bench: Bench, statement: str, *values: object) -> SqliteIndex:
     assert path
     bench.index.close()
     with sqlite3.connect(path) as db:
-        assert db.execute(statement, values).rowcount > 0
+        db.execute(statement, values)
     bench.index = SqliteIndex(path.parent, MODEL, DIMENSIONS, create=True)
     return bench.index
 
@@ -132,7 +132,10 @@ def test_a_chunk_that_cannot_be_read_is_found_by_a_check_and_no_answer(
     assert not list(index.flaws(DIMENSIONS, thorough=True))
 
 
-@pytest.mark.parametrize("value", [None, "text", b"\x01\x02\x03", b"\0" * 400])
+NAN_BYTES = b"\xff" * 4 * DIMENSIONS
+
+
+@pytest.mark.parametrize("value", [None, "text", b"\x01\x02\x03", b"\0" * 400, NAN_BYTES])
 def test_a_vector_that_cannot_be_read_hides_no_other(bench: Bench, value: object) -> None:
     """Its chunk is found by its words."""
     which = "(SELECT number FROM chunks WHERE source = 'a.pdf' AND ordinal = 0)"
@@ -147,6 +150,40 @@ def test_a_vector_that_cannot_be_read_hides_no_other(bench: Bench, value: object
     assert [flaw.source for flaw in index.flaws(DIMENSIONS, thorough=True)] == ["a.pdf"]
     ids = [chunk.id for chunk in index.chunks()]
     assert len(index.vectors(ids)) >= len(ids) - 1
+
+
+@pytest.mark.parametrize("readers", ["{", "[1, 2]", "[]x", '[["anna"], "[", []]'])
+def test_a_chunk_whose_readers_cannot_be_read_is_nobody_s(bench: Bench, readers: str) -> None:
+    """A search for anna shows the other ones, and a check finds it."""
+    index = spoil(bench, "ALTER TABLE chunks ADD COLUMN readers")
+    index.db.execute("UPDATE chunks SET readers = ?", ('[["anna"], []]',))
+    index.db.execute("UPDATE chunks SET readers = ? WHERE source = 'a.pdf'", (readers,))
+    person = Permissions(("anna",))
+    found = index.search_permitted("lathes mills", None, Mode.TEXT, 50, person)
+    assert {hit.fields["source"] for hit in found} == {"b.pdf"}
+    assert {flaw.source for flaw in index.flaws(DIMENSIONS, thorough=True)} == {"a.pdf"}
+
+
+@pytest.mark.parametrize(
+    ("statement", "text"),
+    [
+        ("DELETE FROM about", "is damaged"),
+        ("UPDATE about SET dimensions = 'x'", "is damaged"),
+        ("DROP TABLE records", "another program has changed it"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_one_clear_error(
+    bench: Bench, statement: str, text: str
+) -> None:
+    """Running again would not help: it says what does."""
+    assert isinstance(bench.index, SqliteIndex)
+    path = bench.index.database.path
+    assert path
+    bench.index.close()
+    with sqlite3.connect(path) as db:
+        db.execute(statement)
+    with pytest.raises(ConfigError, match=text):
+        next(SqliteIndex(path.parent, MODEL, DIMENSIONS, create=True).records(), None)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "5", '{"run": 5}', '{"name": 5, "recipe": []}'])

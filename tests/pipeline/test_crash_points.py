@@ -7,6 +7,7 @@ goes on with other seeds.
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,15 @@ import pytest
 
 from ingest.errors import BusyError
 from ingest.index.azure.index import AzureIndex
+from ingest.index.azure.owner import local_host
 from tests.conftest import DIMENSIONS
 from tests.index.foreign_indexes import demo, demo_cloud, demo_full, gpt_rag
 from tests.pipeline.worlds import (
     ANOTHER_MACHINE,
+    DEAD_PROCESS,
     INDEX,
     LEASE_SECONDS,
+    Crash,
     Process,
     World,
     live,
@@ -137,3 +141,27 @@ def test_whatever_befalls_runs_on_this_machine_the_next_one_makes_good(
 ) -> None:
     """The same with a local index, which its file lock keeps to one run."""
     live(World(folder=tmp_path / "index"), seed)
+
+
+@pytest.mark.parametrize("place", ["service", "folder"])
+def test_a_file_that_comes_back_after_a_removal_that_was_killed_is_whole(
+    tmp_path: Path, place: str
+) -> None:
+    """A share was half mounted for a night: whatever request the run died at, nothing is lost."""
+    for at in itertools.count(1):
+        folder = tmp_path / str(at) if place == "folder" else None
+        made = World(folder, files={"a.pdf": "one", "b.pdf": "two three"})
+        assert made.run() == 0
+        gone = made.files.pop("b.pdf")
+
+        def kill(number: int, at: int = at) -> None:
+            if number == at:
+                raise Crash
+
+        code = made.run(kill, f"{local_host()}:{DEAD_PROCESS}")
+        made.settle()
+        made.files["b.pdf"] = gone
+        assert made.run() == 0
+        made.check()
+        if code == 0:
+            break

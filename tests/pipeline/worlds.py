@@ -261,6 +261,7 @@ class World:
     profile: str = ""  # of the definition of another application's index
     definition: Json | None = None
     files: dict[str, str] = field(default_factory=dict)
+    removed: dict[str, str] = field(default_factory=dict)  # files that may come back
     clock: VirtualClock = field(default_factory=VirtualClock)
     paid: Counter[str] = field(default_factory=Counter)  # texts that were embedded
     errors: list[IngestError] = field(default_factory=list)  # that ended runs
@@ -417,12 +418,14 @@ WORDS = [f"w{number}" for number in range(40)]
 
 
 def edit(world: World, random: Random) -> None:
-    """Add, change, take back or remove one to three documents."""
+    """Add, change, remove or bring back one to three documents."""
     for _ in range(random.randint(1, 3)):
         number = random.randint(0, 5)
         name = f"{number}.pdf"  # the first one stays: an empty root is not believed
         if number and name in world.files and random.random() < 0.3:
-            del world.files[name]
+            world.removed[name] = world.files.pop(name)
+        elif name in world.removed and random.random() < 0.5:  # it comes back as it was
+            world.files[name] = world.removed.pop(name)
         else:
             world.files[name] = " ".join(random.choices(WORDS, k=random.randint(1, 9)))
 

@@ -42,7 +42,7 @@ from ingest.pipeline.diff import is_of_other_recipe
 from ingest.pipeline.images.unused import delete_unused
 from ingest.pipeline.records import save_records
 from ingest.pipeline.root import ingest_root, remove_vanished
-from ingest.pipeline.writes import Pending, delete_chunks, remove_source
+from ingest.pipeline.writes import Pending, delete_chunks, mark_unfinished, remove_source
 from ingest.runtime.concurrency import map_concurrent
 from ingest.sources import Root
 
@@ -110,8 +110,7 @@ def prepare_repair(
     if is_rereadable(case, record, scope, open_roots):
         # The pipeline deletes the chunks that the document does not have.
         named = record.pending + (ids if case.is_torn else tuple(case.extra_ids))
-        record = replace(record, pending=tuple(dict.fromkeys(named)))
-        return Pending(mark_unfinished(record), case)
+        return Pending(mark_unfinished(record, dict.fromkeys(named)), case)
     if case.is_torn or not (extra := case.extra_ids):
         return done
     delete_chunks(extra, index)
@@ -131,11 +130,6 @@ def is_rereadable(
     if not broken or is_of_other or case.root not in open_roots:
         return False
     return open_roots[case.root].covers(case.source)  # or it is excluded
-
-
-def mark_unfinished(record: Record) -> Record:
-    """Copy a record so that the next run reads its source, even if the file is unchanged."""
-    return replace(record, fingerprint="", modified="")
 
 
 def open_reachable_roots(scope: CheckContext, names: Collection[str]) -> Iterator[tuple[str, Root]]:

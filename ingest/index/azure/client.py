@@ -375,7 +375,11 @@ class DocumentClient:
     def raise_if_refused(self, refusals: Iterable[Refusal]) -> None:
         """Raise ServiceError if the index refused a record: without it no write is safe."""
         for refusal in refusals:
-            raise ServiceError(f"{self.endpoint} refused a record: {refusal.reason}")
+            raise ServiceError(
+                f"the index {self.name} on {self.endpoint} does not take the document "
+                f"{refusal.id}, which a run needs: {refusal.reason}; run again later, and if it is "
+                "refused again, choose another AZURE_SEARCH_INDEX"
+            )
 
     def call_with_retry(
         self,

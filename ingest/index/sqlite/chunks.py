@@ -26,13 +26,18 @@ from ingest.index.sqlite.records import PAGE_ROWS
 from ingest.index.sqlite.search import FLOAT_BYTES, SqliteSearcher
 from ingest.index.sqlite.tokenize import index_names, index_words
 from ingest.index.sqlite.words import INSERT_WORDS_SQL, add_names_column
-from ingest.index.stored_chunks import parse_list, parse_lists, readable_hits
+from ingest.index.stored_chunks import (
+    READERS_COLUMN,
+    parse_list,
+    parse_lists,
+    parse_readers,
+    readable_hits,
+)
 from ingest.models import FigureFilter, Hit, IndexEntry, Mode, Permissions, Refusal, StoredChunk
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
-READERS_COLUMN = "readers"  # JSON of Permissions; null for a chunk without any
 MAX_SQL_VARIABLES = 500  # ids in one statement; SQLite before 3.32 takes 999
 
 
@@ -208,7 +213,9 @@ class SqliteChunks(Tables):
         numbers: dict[str, list[int]] = {}  # by permissions, which most chunks share
         for readers, number in self.db.execute(query):
             numbers.setdefault(readers, []).append(number)
-        admitted = (n for r, n in numbers.items() if Permissions(*json.loads(r)).admits(person))
+        admitted = (
+            n for r, n in numbers.items() if (known := parse_readers(r)) and known.admits(person)
+        )
         return set(chain.from_iterable(admitted))
 
     def chunk_fields(self, number: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ingest.errors import ConfigError
 from ingest.index.manifest import INDEX_FORMAT
 from ingest.index.schema import CHUNK_FIELD_NAMES
 from ingest.index.sqlite.connection import open_connection
-from ingest.index.sqlite.errors import NOT_AN_INDEX_MESSAGE, translate_errors
+from ingest.index.sqlite.errors import NOT_AN_INDEX_MESSAGE, damaged_error, translate_errors
 from ingest.runtime.private_file import create_private_file, create_private_folder
 
 FORMAT_WITHOUT_CODES = 1  # the first one; format 3 differs from 2 in the manifest only
@@ -176,5 +176,7 @@ class Tables:
 
 def read_vector_space(db: sqlite3.Connection) -> tuple[str, int]:
     """Read the model that fills an index, and the dimensions of its vectors."""
-    model, dimensions = db.execute("SELECT model, dimensions FROM about").fetchone()
-    return str(model), int(dimensions)
+    found = db.execute("SELECT model, dimensions FROM about").fetchone()
+    if not found or not isinstance(found[1], int):
+        raise damaged_error("it does not say which model filled it")
+    return str(found[0]), found[1]

@@ -20,6 +20,13 @@ def primary_code(error: Exception) -> int | None:
     return None if code is None else code & 0xFF
 
 
+def damaged_error(reason: str) -> sqlite3.DatabaseError:
+    """Return SQLite's error for a damaged file."""
+    error = sqlite3.DatabaseError(reason)
+    error.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
+    return error
+
+
 @contextmanager
 def translate_errors(folder: Path) -> Iterator[None]:
     """Raise ServiceError or ConfigError in place of SQLite's and the system's errors."""
@@ -44,5 +51,10 @@ def translate_errors(folder: Path) -> Iterator[None]:
             raise ConfigError(
                 f"{where} cannot be used ({reason}): check its permissions, "
                 "or choose another --index"
+            ) from error
+        if code == sqlite3.SQLITE_ERROR:  # such as a missing table
+            raise ConfigError(
+                f"{where} cannot be used ({reason}): another program has changed it; delete it and "
+                "run again"
             ) from error
         raise ServiceError(f"{where}: {reason}; run again") from error

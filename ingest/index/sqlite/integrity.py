@@ -12,8 +12,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from ingest.index import FIELD_FLAW, ORPHAN_FLAW, TEXT_FLAW, VECTOR_FLAW, Flaw
+from ingest.index.sqlite.errors import damaged_error
 from ingest.index.sqlite.words import INSERT_WORDS_SQL, add_names_column, word_row
-from ingest.index.stored_chunks import is_readable, parse_lists
+from ingest.index.stored_chunks import are_readers_known, is_readable, parse_lists
 
 UNIT_LENGTH_TOLERANCE = 0.01  # of stored unit vectors; float32 rounding is 10,000 times smaller
 
@@ -29,9 +30,7 @@ def scan_for_flaws(db: sqlite3.Connection, dimensions: int) -> Iterator[Flaw]:
     """Find every flaw. Raises sqlite3.DatabaseError if the file itself is damaged."""
     (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok" and "fts5" not in found.lower():
-        damaged = sqlite3.DatabaseError(found)
-        damaged.sqlite_errorcode = sqlite3.SQLITE_CORRUPT
-        raise damaged
+        raise damaged_error(found)
     if not is_text_index_intact(db):
         yield Flaw(TEXT_FLAW, "the text index is damaged, so that searches miss chunks")
     for table, query in ORPHAN_QUERIES.items():
@@ -45,7 +44,7 @@ def scan_for_flaws(db: sqlite3.Connection, dimensions: int) -> Iterator[Flaw]:
         fields = parse_lists(dict(zip(names, values, strict=True)))
         if reason := find_vector_flaw(vector, dimensions):
             yield Flaw(VECTOR_FLAW, reason, fields["id"], fields["root"], fields["source"])
-        elif not is_readable(fields):
+        elif not (is_readable(fields) and are_readers_known(fields)):
             yield Flaw(
                 FIELD_FLAW, "it cannot be read", fields["id"], fields["root"], fields["source"]
             )

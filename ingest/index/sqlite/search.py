@@ -79,17 +79,21 @@ class SqliteSearcher:
         """Load all vectors."""
         version = self.data_version()
         dimensions = self.db.execute("SELECT dimensions FROM about").fetchone()[0]
-        found = self.db.execute("SELECT number, embedding FROM vectors ORDER BY number").fetchall()
+        stored = self.db.execute("SELECT number, embedding FROM vectors ORDER BY number").fetchall()
         size = dimensions * FLOAT_BYTES
-        rows = [row for row in found if isinstance(row[1], bytes) and len(row[1]) == size]
-        if len(rows) < len(found):
+        rows = [row for row in stored if isinstance(row[1], bytes) and len(row[1]) == size]
+        vectors = np.frombuffer(b"".join(row[1] for row in rows), "<f4").reshape(-1, dimensions)
+        numbers = np.array([row[0] for row in rows], np.int64)
+        if not np.isfinite(vectors.sum()):  # one alone would hide all others
+            is_finite = np.isfinite(vectors).all(axis=1)
+            numbers, vectors = numbers[is_finite], vectors[is_finite]
+        if spoilt := len(stored) - len(numbers):
             log.warning(
                 "%d vectors of the index cannot be read, and are not searched: "
                 "ingest check --repair mends them",
-                len(found) - len(rows),
+                spoilt,
             )
-        flat = np.frombuffer(b"".join(row[1] for row in rows), "<f4")
-        return Matrix(version, np.array([row[0] for row in rows]), flat.reshape(-1, dimensions))
+        return Matrix(version, numbers, vectors)
 
     def data_version(self) -> tuple[int, int]:
         """Return a value that changes whenever any connection, or this one, writes."""

@@ -153,7 +153,10 @@ class Container:
         if entries is None:
             raise RetryableError(f"{self.name} returned <{listing.tag}> instead of a listing")
         blobs = list(parse_blobs(entries, self.location.folder, self.blob_fields))
-        return blobs, listing.findtext("NextMarker") or None
+        following = listing.findtext("NextMarker") or None
+        if following and following == marker:
+            raise RetryableError(f"{self.name} returned a page of its listing that follows itself")
+        return blobs, following
 
     def blob_to_source(self, blob: Blob) -> Source | ListingIssue | Unread:
         """Convert a blob to a source, or to the item that reports why it is not one."""

@@ -232,6 +232,21 @@ def test_a_listing_that_cannot_be_read_is_asked_for_again(shelf: Emulated, fault
     assert [source.name for source in list_sources(shelf)] == ["a.pdf"]
 
 
+def test_a_listing_that_goes_in_circles_ends(shelf: Emulated) -> None:
+    """A proxy drops the marker of the next page: one page for ever is an error, and no listing."""
+
+    def drop_marker(request: Request, service: Service) -> Response:
+        query = {name: value for name, value in request.query.items() if name != "marker"}
+        return service(replace(request, query=query))
+
+    for n in range(4):
+        shelf.put(f"{n}.pdf", b"%PDF-")
+    shelf.azure.blob.most_listed = 2
+    shelf.azure.faults.add(Fault("no marker", drop_marker), "blob", "GET")
+    with pytest.raises(ServiceError, match="a page of its listing that follows itself"):
+        list_sources(shelf)
+
+
 def test_unchanged_blobs_are_not_downloaded(shelf: Emulated, bench: Bench) -> None:
     """A run without changes only lists the container."""
     for n in range(3):
