@@ -26,6 +26,7 @@ from ingest.pipeline.writes import (
     NewChunk,
     ReadResult,
     create_transaction,
+    has_other_permissions,
     is_new_chunk,
     is_same_content,
     previous_record,
@@ -67,7 +68,7 @@ def dry_run(root: Root, services: Services, run: Run) -> Iterator[DryRunEvent]:
     listed = absences.filter_changes(
         compare_root(root, services, run, absences.ignored), run.stop.is_requested
     )
-    changes = (change.result if isinstance(change, Skipped) else change for change in listed)
+    changes = (plan_skip(change) if isinstance(change, Skipped) else change for change in listed)
     sources = load_records(changes, services, run.stop)
     documents = plan_documents(extract_documents(root, sources, services, run.stop), services)
     chunks = plan_reuse(round_robin(documents, iterate_new_chunks), services)
@@ -80,6 +81,14 @@ def dry_run(root: Root, services: Services, run: Run) -> Iterator[DryRunEvent]:
             yield RecordCountChange(-1)
             yield SourceResult(root.name, record.source, Outcome.REMOVED, deleted=record.chunks)
     yield from absences.ignored.to_events(root.name)
+
+
+def plan_skip(change: Skipped) -> SourceResult:
+    """Return the result of a skipped source, with the chunks that a run would delete."""
+    record = change.record
+    if record and (change.is_revoked or has_other_permissions(change.source, record)):
+        return replace(change.result, chunks=0, deleted=record.chunks)
+    return change.result
 
 
 def plan_documents(
