@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,7 @@ class Display:
         self.last_line = self.began = time.monotonic()
         self.last_wait = ""  # in the last line of progress
         self.read = self.sources = self.pages = self.chunks = 0
+        self.to_read = "?"  # number of documents
         self.waiting: dict[SourceKey, int] = {}  # bytes of each document without an outcome yet
         self.total_bytes = self.left_bytes = 0  # to read
 
@@ -90,26 +92,17 @@ class Display:
     def start_bar(self, sizes: dict[SourceKey, int] | None) -> None:
         """Show the live bar. `sizes` are the bytes of the documents to read; None if unknown."""
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-        )
+        from rich.progress import BarColumn, Progress, TextColumn
 
+        # One column of text, so that a narrow terminal shows its beginning.
         bar = Progress(
             BarColumn(bar_width=10),
-            MofNCompleteColumn(),
-            TextColumn("documents {task.fields[pages]:,} pages {task.fields[chunks]:,} chunks"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-            TextColumn("{task.fields[waiting]}"),
+            TextColumn("{task.description}", markup=False),
             console=Console(stderr=True),
             transient=True,
         )
-        total = None if sizes is None else len(sizes)
-        bar.add_task("", total=total, pages=0, chunks=0, left="", waiting="")
+        bar.add_task("", total=None if sizes is None else len(sizes))
+        self.to_read = "?" if sizes is None else f"{len(sizes):,}"
         self.waiting = sizes or {}
         self.total_bytes = self.left_bytes = sum(self.waiting.values())
         self.began = time.monotonic()
@@ -154,18 +147,7 @@ class Display:
         waits = f"waits for {waiting}" if waiting else ""
         news = waiting and not self.last_wait
         if bar := self.bar:
-            bar.update(
-                0,
-                completed=self.read,
-                pages=self.pages,
-                chunks=self.chunks,
-                left=format_time_left(
-                    time.monotonic() - self.began,
-                    self.total_bytes - self.left_bytes,
-                    self.left_bytes,
-                ),
-                waiting=waits,
-            )
+            bar.update(0, completed=self.read, description=self.describe_progress(waits))
         elif time.monotonic() - self.last_line > PROGRESS_LOG_SECONDS / (2 if news else 1):
             self.last_wait = waiting
             self.write_line(
@@ -178,6 +160,19 @@ class Display:
                 chunks=self.chunks,
                 waiting=waiting,
             )
+
+    def describe_progress(self, waits: str) -> str:
+        """Describe what was done so far, for the live bar."""
+        seconds = time.monotonic() - self.began
+        parts = [
+            f"{self.read:,}/{self.to_read} documents",
+            f"{self.pages:,} pages",
+            f"{self.chunks:,} chunks",
+            str(timedelta(seconds=int(seconds))),
+            format_time_left(seconds, self.total_bytes - self.left_bytes, self.left_bytes),
+            waits,
+        ]
+        return ", ".join(filter(None, parts))
 
     def is_shown(self, event: SourceResult) -> bool:
         """Return whether an outcome is shown at this verbosity."""
@@ -270,7 +265,7 @@ def format_duration(summary: Summary, *, stopped: bool) -> list[str]:
     early = ", stopped early: run again to continue" if stopped else ""
     why = [f"Slowed:  {summary.bottleneck}"] if summary.bottleneck else []
     retries = f", {summary.retries:,} of the requests repeated" if summary.retries else ""
-    return [f"Took {summary.seconds:.1f} s{retries}{early}", *why]
+    return [f"Took:    {summary.seconds:.1f} s{retries}{early}", *why]
 
 
 def format_past_run(summary: Summary) -> str:
@@ -322,9 +317,10 @@ def format_remarks(totals: RunTotals, *, stopped: bool) -> list[str]:
 
 
 def format_problems(summary: Summary) -> list[str]:
-    """Format how many of the problems are new; nothing if there are none."""
-    new, known = summary.new_problems, summary.known_problems
-    return [f"Problems: {new:,} new, {known:,} known from earlier days"] if new or known else []
+    """Format how many of the problems are known; nothing if none is."""
+    known, problems = summary.known_problems, summary.new_problems + summary.known_problems
+    told = f"Known:   {known:,} of {pluralize(problems, 'problem')}, from earlier days"
+    return [told] if known else []
 
 
 def format_model_advice(totals: RunTotals, settings: Settings) -> list[str]:
@@ -342,7 +338,7 @@ def format_excluded(left_out: int, kept: int) -> list[str]:
     """Format how many sources were excluded; nothing if there are none."""
     if not (left_out or kept):
         return []
-    return [f"Excluded: {pluralize(left_out, 'file')} left out; {kept:,} kept in the index"]
+    return [f"Exclude: {pluralize(left_out, 'file')} left out; {kept:,} kept in the index"]
 
 
 def format_left_out(event: LeftOut, *, verbose: bool = True) -> Iterator[str]:

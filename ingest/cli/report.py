@@ -114,4 +114,6 @@ def write_page(path: Path, text: str) -> None:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise
-        raise ConfigError(f"--out {path} cannot be written: {error.strerror}") from None
+        raise ConfigError(
+            f"{path} cannot be written ({error.strerror}): name another file with --out"
+        ) from None

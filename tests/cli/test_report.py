@@ -99,7 +99,8 @@ def test_what_cannot_be_written_is_said(filled: Path) -> None:
     done = ingested(filled, "report", "--out", "nowhere/report.html")
     assert done.returncode == 2
     assert done.stderr.endswith(
-        "Z exit 2: --out nowhere/report.html cannot be written: No such file or directory\n"
+        "Z exit 2: nowhere/report.html cannot be written (No such file or directory): "
+        "name another file with --out\n"
     )
 
 
