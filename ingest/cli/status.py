@@ -51,7 +51,8 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         parts = index.part_sizes() if measures else {}
         runs = index.runs(MAX_SHOWN_RUNS)
         roots = {root.name: without_current_run(root, held=held) for root in index.roots()}
-    show(options, settings, Status(records, totals, parts, runs, roots))
+    if options.json or not options.quiet:
+        show(options, settings, Status(records, totals, parts, runs, roots))
     if options.max_age is None:
         return 0
     late = describe_late(roots.values(), options.max_age, time.time())

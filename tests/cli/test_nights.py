@@ -202,6 +202,8 @@ def test_a_health_check_tells_the_nights_that_did_not_happen(
     done = command("status", "--max-age", "0")
     assert done.returncode == 3
     assert re.search(r"exit 3: the last good run of .*docs ended \d+ .* ago: ", done.stderr)
+    quiet = command("status", "--quiet", "--max-age", "0")
+    assert (quiet.returncode, quiet.stdout, len(quiet.stderr.splitlines())) == (3, "", 1)
 
 
 def test_only_a_good_run_counts() -> None:
