@@ -101,9 +101,9 @@ def find_run(run: str, runs: Sequence[Summary], name: str) -> Summary:
     matches = [summary for summary in runs if summary.run.startswith(run)]
     if len(matches) == 1:
         return matches[0]
+    known = ", ".join(summary.run for summary in (matches or runs)[:MAX_NAMED_RUNS]) or "none"
     if matches:
-        raise ConfigError(f"{len(matches)} runs begin with {run}: give more of the id")
-    known = ", ".join(summary.run for summary in runs[:MAX_NAMED_RUNS]) or "none"
+        raise ConfigError(f"{len(matches)} runs begin with {run}: give more of the id ({known})")
     raise ConfigError(f"{name} has no run {run}; the last ones: {known}")
 
 
