@@ -127,7 +127,10 @@ class Display:
             self.chunks += event.chunks
         elif isinstance(event, DeletionsWithheld):
             level = logging.INFO if event.harmless else logging.WARNING
-            self.write_line(f"kept      {describe_withheld(event)}", level, "kept", **asdict(event))
+            # People read of others in the summary and in the last line.
+            if event.harmless or logs.is_machine_log():
+                text = f"kept      {describe_withheld(event)}"
+                self.write_line(text, level, "kept", **asdict(event))
         elif isinstance(event, LeftOut):
             for text in format_left_out(event) if self.verbose else ():
                 self.write_line(text, logging.INFO, "unread")
