@@ -32,7 +32,7 @@ from ingest.models import (
     SourceResult,
     Summary,
 )
-from ingest.pipeline.exit_codes import is_known
+from ingest.pipeline.exit_codes import FINISHED, is_known
 from ingest.pipeline.totals import RunTotals
 from ingest.pipeline.transaction import OCR_HINT
 from ingest.runtime import formatting
@@ -274,6 +274,8 @@ def format_duration(summary: Summary, *, stopped: bool) -> list[str]:
 def format_past_run(summary: Summary) -> str:
     """Format one of the last runs as a line of text."""
     counts = ", ".join(f"{n:,} {name}" for name, n in summary.outcomes.items() if n)
+    if summary.exit not in FINISHED:
+        counts = escape_unprintable(summary.reason) or counts
     ended = summary.ended[:16].replace("T", " ")
     parts = [
         f"{ended}  exit {summary.exit}  {format_seconds(summary.seconds)}",

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from types import FrameType
 from typing import Any
@@ -45,6 +45,7 @@ from ingest.pipeline.run import (
 )
 from ingest.pipeline.stages import compare_root, ingest_root
 from ingest.pipeline.totals import RunTotals
+from ingest.redaction import redact
 from ingest.runtime.budget import Budget
 from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.formatting import format_dollars, pluralize
@@ -230,7 +231,7 @@ def spending_json(budget: Budget) -> dict[str, object]:
 
 def finish_run(recorder: RunRecorder, code: int, observer: Telemetry, message: str) -> Summary:
     """Save, trace and log the summary of a run that ends now; returns it."""
-    summary = recorder.summary(code)
+    summary = replace(recorder.summary(code), reason=redact(message))
     recorder.save(summary)
     observer.on_summary(summary)
     fields: dict[str, Any] = asdict(summary) | recorder.log_fields()

@@ -55,6 +55,11 @@ def test_a_share_that_is_not_mounted_is_no_green_night(command: Command, tmp_pat
         assert "the root has no PDFs at all: check that it is mounted" in line["message"]
         assert "--allow-empty removes them" in line["message"]
     assert "0 removed" in done.stdout
+    # The morning after, without the log.
+    (last, _) = (line for line in command("status").stdout.splitlines() if line[:4] == "Run:")
+    assert "exit 2" in last
+    assert "the root has no PDFs at all: check that it is mounted" in last
+    assert "--allow-empty removes them" in command("report", "--out", "-").stdout
 
     done = command("run", "docs", "--allow-empty")
 
