@@ -47,6 +47,7 @@ from ingest.pipeline.dry_run import preview_root
 from ingest.pipeline.root import ingest_root
 from ingest.pipeline.run import run_exit_code, run_on_roots, stop_at_deadline
 from ingest.pipeline.totals import RunTotals
+from ingest.redaction import redact
 from ingest.sources import Root
 from ingest.sources.exclude import exclude_globs
 from ingest.sources.validation import LegacyRoot, RootLike, require_unique_names, split_roots
@@ -289,7 +290,7 @@ class Outcomes:
 
     def _run_events(self) -> Iterator[RunEvent]:
         """Run on every root, from opening the services to saving the summary."""
-        started, code = time.monotonic(), ServiceError.exit_code
+        started, code, reason = time.monotonic(), ServiceError.exit_code, ""
         missing: list[str] = []
         settings, run = self._settings, self._run
         writes = self._run_root is ingest_root
@@ -324,10 +325,10 @@ class Outcomes:
                 if self._totals.unlisted:
                     raise RootError("; ".join(self._totals.unlisted))
             except IngestError as error:
-                code = error.exit_code
+                code, reason = error.exit_code, redact(str(error))
                 raise
             finally:
-                self._summary = recorder.summary(code)
+                self._summary = replace(recorder.summary(code), reason=reason)
                 if limit := services.budget.limit_reached:
                     log.warning("stopped early: more would exceed %s", limit)
                 if writes:

@@ -25,6 +25,9 @@ LOCKS = ROOT / "requirements"
 
 def main(kind: str, venv: Path) -> int:
     """Create or complete the environment; returns an exit code."""
+    if not (LOCKS / f"{kind}.txt").is_file():
+        print(f"scripts/environment {kind}: expected run, ocr, multilingual, emulator or dev")
+        return 2
     if not all(map(importlib.util.find_spec, ("venv", "ensurepip"))):
         print("This Python cannot create environments: on Debian, apt install python3-venv")
         return 2

@@ -544,7 +544,7 @@ def test_the_environment_counts_only_where_it_is_given(
     assert (given.index, given.workers) == (str(tmp_path / "elsewhere"), 1)
     with pytest.raises(ConfigError, match=r"PAGE_SECONDS=0: expected 0\.1 or more"):
         Settings.from_environment({"INGEST_PAGE_SECONDS": "0"})
-    with pytest.raises(ConfigError, match="INGEST_WORKERS=many: expected a number"):
+    with pytest.raises(ConfigError, match="INGEST_WORKERS=many: expected a whole number"):
         Settings.from_environment({"INGEST_WORKERS": "many"})
 
 

@@ -107,6 +107,17 @@ def test_a_folder_that_cannot_be_written_is_named(checkout: Path, tmp_path: Path
     assert line.endswith("or set INGEST_VENV=FOLDER.")
 
 
+@pytest.mark.parametrize("kind", ["--help", "everything"])
+def test_an_unknown_set_of_packages_gets_the_known_ones(checkout: Path, kind: str) -> None:
+    """A question or a typo installs nothing, and I learn what there is."""
+    done = environment(checkout, kind)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == (
+        f"scripts/environment {kind}: expected run, ocr, multilingual, emulator or dev\n"
+    )
+
+
 def test_a_package_that_cannot_be_had_is_named(checkout: Path) -> None:
     """There is no network: pip's error stands above one line that says how to go on."""
     done = environment(checkout, "missing")

@@ -1,7 +1,4 @@
-"""Types of command-line arguments: functions that parse one, for argparse.
-
-Argparse puts their names into its messages, as in "invalid port value: 'x'".
-"""
+"""Types of command-line arguments: functions that parse one, for argparse."""
 
 from __future__ import annotations
 
@@ -10,9 +7,17 @@ import argparse
 from ingest.models import parse_ids
 
 
+def integer(text: str) -> int:
+    """Parse an integer."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError("must be a whole number") from None
+
+
 def port(text: str) -> int:
     """Parse a TCP port; 0 is any free one."""
-    number = int(text)
+    number = integer(text)
     if not 0 <= number < 65536:  # noqa: PLR2004
         raise argparse.ArgumentTypeError("must be from 0 to 65535")
     return number
@@ -20,7 +25,7 @@ def port(text: str) -> int:
 
 def count(text: str) -> int:
     """Parse an integer of at least 0."""
-    number = int(text)
+    number = integer(text)
     if number < 0:
         raise argparse.ArgumentTypeError("must be 0 or more")
     return number
@@ -29,9 +34,12 @@ def count(text: str) -> int:
 def age(text: str) -> float:
     """Parse an age in seconds: "36h", "2d"."""
     unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:])
-    number = float(text[:-1] if unit else text) * (unit or 1)
+    try:
+        number = float(text[:-1] if unit else text) * (unit or 1)
+    except ValueError:
+        number = -1.0
     if not 0 <= number < float("inf"):
-        raise argparse.ArgumentTypeError("must be 0 or more")
+        raise argparse.ArgumentTypeError("must be a time, as in 36h or 2d")
     return number
 
 
@@ -53,7 +61,7 @@ def object_ids(text: str) -> tuple[str, ...]:
 
 def positive(text: str) -> int:
     """Parse an integer of at least 1."""
-    number = int(text)
+    number = integer(text)
     if number < 1:
         raise argparse.ArgumentTypeError("must be 1 or more")
     return number

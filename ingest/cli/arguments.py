@@ -163,15 +163,15 @@ def add_report(command: argparse.ArgumentParser) -> None:
         "--out",
         default="report.html",
         metavar="FILE",
-        help="where to write the report; - is standard output (report.html)",
+        help="where to write the report; - for standard output (report.html)",
     )
     command.add_argument(
         "--inspect",
         action="append",
         default=[],
         metavar="NAME",
-        help="show this document page by page: a name, a quoted glob, or NAME#page=N; may be "
-        "repeated (those with problems, and the longest)",
+        help="show this document page by page: a name or the end of it, a quoted glob, or "
+        "NAME#page=N; may be repeated (those with problems, and the longest)",
     )
 
 

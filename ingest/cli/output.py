@@ -25,7 +25,7 @@ from ingest.models import (
     SourceResult,
     Summary,
 )
-from ingest.pipeline.exit_codes import is_known
+from ingest.pipeline.exit_codes import FINISHED, is_known
 from ingest.pipeline.totals import RunTotals
 from ingest.pipeline.transaction import OCR_HINT
 from ingest.runtime import formatting
@@ -101,12 +101,14 @@ def format_duration(summary: Summary, *, stopped: bool) -> list[str]:
     early = ", stopped early: run again to continue" if stopped else ""
     why = [f"Slowed:  {summary.bottleneck}"] if summary.bottleneck else []
     retries = f", {summary.retries:,} of the requests repeated" if summary.retries else ""
-    return [f"Took {summary.seconds:.1f} s{retries}{early}", *why]
+    return [f"Took:    {summary.seconds:.1f} s{retries}{early}", *why]
 
 
 def format_past_run(summary: Summary) -> str:
     """Format one of the last runs as a line of text."""
     counts = ", ".join(f"{n:,} {name}" for name, n in summary.outcomes.items() if n)
+    if summary.exit not in FINISHED:
+        counts = escape_unprintable(summary.reason) or counts
     ended = summary.ended[:16].replace("T", " ")
     parts = [
         f"{ended}  exit {summary.exit}  {format_seconds(summary.seconds)}",
@@ -153,9 +155,10 @@ def format_remarks(totals: RunTotals, *, stopped: bool) -> list[str]:
 
 
 def format_problems(summary: Summary) -> list[str]:
-    """Format how many of the problems are new; nothing if there are none."""
-    new, known = summary.new_problems, summary.known_problems
-    return [f"Problems: {new:,} new, {known:,} known from earlier days"] if new or known else []
+    """Format how many of the problems are known; nothing if none is."""
+    known, problems = summary.known_problems, summary.new_problems + summary.known_problems
+    told = f"Known:   {known:,} of {pluralize(problems, 'problem')}, from earlier days"
+    return [told] if known else []
 
 
 def format_model_advice(totals: RunTotals, settings: Settings) -> list[str]:
@@ -173,7 +176,7 @@ def format_excluded(left_out: int, kept: int) -> list[str]:
     """Format how many sources were excluded; nothing if there are none."""
     if not (left_out or kept):
         return []
-    return [f"Excluded: {pluralize(left_out, 'file')} left out; {kept:,} kept in the index"]
+    return [f"Exclude: {pluralize(left_out, 'file')} left out; {kept:,} kept in the index"]
 
 
 def format_left_out(event: LeftOut, *, verbose: bool = True) -> Iterator[str]:

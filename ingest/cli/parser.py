@@ -26,7 +26,9 @@ COMMANDS = {
 }
 
 USAGE_EXIT_CODE = 2
-UNKNOWN_COMMAND = re.compile(r"argument COMMAND: invalid choice: '(.*?)'")  # argparse's message
+# Messages of argparse.
+UNKNOWN_COMMAND = re.compile(r"argument COMMAND: invalid choice: '(.*?)'")
+MISSING_ARGUMENT = re.compile(r"the following arguments are required: (.*)")
 
 EPILOG = """\
 exit codes:
@@ -53,13 +55,17 @@ class Parser(argparse.ArgumentParser):
         if unknown:
             names = {option.strip("-"): option for option in self._option_string_actions}
             hint = suggest(unknown[0].partition("=")[0].strip("-"), names)
-            self.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+            if not hint and self._subparsers:
+                hint = " (options come after the command)"
+            self.error(f"unknown argument: {' '.join(unknown)}{hint}")
         return options, []
 
     def error(self, message: str) -> NoReturn:
         """Print the error, and exit with code 2."""
         if unknown := UNKNOWN_COMMAND.match(message):
             message = f"no command {unknown[1]!r}{suggest(unknown[1], {n: n for n in COMMANDS})}"
+        if missing := MISSING_ARGUMENT.match(message):
+            message = f"{missing[1]} is missing"
         self.exit(USAGE_EXIT_CODE, f"exit {USAGE_EXIT_CODE}: {message}; see {self.prog} --help\n")
 
     def positionals(self) -> str:

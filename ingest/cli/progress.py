@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from ingest.cli import logs, output
@@ -55,6 +56,7 @@ class Display:
         self.last_line = self.began = time.monotonic()
         self.last_wait = ""  # in the last line of progress
         self.read = self.sources = self.pages = self.chunks = 0
+        self.to_read = "?"  # number of documents
         self.waiting: dict[SourceKey, int] = {}  # bytes of each document without an outcome yet
         self.total_bytes = self.left_bytes = 0  # to read
 
@@ -74,26 +76,17 @@ class Display:
     def start_bar(self, sizes: dict[SourceKey, int] | None) -> None:
         """Show the live bar. `sizes` are the bytes of the documents to read; None if unknown."""
         from rich.console import Console
-        from rich.progress import (
-            BarColumn,
-            MofNCompleteColumn,
-            Progress,
-            TextColumn,
-            TimeElapsedColumn,
-        )
+        from rich.progress import BarColumn, Progress, TextColumn
 
+        # One column of text, so that a narrow terminal shows its beginning.
         bar = Progress(
             BarColumn(bar_width=10),
-            MofNCompleteColumn(),
-            TextColumn("documents {task.fields[pages]:,} pages {task.fields[chunks]:,} chunks"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-            TextColumn("{task.fields[waiting]}"),
+            TextColumn("{task.description}", markup=False),
             console=Console(stderr=True),
             transient=True,
         )
-        total = None if sizes is None else len(sizes)
-        bar.add_task("", total=total, pages=0, chunks=0, left="", waiting="")
+        bar.add_task("", total=None if sizes is None else len(sizes))
+        self.to_read = "?" if sizes is None else f"{len(sizes):,}"
         self.waiting = sizes or {}
         self.total_bytes = self.left_bytes = sum(self.waiting.values())
         self.began = time.monotonic()
@@ -118,7 +111,10 @@ class Display:
             self.chunks += event.chunks
         elif isinstance(event, DeletionsWithheld):
             level = logging.INFO if event.harmless else logging.WARNING
-            self.write_line(f"kept      {describe_withheld(event)}", level, "kept", **asdict(event))
+            # People read of others in the summary and in the last line.
+            if event.harmless or logs.is_machine_log():
+                text = f"kept      {describe_withheld(event)}"
+                self.write_line(text, level, "kept", **asdict(event))
         elif isinstance(event, LeftOut):
             for text in output.format_left_out(event) if self.verbose else ():
                 self.write_line(text, logging.INFO, "unread")
@@ -140,18 +136,7 @@ class Display:
         waits = f"waits for {waiting}" if waiting else ""
         news = waiting and not self.last_wait
         if bar := self.bar:
-            bar.update(
-                0,
-                completed=self.read,
-                pages=self.pages,
-                chunks=self.chunks,
-                left=format_time_left(
-                    time.monotonic() - self.began,
-                    self.total_bytes - self.left_bytes,
-                    self.left_bytes,
-                ),
-                waiting=waits,
-            )
+            bar.update(0, completed=self.read, description=self.describe_progress(waits))
         elif time.monotonic() - self.last_line > PROGRESS_LOG_SECONDS / (2 if news else 1):
             self.last_wait = waiting
             self.write_line(
@@ -164,6 +149,19 @@ class Display:
                 chunks=self.chunks,
                 waiting=waiting,
             )
+
+    def describe_progress(self, waits: str) -> str:
+        """Describe what was done so far, for the live bar."""
+        seconds = time.monotonic() - self.began
+        parts = [
+            f"{self.read:,}/{self.to_read} documents",
+            f"{self.pages:,} pages",
+            f"{self.chunks:,} chunks",
+            str(timedelta(seconds=int(seconds))),
+            format_time_left(seconds, self.total_bytes - self.left_bytes, self.left_bytes),
+            waits,
+        ]
+        return ", ".join(filter(None, parts))
 
     def is_shown(self, event: SourceResult) -> bool:
         """Return whether an outcome is shown at this verbosity."""

@@ -101,9 +101,9 @@ def find_run(run: str, runs: Sequence[Summary], name: str) -> Summary:
     matches = [summary for summary in runs if summary.run.startswith(run)]
     if len(matches) == 1:
         return matches[0]
+    known = ", ".join(summary.run for summary in (matches or runs)[:MAX_NAMED_RUNS]) or "none"
     if matches:
-        raise ConfigError(f"{len(matches)} runs begin with {run}: give more of the id")
-    known = ", ".join(summary.run for summary in runs[:MAX_NAMED_RUNS]) or "none"
+        raise ConfigError(f"{len(matches)} runs begin with {run}: give more of the id ({known})")
     raise ConfigError(f"{name} has no run {run}; the last ones: {known}")
 
 
@@ -114,4 +114,6 @@ def write_page(path: Path, text: str) -> None:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise
-        raise ConfigError(f"--out {path} cannot be written: {error.strerror}") from None
+        raise ConfigError(
+            f"{path} cannot be written ({error.strerror}): name another file with --out"
+        ) from None

@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -43,6 +43,7 @@ from ingest.pipeline.run import (
     summarized_index,
 )
 from ingest.pipeline.totals import RunTotals
+from ingest.redaction import redact
 from ingest.runtime.budget import Budget
 from ingest.runtime.formatting import format_dollars, pluralize
 from ingest.runtime.request_ids import request_id_prefix
@@ -218,7 +219,7 @@ def spending_json(budget: Budget) -> dict[str, object]:
 
 def finish_run(recorder: RunRecorder, code: int, observer: Telemetry, message: str) -> Summary:
     """Save, trace and log the summary of a run that ends now; returns it."""
-    summary = recorder.summary(code)
+    summary = replace(recorder.summary(code), reason=redact(message))
     recorder.save(summary)
     observer.on_summary(summary)
     fields: dict[str, Any] = asdict(summary) | recorder.log_fields()

@@ -47,11 +47,13 @@ def main(options: argparse.Namespace) -> int | CommandExit:
         held = is_held(index)
         records = list(list_records(index, held=held))
         totals = index.totals()
-        # A health check does not read the whole file.
-        parts = index.part_sizes() if options.max_age is None else {}
+        # Measuring them reads the whole file.
+        measures = (options.verbose or options.json) and options.max_age is None
+        parts = index.part_sizes() if measures else {}
         runs = index.runs(MAX_SHOWN_RUNS)
         roots = {root.name: without_current_run(root, held=held) for root in index.roots()}
-    show(options, settings, Status(records, totals, parts, runs, roots))
+    if options.json or not options.quiet:
+        show(options, settings, Status(records, totals, parts, runs, roots))
     if options.max_age is None:
         return 0
     late = describe_late(roots.values(), options.max_age, time.time())
@@ -220,7 +222,7 @@ def format_left_alone(
     kept = [record for record in records if matches_any_glob(globs, record.source)]
     if kept:
         remedy = "ingest check --forget ROOT/NAME removes one"
-        yield f"Excluded: {len(kept):,} kept in the index; {remedy}"
+        yield f"Exclude: {len(kept):,} kept in the index; {remedy}"
     if options.verbose or len(kept) <= output.MAX_NAMED_EXCLUDED:
         yield from (f"kept     {escape_unprintable(record.source)}  excluded" for record in kept)
 

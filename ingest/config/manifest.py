@@ -33,7 +33,7 @@ SETTING_NAMES = {
 EMPTY, LOCAL = '""', "local"  # values of settings
 MAX_RECORDS_TO_COMPARE = 1000  # in an index whose version wrote no manifest
 TAKE_OVER_HINT = (
-    "ingest run --take-over converts it all the same, and ingest rebuild makes a new one next to it"
+    "or convert it with ingest run --take-over, or make a new one next to it with ingest rebuild"
 )
 
 

@@ -122,5 +122,9 @@ def parse_setting_value(item: Field[Any], text: str, name: str, parse: str = "pa
     try:
         return item.metadata[parse](text)
     except ValueError as error:
-        expected = "a number" if "literal" in str(error) or "convert" in str(error) else error
+        expected = str(error)
+        if "invalid literal" in expected:  # of int()
+            expected = "a whole number"
+        elif "could not convert" in expected:  # of float()
+            expected = "a number"
         raise ConfigError(f"{name}={text}: expected {expected}") from None

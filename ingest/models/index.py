@@ -96,7 +96,7 @@ class Refusal:
 
 
 class Mode(StrEnum):
-    """Search mode: by words (text), by meaning (vector), or both, with reciprocal rank fusion."""
+    """Search mode: by words (text), by meaning (vector), or both (hybrid)."""
 
     HYBRID = "hybrid"
     VECTOR = "vector"

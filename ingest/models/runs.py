@@ -68,6 +68,7 @@ class Summary:
     known_problems: int = 0  # all others with one
     retries: int = 0  # of requests to services
     figures: dict[str, int] = field(default_factory=dict)  # of the documents read, by outcome
+    reason: str = ""  # for its exit code, in one line; "" of a run of an earlier version
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from ingest.pipeline.writes import (
     NewChunk,
     ReadResult,
     create_transaction,
+    has_other_permissions,
     is_new_chunk,
     is_same_content,
     previous_record,
@@ -77,7 +78,7 @@ def dry_run(root: Root, services: Services, run: Run) -> Iterator[DryRunEvent]:
     listed = absences.filter_changes(
         compare_root(root, services, run, absences.ignored), run.stop.is_requested
     )
-    changes = (change.result if isinstance(change, Skipped) else change for change in listed)
+    changes = (plan_skip(change) if isinstance(change, Skipped) else change for change in listed)
     sources = load_records(changes, services, run.stop)
     documents = plan_documents(extract_documents(root, sources, services, run.stop), services)
     chunks = plan_reuse(round_robin(documents, iterate_new_chunks), services)
@@ -99,6 +100,14 @@ def preview_root(root: Root, services: Services, run: Run) -> Iterator[RunEvent]
         for event in dry_run(root, services, run)
         if isinstance(event, SourceResult | RunProgress | DeletionsWithheld)
     )
+
+
+def plan_skip(change: Skipped) -> SourceResult:
+    """Return the result of a skipped source, with the chunks that a run would delete."""
+    record = change.record
+    if record and (change.is_revoked or has_other_permissions(change.source, record)):
+        return replace(change.result, chunks=0, deleted=record.chunks)
+    return change.result
 
 
 def plan_documents(

@@ -355,8 +355,16 @@ def test_help_comes_at_once(command: Command, tmp_path: Path) -> None:
         (["run"], "no root is given: name a folder"),
         (["run", "notes.txt"], "notes.txt: neither a folder nor a .pdf file"),
         (["run", "docs", "--chunk-tokens", "3"], "--chunk-tokens=3: expected from 16 to 8192"),
-        (["run", "docs", "--chunk-tokens", "many"], "--chunk-tokens=many: expected a number"),
-        (["run", "docs", "--extractor", "magic"], "--extractor=magic: expected auto or pdfium"),
+        (["run", "docs", "--chunk-tokens", "many"], "--chunk-tokens=many: expected a whole number"),
+        (["run", "docs", "--workers", "0.5"], "--workers=0.5: expected a whole number"),
+        (
+            ["run", "docs", "--extractor", "magic"],
+            "--extractor=magic: expected auto, pdfium or pypdf",
+        ),
+        (["search", "x", "-n", "few"], "-n/--top: must be a whole number"),
+        (["status", "--max-age", "soon"], "--max-age: must be a time, as in 36h or 2d"),
+        (["--json", "status"], "unknown argument: --json (options come after the command)"),
+        ([], "exit 2: COMMAND is missing; see ingest --help"),
         (["run", "docs", "--index", "notes.txt"], "notes.txt is a file: name a folder"),
         (["search", "anything"], "is empty: fill it with ingest run"),
         (["run", "docs", "docs/x"], "lies inside"),
@@ -392,7 +400,8 @@ def test_a_root_without_pdfs_is_an_error_once_it_had_some(command: Command, tmp_
     done = command("run", "docs")
 
     assert done.returncode == 2
-    assert "--allow-empty" in done.stderr
+    (reason,) = done.stderr.splitlines()  # the summary on stdout has it, too
+    assert "--allow-empty" in reason
     assert "1 file, 1 chunk," in command("status").stdout
     assert command("run", "docs", "--allow-empty").returncode == 0
     assert ".ingest is empty" in command("status").stdout
@@ -484,28 +493,30 @@ def test_quiet_and_verbose(command: Command, tmp_path: Path) -> None:
     loud = command("run", "docs", "-v")
     assert "new       a.pdf" in loud.stderr
     assert "\nSandbox: " in loud.stdout
+    assert "\nSize:    " not in command("status").stdout
+    assert re.search("\nSize:    .*vectors ", command("status", "-v").stdout)
     assert "unchanged a.pdf" not in command("run", "docs", "-v").stderr
     assert "unchanged a.pdf" in command("run", "docs", "-vv").stderr
     quiet = command("run", "docs", "-q")
     assert (quiet.stdout, quiet.stderr) == ("", "")
 
 
-def test_progress_is_shown_on_a_terminal(tmp_path: Path) -> None:
-    """I see how far it is, and a tidy screen when it is over."""
+@pytest.mark.parametrize("columns", [40, 100])
+def test_progress_is_shown_on_a_terminal(tmp_path: Path, columns: int) -> None:
+    """I see how far it is, in a narrow window too, and a tidy screen when it is over."""
     for n in range(3):
         write(tmp_path / f"docs/{n}.pdf", prose(f"topic {n}"))
     with start(
         *(sys.executable, "-P", "-m", "ingest", "run", "docs"),
         cwd=tmp_path,
-        env=environment() | {"TERM": "xterm", "COLUMNS": "100"},
+        env=environment() | {"TERM": "xterm", "COLUMNS": str(columns)},
         stderr="terminal",
     ) as process:
         assert process.wait() == 0
 
     assert "Files:   3 new" in process.stdout.text
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", process.stderr.text)
-    assert "3/3" in text
-    assert re.search(r"documents +3 pages +\d+ chunks", text)
+    assert re.search(r"3/3 documents, 3 p", text)
 
 
 def start_run(folder: Path, *arguments: str) -> AbstractContextManager[Process]:

@@ -87,13 +87,13 @@ def test_an_excluded_document_does_not_cry_for_ever(command: Command, docs: Path
     some = ("--exclude", "broken.pdf", "--exclude", "[bg]*.pdf")
 
     plan = command("plan", "docs", *some)
-    assert "Excluded: 2 files left out; 3 kept in the index" in plan.stdout
+    assert "Exclude: 2 files left out; 3 kept in the index" in plan.stdout
     assert "kept      b.pdf  excluded" in plan.stdout
     run = command("run", "docs", INGEST_EXCLUDE="broken.pdf,[bg]*.pdf")
     assert run.returncode == 0
     assert "1 unchanged, 0 removed, 0 failed" in run.stdout
     status = command("status").stdout
-    assert "Excluded: 3 kept in the index; ingest check --forget ROOT/NAME removes one" in status
+    assert "Exclude: 3 kept in the index; ingest check --forget ROOT/NAME removes one" in status
     assert "kept     b.pdf  excluded" in status
     check = command("check", "docs", *some)
     assert "Found:   nothing" in check.stdout
@@ -101,7 +101,7 @@ def test_an_excluded_document_does_not_cry_for_ever(command: Command, docs: Path
 
     forgot = command("check", *some, "--forget", "docs/b.pdf")
     assert f"of {docs}/b.pdf" in forgot.stdout
-    assert "Excluded: 2 kept" in command("status").stdout
+    assert "Exclude: 2 kept" in command("status").stdout
     assert command("check", "--forget", "docs/b.pdf").returncode == 2
 
 

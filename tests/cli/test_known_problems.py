@@ -63,7 +63,7 @@ def test_what_is_new_is_told_from_what_is_known() -> None:
     assert describe_run(3, totals).endswith("48 more with problems")  # a plan does not tell
     made = summarize(totals, 9)
     assert (made.new_problems, made.known_problems) == (1, 50)
-    assert output.format_problems(made) == ["Problems: 1 new, 50 known from earlier days"]
+    assert output.format_problems(made) == ["Known:   50 of 51 problems, from earlier days"]
     assert output.outcome_fields(totals.problems[0], run_id(9))["known"] is True
     assert output.outcome_fields(totals.problems[-1], run_id(9))["known"] is False
     line = output.format_outcome(totals.problems[0], run=run_id(9))

@@ -108,7 +108,7 @@ def test_the_form_can_be_chosen(command: Command, tmp_path: Path, form: tuple[st
         (["doctor", "nowhere"], "exit 2: 1 thing to fix"),
         (["serch"], "exit 2: no command 'serch' (did you mean search?); see ingest --help"),
         (["run", "--worker-s=1"], "(did you mean --workers?); see ingest run --help"),
-        (["eval"], "exit 2: the following arguments are required: QUESTIONS; see ingest eval"),
+        (["eval"], "exit 2: QUESTIONS is missing; see ingest eval"),
     ],
     ids=lambda each: each[0] if isinstance(each, list) else "",
 )
@@ -161,7 +161,7 @@ def test_a_form_that_is_none_is_a_mistake(command: Command) -> None:
     """An unknown log format is an error that names the valid ones."""
     done = command("run", "nowhere", "--log", "xml")
     assert done.returncode == 2
-    assert "--log=xml: expected auto or text or json" in done.stderr
+    assert "--log=xml: expected auto, text or json" in done.stderr
 
 
 def test_errors_are_objects_too(command: Command) -> None:

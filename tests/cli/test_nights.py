@@ -57,6 +57,11 @@ def test_a_share_that_is_not_mounted_is_no_green_night(command: Command, tmp_pat
         assert "the root has no PDFs at all: check that it is mounted" in line["message"]
         assert "--allow-empty removes them" in line["message"]
     assert "0 removed" in done.stdout
+    # The morning after, without the log.
+    (last, _) = (line for line in command("status").stdout.splitlines() if line[:4] == "Run:")
+    assert "exit 2" in last
+    assert "the root has no PDFs at all: check that it is mounted" in last
+    assert "--allow-empty removes them" in command("report", "--out", "-").stdout
 
     done = command("run", "docs", "--allow-empty")
 
@@ -208,6 +213,8 @@ def test_a_health_check_tells_the_nights_that_did_not_happen(
     done = command("status", "--max-age", "0")
     assert done.returncode == 3
     assert re.search(r"exit 3: the last good run of .*docs ended \d+ .* ago: ", done.stderr)
+    quiet = command("status", "--quiet", "--max-age", "0")
+    assert (quiet.returncode, quiet.stdout, len(quiet.stderr.splitlines())) == (3, "", 1)
 
 
 def test_only_a_good_run_counts() -> None:

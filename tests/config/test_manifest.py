@@ -76,8 +76,8 @@ def test_another_setting_is_refused_with_what_it_would_cost(index: Index) -> Non
     assert str(refused.value) == (
         "the index docs was filled with INGEST_CHUNK_TOKENS=512, not 256 and "
         "INGEST_CHUNK_OVERLAP=0.12, not 0.0: this would read 1 document again and embed up to "
-        "1,500,000 tokens, $3.00; set INGEST_CHUNK_TOKENS=512, INGEST_CHUNK_OVERLAP=0.12; ingest "
-        "run --take-over converts it all the same, and ingest rebuild makes a new one next to it"
+        "1,500,000 tokens, $3.00; set INGEST_CHUNK_TOKENS=512, INGEST_CHUNK_OVERLAP=0.12; or "
+        "convert it with ingest run --take-over, or make a new one next to it with ingest rebuild"
     )
     assert index.manifest() == OURS
     check_index(index, small, take_over=True)

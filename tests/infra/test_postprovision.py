@@ -129,7 +129,7 @@ def test_what_i_must_put_right_is_always_told(azure: Azure, folder: Path, failur
     )
 
     assert done.returncode == 2
-    assert "AZURE_OPENAI_EMBEDDING_DIMENSIONS=many: expected a number" in done.stderr
+    assert "AZURE_OPENAI_EMBEDDING_DIMENSIONS=many: expected a whole number" in done.stderr
 
 
 def test_outside_of_azd_it_says_how_it_is_run(azure: Azure) -> None:

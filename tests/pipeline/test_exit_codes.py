@@ -59,5 +59,5 @@ def test_the_setting_is_a_list_of_what_can_be_meant() -> None:
     assert build_settings({"INGEST_EXIT_OK": "11, known"}, {}).exit_ok == ("11", "known")
     assert build_settings({"INGEST_EXIT_OK": ""}, {}).exit_ok == ()
     for wrong in ("2", "all", "3;11"):
-        with pytest.raises(ConfigError, match=r"INGEST_EXIT_OK=.*expected 3 or 11 or known"):
+        with pytest.raises(ConfigError, match=r"INGEST_EXIT_OK=.*expected 3, 11 or known"):
             build_settings({"INGEST_EXIT_OK": wrong}, {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -33,7 +33,8 @@ from ingest.models import (
     hash_fields,
     parse_ids,
 )
-from ingest.pipeline.context import Reader, Run
+from ingest.pipeline.context import Reader, Run, Services
+from ingest.pipeline.dry_run import DryRunEvent, dry_run
 from ingest.pipeline.root import ingest_root
 from ingest.sources.azure_blob.fields import BlobField, split_list
 from ingest.sources.folder import Folder
@@ -51,6 +52,8 @@ from tests.pipeline.worlds import Crash, Process, Words, World, digest, read
 if TYPE_CHECKING:
     from ingest.pipeline.diff import Stale
     from ingest.sources import Root
+
+    Stages = Callable[[Root, Services, Run], Iterator[DryRunEvent]]
 
 SOURCE = Source("r", "a.pdf", "", 1, "etag", fields=(("unit", "HR"),))
 CONTAINER = "https://a.blob.core.windows.net/docs"
@@ -85,15 +88,17 @@ def read_guarded(root: Root, stale: Stale) -> PreparedDocument | None:
     return None if made.fingerprint == stale.known_fingerprint else made
 
 
-def run(world: World, root: Guarded, process: Process | None = None) -> dict[str, SourceResult]:
-    """One run; its results, {} if it died."""
+def run(
+    world: World, root: Guarded, process: Process | None = None, stages: Stages = ingest_root
+) -> dict[str, SourceResult]:
+    """One run, or a dry run; its results, {} if it died."""
     process = process or Process()
     index = world.open(process, "elsewhere@boot/1:1")
     services = world.services(index, process)
     services = replace(services, reader=Reader(read_guarded, ThreadPoolExecutor(1)))
     try:
         index.hold()
-        events = list(ingest_root(root, services, Run("r", max_deletes=99)))
+        events = list(stages(root, services, Run("r", max_deletes=99)))
     except Crash:
         return {}
     finally:
@@ -175,6 +180,18 @@ def test_chunks_come_back_however_far_their_removal_got(tmp_path: Path) -> None:
         root.permissions["a.pdf"] = ann
         run(world, root)
         assert "a.pdf" in readers(tmp_path), at
+
+
+def test_a_plan_counts_the_chunks_that_unknown_permissions_delete(tmp_path: Path) -> None:
+    """Before I turn permissions on, a plan says what the first run with them takes away."""
+    world = World(tmp_path)
+    root = Guarded({"a.pdf": "w0 w1"}, permissions={"a.pdf": Permissions(("ann",))})
+    run(world, root)
+    root.permissions["a.pdf"] = None
+    planned = run(world, root, stages=dry_run)["a.pdf"]
+    assert planned.deleted > 0
+    assert planned.deleted == run(world, root)["a.pdf"].deleted
+    assert run(world, root, stages=dry_run)["a.pdf"].deleted == 0
 
 
 def test_a_changed_list_is_a_change_without_embedding(tmp_path: Path) -> None:

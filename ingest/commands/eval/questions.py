@@ -84,7 +84,7 @@ def parse_question(line: str, location: str) -> Question:
     try:
         parsed: Any = json.loads(line)
     except ValueError as error:
-        raise ConfigError(f"{location}: is not JSON: {error}") from None
+        raise ConfigError(f"{location}: not JSON: {error}") from None
     if not isinstance(parsed, dict) or not isinstance(text := parsed.get("question"), str):
         raise ConfigError(f'{location}: has no "question"; docs/eval.md shows its form')
     passage = parsed.get("passage") or ""

@@ -226,9 +226,13 @@ def split_page_suffix(name: str) -> tuple[str, int]:
 
 
 def match_name(records: Sequence[Record], name: str) -> Iterator[Record]:
-    """Yield the sources of this name; if there are none, those that match it as a glob."""
+    """Yield the sources of this name; if there are none, those that end in it or match its glob."""
     exact = [record for record in records if record.source == name]
-    yield from exact or (record for record in records if fnmatchcase(record.source, name))
+    yield from exact or (
+        record
+        for record in records
+        if record.source.endswith(f"/{name}") or fnmatchcase(record.source, name)
+    )
 
 
 def urgency_key(record: Record) -> tuple[bool, int, str]:

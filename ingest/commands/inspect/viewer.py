@@ -80,7 +80,7 @@ def inspect_sources(
     for name in names:
         if not choose_sources(records, [name]):
             raise ConfigError(
-                f"--inspect {name}: there is no such source; ingest status --json lists them"
+                f"--inspect {name}: there is no such source; the page of ingest report lists all"
             )
     choices = choose_sources(records, names)
     with closing(Viewer(access, {choice.record.root for choice in choices})) as viewer:

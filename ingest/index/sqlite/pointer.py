@@ -39,10 +39,13 @@ def read_pointer(folder: Path) -> str:
         text = (folder / POINTER_FILE_NAME).read_text(encoding="utf-8").strip()
     except (FileNotFoundError, NotADirectoryError):
         return FIRST_INDEX_FILE_NAME
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
         raise ConfigError(
-            f"{folder / POINTER_FILE_NAME} cannot be read ({error}): delete it"
+            f"{folder / POINTER_FILE_NAME} cannot be read ({error.strerror}): check the "
+            "permissions of the folder and its files"
         ) from None
+    except UnicodeDecodeError:
+        text = ""
     if not INDEX_FILE_PATTERN.fullmatch(text):
         raise ConfigError(f"{folder / POINTER_FILE_NAME} names no index file: delete it")
     return text

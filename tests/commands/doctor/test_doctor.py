@@ -460,7 +460,7 @@ def test_what_counts_is_said(command: Command, tmp_path: Path) -> None:
 
     done = command("doctor", INGEST_WORKERS="many")
     assert done.returncode == 2
-    assert "INGEST_WORKERS=many: expected a number" in done.stdout
+    assert "INGEST_WORKERS=many: expected a whole number" in done.stdout
     assert "fix the settings first" in done.stdout
 
 
@@ -610,6 +610,8 @@ def test_a_model_without_a_service_is_a_contradiction() -> None:
         find_contradictions({"INGEST_OCR_MODEL": "read"})
     )
     assert list(find_contradictions({"INGEST_OCR": "local", "INGEST_OCR_MODEL": "read"})) == []
+    # `--figures describe` of one run needs nothing else, and other commands do not complain.
+    assert list(find_contradictions({"AZURE_OPENAI_FIGURES_DEPLOYMENT": "chat"})) == []
     (said,) = find_contradictions({"INGEST_OCR": "https://x.contoso.com/documentintelligence"})
     assert "INGEST_OCR is too long: leave out /documentintelligence" in said
 

@@ -48,7 +48,7 @@ def test_the_ground_truth_of_the_chat_sample_is_read_as_it_is(tmp_path: Path) ->
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ("{", "is not JSON"),
+        ("{", "not JSON"),
         ("[1]", 'has no "question"'),
         ({"question": "Who?"}, 'needs a "question"'),
         ({"question": "", "source": "a.pdf"}, 'needs a "question"'),

@@ -498,6 +498,13 @@ def test_a_damaged_pointer_is_said_to_be_one(library: Library) -> None:
             pass
 
 
+def test_a_pointer_that_cannot_be_read_is_not_to_be_deleted(library: Library) -> None:
+    """A wrong permission is told as one: deleting the file would bring back an older index."""
+    (library.place / "current").mkdir()
+    with pytest.raises(ConfigError, match="check the permissions"), library.opened():
+        pass
+
+
 def test_a_folder_of_another_program_is_left_alone(tmp_path: Path) -> None:
     """An index.db that is not ours is not rebuilt."""
     (tmp_path / "index.db").write_bytes(b"")
