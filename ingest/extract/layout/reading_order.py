@@ -6,7 +6,12 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from ingest.extract.layout.drawing_order import keep_drawing_order
-from ingest.extract.layout.rulings import Rulings, clip_spanning_cells, raise_spanning_cells
+from ingest.extract.layout.rulings import (
+    Rulings,
+    clip_spanning_cells,
+    raise_spanning_cells,
+    split_below_grids,
+)
 from ingest.extract.layout.segments import TextSegment
 from ingest.extract.layout.table_checks import (
     MIN_TABLE_ROWS,
@@ -60,7 +65,12 @@ def order_segments(
     segments = raise_spanning_cells(segments, rulings)
     bands = clip_spanning_cells(group_bands(segments), rulings)
     loose: list[Band] = []  # bands that are neither tables nor columns of text
-    for region in split_regions(bands, MIN_WHITE_HEIGHTS * height):
+    regions = (
+        region
+        for part in split_below_grids(bands, rulings)
+        for region in split_regions(part, MIN_WHITE_HEIGHTS * height)
+    )
+    for region in regions:
         parts = split_columns(region, height, rulings) if depth < MAX_COLUMN_DEPTH else []
         if len(parts) <= 1:
             kept = max(0, len(loose) - MAX_CELL_LINES_ABOVE)
