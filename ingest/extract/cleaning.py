@@ -50,7 +50,8 @@ UNSPACED_LINE_END = re.compile(
 WIDE_CHAR = re.compile(f"[{CJK_CHARS}\u3001-\u3003\u3008-\u3011\uff01-\uff60]")
 FULL_LINE_SHARE = 0.8  # of the longest line; a shorter one was not wrapped
 MIN_WRAPPED_CHARS = 20  # of a line of Thai; shorter ones are names in a list
-MIN_WRAPPED_CJK_CHARS = 10  # of a line of Chinese or Japanese; shorter ones are titles, or cells
+# A row of cells in Chinese or Japanese, which have no spaces in a sentence.
+CELLS = re.compile(f"(?:[{CJK_CHARS}]+ ){{2,}}[{CJK_CHARS}]")
 SPACELESS_MARK = re.compile("[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd]")
 
 
@@ -155,9 +156,11 @@ def unwrap_unspaced_lines(text: str) -> str:
     longest = max((*lengths.values(), *others))
 
     def join_full_line(match: re.Match[str]) -> str:
-        is_thai = UNSPACED_LETTER.match(match.group())
-        least = MIN_WRAPPED_CHARS if is_thai else MIN_WRAPPED_CJK_CHARS
-        is_full = lengths[match.start()] >= max(FULL_LINE_SHARE * longest, least)
+        is_full = lengths[match.start()] >= FULL_LINE_SHARE * longest
+        if UNSPACED_LETTER.match(match.group()):
+            is_full = is_full and lengths[match.start()] >= MIN_WRAPPED_CHARS
+        elif CELLS.match(text, match.end()):
+            is_full = False
         return match.group()[0] if is_full else match.group()
 
     return WRAPPED_LINE.sub(join_full_line, text)

@@ -99,4 +99,5 @@ def test_lines_of_thai_are_one_text() -> None:
     form = "会議室利用申込書\n利用日：２０２５年１０月３日、時間：１３：００"
     assert unwrap_unspaced_lines(form) == form
     assert unwrap_unspaced_lines("時間割表\n時限 月 火") == "時間割表\n時限 月 火"
+    assert unwrap_unspaced_lines("英語版への\n翻訳") == "英語版への翻訳"
     assert unwrap_unspaced_lines("สมชาย\nสมหญิง\nมานะ") == "สมชาย\nสมหญิง\nมานะ"
