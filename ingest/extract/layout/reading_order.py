@@ -252,14 +252,21 @@ def split_columns(
 
 
 def is_crossed(segments: Sequence[TextSegment], gap: Extent, rulings: Rulings) -> bool:
-    """Return whether rules run across the gap between two groups of segments: a table's."""
+    """Return whether rules run across the gap between two groups of segments: a table's.
+
+    One is enough where another runs down the gap.
+    """
     crossing = [
         level for level, (start, end) in rulings.horizontal if start < gap[0] and end > gap[1]
     ]
-    if len(crossing) < MIN_CROSSING_RULES:
+    if not crossing:
         return False
     top, bottom = min(s.middle for s in segments), max(s.middle for s in segments)
-    return sum(top < level < bottom for level in crossing) >= MIN_CROSSING_RULES
+    is_parted = any(
+        gap[0] <= u <= gap[1] and above < bottom and below > top
+        for above, below, u in rulings.vertical
+    )
+    return sum(top < level < bottom for level in crossing) >= MIN_CROSSING_RULES - is_parted
 
 
 def are_text_columns(

@@ -696,3 +696,16 @@ def test_a_line_between_two_grids_is_in_neither() -> None:
             canvas.drawString(60, top - 56, "As agreed.")
 
     assert pages(page) == [[*markdown(rows), "As agreed."] * 2]
+
+
+def test_a_small_grid_of_words_is_no_text_in_columns() -> None:
+    """Two columns of phrases with a rule between them and one below their header are a table."""
+    rows = [["matrix", "response to"], ["mean after the impulse", "a positive impulse to EPS"]]
+    rows += [["mean after no impulse", "a negative impulse to EPS"]]
+    rows += [["mean after both of them", "positive impulses to both"]]
+
+    def page(canvas: Canvas) -> None:
+        put(canvas, rows, (200, 320))
+        grid(canvas, (200, 320, 440), [(711, 0), (697, 0), (655, 0)])
+
+    assert pages(page) == [markdown(rows)]
