@@ -11,8 +11,9 @@ from ingest.extract.hyphens import Vocabulary, dehyphenate
 
 NO_VOCABULARY = Vocabulary()
 
-# Presentation forms: Latin and Armenian ligatures, Hebrew and Arabic letters by position.
-PRESENTATION_FORMS = re.compile("[\ufb00-\ufdff\ufe70-\ufefc]+")
+# Presentation forms: Latin and Armenian ligatures, Hebrew and Arabic letters by position; and the
+# radicals of dictionaries, whose glyphs are those of Chinese characters.
+PRESENTATION_FORMS = re.compile("[\ufb00-\ufdff\ufe70-\ufefc\u2e9f\u2ef3\u2f00-\u2fd5]+")
 CONTROL_CHARS = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f]")
 # Soft hyphens, byte order marks, bidi marks, word joiners; and lone surrogates, which no
 # index can store. Joiners stay: Persian words and emoji are spelt with them.
@@ -49,6 +50,8 @@ UNSPACED_LINE_END = re.compile(
 WIDE_CHAR = re.compile(f"[{CJK_CHARS}\u3001-\u3003\u3008-\u3011\uff01-\uff60]")
 FULL_LINE_SHARE = 0.8  # of the longest line; a shorter one was not wrapped
 MIN_WRAPPED_CHARS = 20  # of a line of Thai; shorter ones are names in a list
+# A row of cells in Chinese or Japanese, which have no spaces in a sentence.
+CELLS = re.compile(f"(?:[{CJK_CHARS}]+ ){{2,}}[{CJK_CHARS}]")
 SPACELESS_MARK = re.compile("[\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd]")
 
 
@@ -156,6 +159,8 @@ def unwrap_unspaced_lines(text: str) -> str:
         is_full = lengths[match.start()] >= FULL_LINE_SHARE * longest
         if UNSPACED_LETTER.match(match.group()):
             is_full = is_full and lengths[match.start()] >= MIN_WRAPPED_CHARS
+        elif CELLS.match(text, match.end()):
+            is_full = False
         return match.group()[0] if is_full else match.group()
 
     return WRAPPED_LINE.sub(join_full_line, text)

@@ -19,6 +19,7 @@ from ingest.extract.cleaning import clean, unwrap_unspaced_lines
         pytest.param("one\r\ntwo\rthree\ffour", "one\ntwo\nthree\nfour", id="line ends"),
         pytest.param("eﬃcient ﬂow ﬁnds", "efficient flow finds", id="ligatures"),
         pytest.param("ﻣﺮﺣﺒﺎ", "مرحبا", id="arabic letters by position"),
+        pytest.param("⼆⽉", "二月", id="radicals as characters"),
         pytest.param("instru\ufffements", "instruments", id="a hyphen as PDFium marks it"),
         pytest.param("instru\x02\r\nments", "instruments", id="as it used to mark it"),
         pytest.param("instru-\nments", "instruments", id="a word over two lines"),
@@ -91,10 +92,12 @@ def test_dots_that_lead_to_a_page_number_are_left_out(raw: str, wanted: str) -> 
 
 
 def test_lines_of_thai_are_one_text() -> None:
-    """A line ends between any two words; a list of names stays a list."""
+    """A line ends between any two words; a list of names stays a list, and a title a title."""
     first, second = "นักเรียนทุกคนต้องนำบัตรมาแสดง", "ก่อนเข้าห้องสมุด"
 
     assert unwrap_unspaced_lines(f"{first}\n{second}") == first + second
     form = "会議室利用申込書\n利用日：２０２５年１０月３日、時間：１３：００"
     assert unwrap_unspaced_lines(form) == form
+    assert unwrap_unspaced_lines("時間割表\n時限 月 火") == "時間割表\n時限 月 火"
+    assert unwrap_unspaced_lines("英語版への\n翻訳") == "英語版への翻訳"
     assert unwrap_unspaced_lines("สมชาย\nสมหญิง\nมานะ") == "สมชาย\nสมหญิง\nมานะ"

@@ -358,6 +358,22 @@ def test_numbers_of_thousands_and_addresses_keep_together() -> None:
     )
 
 
+def test_letters_above_a_table_that_are_drawn_one_by_one_are_a_line() -> None:
+    """A title in Japanese is whole, though PDFium takes such a page for vertical text."""
+    title, row = "時間割3年2組", ("国語", "数学", "英語", "理科")
+    places = [(scripts.LEFT + scripts.WIDTH * n, scripts.TOP, char) for n, char in enumerate(title)]
+    places += [
+        (scripts.LEFT + 90 * column + scripts.WIDTH * n, scripts.TOP - 40 - 22 * line, char)
+        for line in range(4)
+        for column, cell in enumerate(row)
+        for n, char in enumerate(cell)
+    ]
+    data = scripts.shown(*(scripts.Shown(x, y, char) for x, y, char in places))
+    read = extract(data, ExtractOptions("pdfium")).pages[0].splitlines()
+    assert read[0] == title
+    assert read[-1] == "| 国語 | 数学 | 英語 | 理科 |"
+
+
 @pytest.mark.parametrize(
     ("drawn", "gap", "wanted"),
     [

@@ -33,6 +33,9 @@ FULL_WIDTH = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3"
 SPACE_BESIDE_FULL_WIDTH = re.compile(
     f"[0-9A-Za-z](?<=[{FULL_WIDTH}] .)|[{FULL_WIDTH}](?<=[0-9A-Za-z] .)"
 )
+FULL_WIDTH_LINE_END = re.compile(
+    f"\r\n(?:(?<=[{FULL_WIDTH}]..)(?=.)|(?<=...)(?=[{FULL_WIDTH}]))", re.DOTALL
+)
 HAS_FULL_WIDTH = re.compile(f"[{FULL_WIDTH}]")
 MAX_SET_SPACE_HEIGHTS = 0.26  # as programs set it: a quarter of the type at most
 
@@ -44,8 +47,26 @@ def correct_spaces(handle: TextHandle, text: str, placeholders: Placeholders) ->
         placeholders.misses_spaces = True
         text = add_missing_spaces(handle, text, placeholders)
     if HAS_FULL_WIDTH.search(non_ascii(text)):
-        text = drop_set_spaces(handle, text)
+        text = drop_set_spaces(handle, join_broken_lines(handle, text))
     return text
+
+
+def join_broken_lines(handle: TextHandle, text: str) -> str:
+    """Return the characters of a page without the line ends between those side by side.
+
+    PDFium takes a page of many short runs, as Chromium draws Chinese in tables, for vertical text.
+    """
+    ends = [match.start() for match in FULL_WIDTH_LINE_END.finditer(text)]
+    edges = list_char_edges(handle, [place for end in ends for place in (end - 1, end + 2)])
+    chars = list(text)
+    for number, end in enumerate(ends):
+        first = 2 * BOX_FIELDS * number
+        _, top, right, bottom = edges[first : first + BOX_FIELDS]
+        left, next_top, _, next_bottom = edges[first + BOX_FIELDS : first + 2 * BOX_FIELDS]
+        near = MIN_SPACE_HEIGHTS * (top - bottom)
+        if max(abs(left - right), abs(top - next_top), abs(bottom - next_bottom)) <= near:
+            chars[end : end + 2] = NOTHING * 2
+    return "".join(chars)
 
 
 def list_signs(text: str) -> list[int]:

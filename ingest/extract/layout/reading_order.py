@@ -6,7 +6,12 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from ingest.extract.layout.drawing_order import keep_drawing_order
-from ingest.extract.layout.rulings import Rulings, clip_spanning_cells, raise_spanning_cells
+from ingest.extract.layout.rulings import (
+    Rulings,
+    clip_spanning_cells,
+    raise_spanning_cells,
+    split_below_grids,
+)
 from ingest.extract.layout.segments import TextSegment
 from ingest.extract.layout.table_checks import (
     MIN_TABLE_ROWS,
@@ -60,7 +65,12 @@ def order_segments(
     segments = raise_spanning_cells(segments, rulings)
     bands = clip_spanning_cells(group_bands(segments), rulings)
     loose: list[Band] = []  # bands that are neither tables nor columns of text
-    for region in split_regions(bands, MIN_WHITE_HEIGHTS * height):
+    regions = (
+        region
+        for part in split_below_grids(bands, rulings)
+        for region in split_regions(part, MIN_WHITE_HEIGHTS * height)
+    )
+    for region in regions:
         parts = split_columns(region, height, rulings) if depth < MAX_COLUMN_DEPTH else []
         if len(parts) <= 1:
             kept = max(0, len(loose) - MAX_CELL_LINES_ABOVE)
@@ -242,14 +252,21 @@ def split_columns(
 
 
 def is_crossed(segments: Sequence[TextSegment], gap: Extent, rulings: Rulings) -> bool:
-    """Return whether rules run across the gap between two groups of segments: a table's."""
+    """Return whether rules run across the gap between two groups of segments: a table's.
+
+    One is enough where another runs down the gap.
+    """
     crossing = [
         level for level, (start, end) in rulings.horizontal if start < gap[0] and end > gap[1]
     ]
-    if len(crossing) < MIN_CROSSING_RULES:
+    if not crossing:
         return False
     top, bottom = min(s.middle for s in segments), max(s.middle for s in segments)
-    return sum(top < level < bottom for level in crossing) >= MIN_CROSSING_RULES
+    is_parted = any(
+        gap[0] <= u <= gap[1] and above < bottom and below > top
+        for above, below, u in rulings.vertical
+    )
+    return sum(top < level < bottom for level in crossing) >= MIN_CROSSING_RULES - is_parted
 
 
 def are_text_columns(

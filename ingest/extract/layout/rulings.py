@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import itemgetter
 from typing import NamedTuple
 
 from ingest.extract.layout.geometry import Boxes
@@ -19,6 +20,8 @@ SAME_EDGE_POINTS = 3.0  # edges closer than this count as one
 # In heights of the type, from a cell over several columns to the rules between these.
 MAX_CLIP_HEIGHTS = 4
 MAX_TABLE_RULES = 1000  # that run down a page, or across; more are a drawing
+MIN_GRID_BANDS = 2  # lines above the end of a grid, that are all in it
+MIN_GRID_RULES = 3  # from edge to edge
 MAX_CELL_LINES = 6  # of a cell over several rows; more are a column of text
 
 
@@ -27,7 +30,8 @@ class Rulings:
     """The straight lines of a page, including the edges of frames and shaded cells, in points."""
 
     horizontal: list[tuple[float, Extent]]  # v, and the extent in u; from the top
-    vertical: list[tuple[float, float, float]]  # v of the top, v of the bottom, u
+    # v of the top, v of the bottom, u; from the left
+    vertical: list[tuple[float, float, float]]
 
 
 def find_rulings(boxes: Boxes) -> Rulings:
@@ -47,7 +51,7 @@ def find_rulings(boxes: Boxes) -> Rulings:
                 if u1 - u0 <= MAX_RULE_THICKNESS_POINTS
                 else [(v0, v1, u0), (v0, v1, u1)]
             )
-    return Rulings(join_rulings(horizontal), vertical)
+    return Rulings(join_rulings(horizontal), sorted(vertical, key=itemgetter(2)))
 
 
 def join_rulings(rulings: Sequence[tuple[float, Extent]]) -> list[tuple[float, Extent]]:
@@ -79,7 +83,8 @@ def raise_spanning_cells(
 ) -> Sequence[TextSegment]:
     """Return segments with the text of each cell over several rows as one, in the first of these.
 
-    Most programs draw it in the middle, where it would seem to belong to another row.
+    Most programs draw it in the middle, where it would seem to belong to another row. What is
+    neither there nor in the first row is something else.
     """
     if not 0 < max(len(rulings.vertical), len(rulings.horizontal)) <= MAX_TABLE_RULES:
         return segments
@@ -94,9 +99,11 @@ def raise_spanning_cells(
             for s in segments
             if cell.top < s.middle < cell.first_row and s.u0 < cell.rule[1] and s.u1 > cell.rule[0]
         ]
+        off = abs(lines[0].v0 + lines[-1].v1 - cell.top - cell.bottom)
         if (
             beside
             and len(lines) <= MAX_CELL_LINES
+            and (off <= lines[0].height or lines[0].middle < cell.first_row)
             and all(above.middle < below.v0 for above, below in pairwise(lines))
         ):
             row = min(beside, key=lambda s: s.v0)
@@ -122,18 +129,49 @@ def find_spanning_cell(segment: TextSegment, rulings: Rulings) -> SpanningCell |
     if above is None or below is None or above + 1 == below:
         return None
     top, bottom = rules[above][0], rules[below][0]
-    edges = [u for t, b, u in rulings.vertical if t - 1 <= middle <= b + 1]
+    edges = find_edges([segment], rulings)
     between = [
         (level, span)
         for level, span in rules[above + 1 : below]
         if top + SAME_EDGE_POINTS < level < bottom - SAME_EDGE_POINTS
         and (span[0] > right or span[1] < left)
-        and all(any(abs(u - v) <= SAME_EDGE_POINTS for v in edges) for u in span)
+        and is_between_edges(level, span, rulings)
     ]
     before, after = [u for u in edges if u < left], [u for u in edges if u > right]
     if not (between and before and after):
         return None
     return SpanningCell(max(before), top, min(after), bottom, *between[0])
+
+
+def split_below_grids(bands: Sequence[Band], rulings: Rulings) -> Iterator[Sequence[Band]]:
+    """Split bands at each line of text below a grid: rules run down beside no line but those above.
+
+    What follows may be another grid, whose columns are others.
+    """
+    start = 0
+    if 0 < len(rulings.vertical) <= MAX_TABLE_RULES:
+        for number in range(MIN_GRID_BANDS, len(bands)):
+            band, above = bands[number], bands[number - MIN_GRID_BANDS : number]
+            if (
+                len(band) == 1
+                and len(above[-1]) > 1
+                and not find_edges(band, rulings)
+                and all(is_in_grid(one, find_edges(one, rulings)) for one in above)
+            ):
+                yield bands[start:number]
+                start = number
+    yield bands[start:]
+
+
+def find_edges(band: Band, rulings: Rulings) -> list[float]:
+    """Return u of the rules that run down beside a band."""
+    middle = band[0].middle
+    return [u for top, bottom, u in rulings.vertical if top - 1 <= middle <= bottom + 1]
+
+
+def is_in_grid(band: Band, edges: Sequence[float]) -> bool:
+    """Return whether a band is between the edges of a grid."""
+    return bool(edges) and min(edges) < band[0].u0 and band[-1].u1 < max(edges)
 
 
 def clip_spanning_cells(bands: Sequence[Band], rulings: Rulings) -> list[Band]:
@@ -178,7 +216,10 @@ def clip_spanning_cells(bands: Sequence[Band], rulings: Rulings) -> list[Band]:
 
 
 def find_row_rulings(band: Band, rulings: Rulings) -> list[float]:
-    """Return v of the lines that extend as far as the nearest one that underlines a whole band."""
+    """Return v of the lines that extend as far as the nearest one that underlines a whole band.
+
+    Below the first row, lines that end at a cell over several rows part the other cells.
+    """
     left, right = band[0].u0, max(segment.u1 for segment in band)
     fitting = [
         (level, span)
@@ -189,8 +230,31 @@ def find_row_rulings(band: Band, rulings: Rulings) -> list[float]:
     if not below:
         return []
     _, (u0, u1) = below[0]
-    return [
+    levels = [
         level
         for level, span in fitting
         if abs(span[0] - u0) <= SAME_EDGE_POINTS and abs(span[1] - u1) <= SAME_EDGE_POINTS
     ]
+    if len(levels) < MIN_GRID_RULES:
+        return levels
+    inner = [
+        level
+        for level, span in rulings.horizontal
+        if levels[1] < level < levels[-1]
+        and level not in levels
+        and min(abs(span[0] - u0), abs(span[1] - u1)) <= SAME_EDGE_POINTS
+        and is_between_edges(level, span, rulings)
+    ]
+    return sorted([*levels, *inner])
+
+
+def is_between_edges(level: float, span: Extent, rulings: Rulings) -> bool:
+    """Return whether a rule begins and ends at rules that run down across its level."""
+    edges = rulings.vertical
+
+    def is_edge(u: float) -> bool:
+        first = bisect_left(edges, u - SAME_EDGE_POINTS, key=itemgetter(2))
+        last = bisect_right(edges, u + SAME_EDGE_POINTS, key=itemgetter(2))
+        return any(top - 1 <= level <= bottom + 1 for top, bottom, _ in edges[first:last])
+
+    return all(map(is_edge, span))

@@ -660,3 +660,54 @@ def test_narrow_columns_beside_each_other_are_parted() -> None:
 def test_a_dash_at_a_line_end_of_a_cell_breaks_no_row() -> None:
     """A dash for none is no hyphen, and a row of a table has one line."""
     assert flatten_cell("7:19 -\n8:47") == "7:19 - 8:47"
+
+
+def grid(canvas: Canvas, places: Sequence[int], levels: Sequence[tuple[float, int]]) -> None:
+    """Draw the rules of a grid, each at a level and from one of the edges of its columns on."""
+    for level, column in levels:
+        canvas.line(places[column] - 4, level, places[-1], level)
+    for x in [*(place - 4 for place in places[:-1]), places[-1]]:
+        canvas.line(x, levels[0][0], x, levels[-1][0])
+
+
+def test_rows_beside_a_cell_over_several_rows_are_rows_each() -> None:
+    """The rules between them end at that cell, and part them as any other rule does."""
+    rows = [["Branch", "Day", "Hours"], ["Riverside", "Weekdays", "all day"]]
+    rows += [
+        ["", "Saturday", "mornings"],
+        ["", "Sunday", "closed"],
+        ["Old Town", "daily", "all day"],
+    ]
+    drawn = [*rows[:1], ["", *rows[1][1:]], ["Riverside", *rows[2][1:]], *rows[3:]]
+
+    def page(canvas: Canvas) -> None:
+        put(canvas, drawn, THREE)
+        grid(canvas, (*THREE, 400), [(711, 0), (697, 0), (683, 1), (669, 1), (655, 0), (641, 0)])
+
+    assert pages(page) == [markdown(rows)]
+
+
+def test_a_line_between_two_grids_is_in_neither() -> None:
+    """A sentence right below a table is no row of it, nor is another table below that."""
+    rows = [["Kind", "Who"], ["Annual leave", "all"], ["Sick leave", "all"], ["None", "guests"]]
+
+    def page(canvas: Canvas) -> None:
+        for top, places in ((700, (60, 300)), (626, (60, 200))):
+            put(canvas, rows, places, top)
+            grid(canvas, (*places, 400), [(top + 11 - 14 * n, 0) for n in range(5)])
+            canvas.drawString(60, top - 56, "As agreed.")
+
+    assert pages(page) == [[*markdown(rows), "As agreed."] * 2]
+
+
+def test_a_small_grid_of_words_is_no_text_in_columns() -> None:
+    """Two columns of phrases with a rule between them and one below their header are a table."""
+    rows = [["matrix", "response to"], ["mean after the impulse", "a positive impulse to EPS"]]
+    rows += [["mean after no impulse", "a negative impulse to EPS"]]
+    rows += [["mean after both of them", "positive impulses to both"]]
+
+    def page(canvas: Canvas) -> None:
+        put(canvas, rows, (200, 320))
+        grid(canvas, (200, 320, 440), [(711, 0), (697, 0), (655, 0)])
+
+    assert pages(page) == [markdown(rows)]
