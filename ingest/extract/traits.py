@@ -1,6 +1,7 @@
 """Search the bytes of a PDF for what its pages may need: annotations, layers, further pages.
 
-Searching the file, object streams included, is faster than asking an engine about every page.
+Searching the file, object streams included, is faster than asking an engine about every page. Most
+of the bytes are in other streams, which are left out first.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+OBJECT_STREAM = b"/ObjStm"
 SUBTYPE_KEY = b"/Subtype"
 # Fonts, images and links have a subtype too, but none of these.
 RELEVANT_SUBTYPE = re.compile(
@@ -19,11 +21,14 @@ RELEVANT_SUBTYPE = re.compile(
 LAYERS_KEY = b"/OCProperties"
 GLYPH_NAMES_KEY = b"/Differences"
 FIGURE_KEY = b"/Figure"
+# A glyph of the letters f, f and i. Most programs that write such names do not compress them.
+LIGATURE_NAME = re.compile(rb"/[A-Za-z]{1,3}(?:_[A-Za-z]{1,3})+(?=[\s/\]])")
 ALTERNATIVE_KEYS = (b"/Alt(", b"/Alt (", b"/Alt<", b"/Alt <", b"/ActualText")
 PAGE_TYPE = b"/Page"
 TYPE_BEFORE = re.compile(rb"/Type\s*$")
 LETTERS = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 STREAM_START = re.compile(rb"[^>]{0,200}>>\s*stream\r?\n")
+STREAM_ENDS = tuple(b"endstream" + end for end in (b"\r\n", b"\n", b"\r", b""))
 MAX_OBJECT_STREAM_BYTES = 64 << 20  # of object streams that are unpacked to search them
 
 
@@ -34,17 +39,20 @@ class Traits:
     annotations: bool  # other than links
     layers: bool  # optional content: layers that may be switched off
     glyph_names: bool  # fonts that name their glyphs
+    ligatures: bool  # glyphs named as several letters, which engines may read as any other
     alternatives: bool  # tagged figures with a text in place of them
     pages: int  # page objects, those of earlier revisions included
 
 
 def find_traits(data: bytes) -> Traits:
     """Search a PDF. Object streams of an encrypted one cannot be searched."""
-    annotations = layers = glyph_names = alternatives = b"/Encrypt" in data
+    plain = leave_out_streams(data)
+    annotations = layers = glyph_names = alternatives = b"/Encrypt" in plain
+    ligatures = LIGATURE_NAME.search(plain) is not None
     pages = 0
-    for part in (data, *iter_object_streams(data)):
+    for part in (plain, *(iter_object_streams(data) if OBJECT_STREAM in plain else ())):
         if not part:
-            return Traits(True, True, True, True, pages)
+            return Traits(True, True, True, ligatures, True, pages)
         annotations = annotations or has_relevant_subtype(part)
         layers = layers or LAYERS_KEY in part
         glyph_names = glyph_names or GLYPH_NAMES_KEY in part
@@ -52,13 +60,23 @@ def find_traits(data: bytes) -> Traits:
             FIGURE_KEY in part and any(key in part for key in ALTERNATIVE_KEYS)
         )
         pages += count_page_objects(part)
-    return Traits(annotations, layers, glyph_names, alternatives, pages)
+    return Traits(annotations, layers, glyph_names, ligatures, alternatives, pages)
+
+
+def leave_out_streams(data: bytes) -> bytes:
+    """Return a PDF without the content of its streams; what does not end as one stays."""
+    return b"endobj".join(
+        [
+            part[: part.find(b"stream")] if part.endswith(STREAM_ENDS) else part
+            for part in data.split(b"endobj")
+        ]
+    )
 
 
 def iter_object_streams(data: bytes) -> Iterator[bytes]:
     """Yield the object streams of a PDF unpacked; b"" for one that cannot be."""
     bytes_left, offset = MAX_OBJECT_STREAM_BYTES, 0
-    while (offset := data.find(b"/ObjStm", offset) + 1) > 0:
+    while (offset := data.find(OBJECT_STREAM, offset) + 1) > 0:
         start = STREAM_START.match(data, offset)
         if start is None or bytes_left <= 0:
             yield b""

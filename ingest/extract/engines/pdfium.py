@@ -6,7 +6,6 @@ Pages are read with PDFium's plain functions: pypdfium2's objects around them co
 from __future__ import annotations
 
 import ctypes
-import re
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -94,10 +93,6 @@ use_installed_fonts(used=False)  # the text of a document must be that of any ma
 MAX_RENDER_PIXELS = 16_000_000  # of an image; A3 at 200 dpi has half as many
 # Pages of a document that are rendered to see if text is hidden.
 MAX_LIKELY_RENDERS, MAX_UNLIKELY_RENDERS = 50, 5
-
-# A glyph of the letters f, f and i. Most programs that write such names do not compress them.
-LIGATURE_NAMES = re.compile(rb"/[A-Za-z]{1,3}(?:_[A-Za-z]{1,3})+(?=[\s/\]])")
-
 
 INFO_KEYS = ("Title", "Author", "CreationDate", "ModDate", "Producer", "Creator")
 
@@ -227,7 +222,7 @@ class Pdfium:
         """
         is_reordered = needs_reordering(drawn)
         doubtful = self.traits.glyph_names and (
-            self.has_named_ligatures or has_undecoded_letters(text, drawn)
+            self.traits.ligatures or has_undecoded_letters(text, drawn)
         )
         if doubtful and (copy := self.copy_with_glyph_names(index)):
             return copy.text(index)
@@ -345,11 +340,6 @@ class Pdfium:
 
     def has_hidden_text(self, index: int) -> bool:
         return index in self.pages_with_hidden_text
-
-    @cached_property
-    def has_named_ligatures(self) -> bool:
-        """Return whether a font may name ligatures that PDFium reads as any other character."""
-        return bool(LIGATURE_NAMES.search(self.data))
 
     @cached_property
     def is_distilled(self) -> bool:

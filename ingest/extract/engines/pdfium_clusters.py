@@ -32,10 +32,10 @@ from ingest.extract.engines.pdfium_raw import (
     BOX_FIELDS,
     PageHandle,
     TextHandle,
-    char_owner,
     drawn_box,
     is_hyphen,
     list_char_edges,
+    list_owners,
     origin_of,
 )
 from ingest.extract.thai import AM, LAO_AM
@@ -111,7 +111,7 @@ def read_chars(handle: TextHandle, drawn: str, turn: Matrix) -> PageChars:
     """Return the characters of a page, without those that PDFium has put between objects."""
     owned: dict[int, list[int]] = defaultdict(list)
     places = range(len(drawn))
-    for place, owner in enumerate(map(char_owner, repeat(handle), places)):
+    for place, owner in enumerate(list_owners(handle, places)):
         if owner:
             owned[owner].append(place)
     points = (ctypes.c_double * (2 * len(drawn)))()

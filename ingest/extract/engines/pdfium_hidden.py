@@ -33,6 +33,7 @@ from ingest.extract.engines.pdfium_boxes import (
     read_colours,
 )
 from ingest.extract.engines.pdfium_objects import (
+    MIN_INK_POINTS,
     Box,
     Edges,
     Item,
@@ -148,7 +149,9 @@ def find_suspects(page: TextLook, boxes: Sequence[FilledBox]) -> set[int]:
     _, bottoms, _, tops = page.edges
     heights = list(map(sub, tops, bottoms))
     if min(heights) < MIN_TYPE_POINTS:
-        suspects.update(n for n, height in enumerate(heights) if height < MIN_TYPE_POINTS)
+        suspects.update(
+            n for n, height in enumerate(heights) if MIN_INK_POINTS < height < MIN_TYPE_POINTS
+        )
     if boxes:
         near = [one for one in boxes if may_hide(one, page.first_order, used)]
         suspects.update(find_texts_in_boxes(page, near, used) if near else ())

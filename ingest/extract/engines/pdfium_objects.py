@@ -59,6 +59,7 @@ MAX_OBJECTS = 20_000  # of a page; the rest is not looked at
 MAX_FORM_LEVELS = 8  # forms within forms
 MAX_CLIP_SEGMENTS = 200  # of one clip path; a longer one is taken to show everything
 MIN_SEEN_SHARE = 0.3  # of a line's height; with less of it inside of the page, it cannot be read
+MIN_INK_POINTS = 0.01  # of either side of a text; one of white space has less
 IDENTITY: Matrix = (1, 0, 0, 1, 0, 0)
 
 
@@ -208,7 +209,7 @@ def find_outside(texts: Sequence[Item], edges: Edges, window: Box) -> list[Item]
 
 def has_ink(box: Box) -> bool:
     """Return whether a text has an extent: white space has none."""
-    return box[2] - box[0] > 0.01 and box[3] - box[1] > 0.01  # noqa: PLR2004 - points
+    return box[2] - box[0] > MIN_INK_POINTS and box[3] - box[1] > MIN_INK_POINTS
 
 
 def is_cut(box: Box, window: Box) -> bool:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import ctypes
 import sys
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
 from typing import Any, TypeAlias
 
@@ -131,6 +131,7 @@ font_name = bind_by_address(
     raw.FPDFText_GetFontInfo, INT, POINTER, INT, POINTER, ctypes.c_ulong, POINTER
 )
 read_rects = BatchCall(raw.FPDFText_GetRect, "d")
+owner_of = bind_undeclared(raw.FPDFText_GetTextObject, POINTER)
 item_at = bind_undeclared(raw.FPDFPage_GetObject, POINTER)
 read_mode = bind_undeclared(raw.FPDFTextObj_GetTextRenderMode, INT)
 read_clip = bind_undeclared(raw.FPDFPageObj_GetClipPath, POINTER)
@@ -158,7 +159,6 @@ read_bounds = BatchCall(raw.FPDFPageObj_GetBounds, "f")
 
 
 # For the closer look at pages in scripts that are not stored in the order they are drawn in.
-char_owner = bind_by_address(raw.FPDFText_GetTextObject, POINTER, POINTER, INT)
 char_code = bind_by_address(raw.FPDFText_GetUnicode, ctypes.c_uint, POINTER, INT)
 is_hyphen = bind_by_address(raw.FPDFText_IsHyphen, INT, POINTER, INT)
 origin_of = bind_by_address(raw.FPDFText_GetCharOrigin, INT, POINTER, INT, POINTER, POINTER)
@@ -195,6 +195,11 @@ class ReorderedText(int):
 def list_page_items(page: PageHandle, limit: int = sys.maxsize) -> list[int]:
     """List the addresses of the objects of a page, in drawing order, up to a limit."""
     return list(map(item_at, repeat(pointer_to(page)), range(min(count_items(page), limit))))
+
+
+def list_owners(text: TextHandle, indexes: Iterable[int]) -> list[int | None]:
+    """List the addresses of the objects that draw characters; None for one that PDFium adds."""
+    return list(map(owner_of, repeat(pointer_to(text)), indexes))
 
 
 def place_of(text: TextHandle, index: int) -> int:

@@ -20,6 +20,7 @@ from ingest.extract.engines.pdfium_raw import (
     bind_by_address,
     kind_of,
     list_char_edges,
+    list_owners,
     list_page_items,
     rotation_of,
 )
@@ -65,7 +66,6 @@ child_at = bind_by_address(raw.FPDF_StructElement_GetChildAtIndex, POINTER, POIN
 content_at = bind_by_address(raw.FPDF_StructElement_GetChildMarkedContentID, INT, POINTER, INT)
 type_of = bind_by_address(raw.FPDF_StructElement_GetType, SIZE, POINTER, POINTER, SIZE)
 content_of = bind_by_address(raw.FPDFPageObj_GetMarkedContentID, INT, POINTER)
-item_of = bind_by_address(raw.FPDFText_GetTextObject, POINTER, POINTER, INT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +188,7 @@ def list_char_contents(
     text: TextHandle, indexes: Sequence[int], contents: dict[int, int]
 ) -> list[int]:
     """Return the number of the marked content that each character is in, or -1."""
-    return [contents.get(item, -1) for item in map(item_of, repeat(text), indexes)]
+    return [contents.get(item, -1) if item else -1 for item in list_owners(text, indexes)]
 
 
 def read_tagged_page(

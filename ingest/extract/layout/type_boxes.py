@@ -17,6 +17,7 @@ from ingest.extract.engines.pdfium_raw import (
     ReorderedText,
     TextHandle,
     font_size_at,
+    list_owners,
     text_matrix_at,
 )
 from ingest.extract.layout.geometry import Boxes, read_char_boxes
@@ -46,7 +47,13 @@ def read_type_boxes(text: TextHandle, indexes: Sequence[int]) -> Boxes:
     ]
     if not shares or median(shares) > MAX_LETTER_HEIGHT:
         return boxes
-    edges = np.array([read_type_edges(text, index) for index in indexes])
+    # The characters that one object draws have the same base line.
+    owners = list_owners(text, indexes)
+    edges_of = {
+        owner: read_type_edges(text, index)
+        for owner, index in dict(zip(owners, indexes, strict=True)).items()
+    }
+    edges = np.array([edges_of[owner] for owner in owners])
     upright = edges[:, 1] > edges[:, 0]
     boxes[upright, 1], boxes[upright, 3] = edges[upright, 1], edges[upright, 0]
     return boxes
