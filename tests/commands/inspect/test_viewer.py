@@ -126,7 +126,7 @@ def test_sources_are_named_by_globs_and_by_pages(bench: Bench) -> None:
     found = inspect_index(bench, ["in/*#page=4", "b.pdf"])
 
     assert list(found) == ["in/a.pdf", "b.pdf"]
-    assert list((bench, ["a.pdf#page=4"])) == ["in/a.pdf"]
+    assert list(inspect_index(bench, ["a.pdf#page=4"])) == ["in/a.pdf"]
     seen = found["in/a.pdf"].view
     assert seen
     assert [sheet.number for sheet in seen.pages] == [4, 5]
