@@ -262,10 +262,8 @@ class DeploymentLimiter:
         if is_first:
             self.learn_length(most)
         reported = self.token_limit.reported
-        is_exact = request.is_single or not self.under_way
-        if self.window.record_remaining(
-            request, left, reported, arrived, self.others, is_exact=is_exact
-        ):
+        request.is_exact = request.is_single or not self.under_way
+        if self.window.record_remaining(request, left, reported, arrived, self.others):
             self.others.check_again(now)
             # An early end shows that the window is fixed, and not yet how long it is.
             if self.token_limit.limit == math.inf and self.window.exhausted_at == -math.inf:
@@ -344,9 +342,7 @@ class DeploymentLimiter:
         """Return whether a refusal shows only that the window is used up, or not begun yet."""
         if self.refusals > 1:
             return self.refusals <= MAX_TESTS
-        return self.window.record_exhausted(
-            request, self.window_capacity(), self.token_limit.limit
-        )
+        return self.window.record_exhausted(request, self.window_capacity(), self.token_limit.limit)
 
     def learn_from_refusal(self, now: float) -> None:
         """Learn a rate, and that another client uses the quota."""
