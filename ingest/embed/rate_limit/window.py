@@ -230,7 +230,7 @@ class TokenWindow:
         """
         self.learn_length(request.sent_at, limit)
         if self.is_revealing:
-            self.capacity = self.tokens_of_window(request.sent_at, self.seconds)
+            self.capacity = self.used_since(request.sent_at - self.seconds)
         self.learn_kind(request)
 
     def learn_length(self, reopened_at: float, limit: float) -> None:
@@ -245,17 +245,18 @@ class TokenWindow:
             return
         self.is_measured = True
         for seconds in WINDOW_LENGTHS:
-            tokens = self.tokens_of_window(reopened_at, seconds)
-            if waited <= seconds and is_whole_window(tokens, limit, seconds):
+            # Of a minute of unknown limit, the last seconds may look like a slice.
+            since = reopened_at - (seconds if limit < math.inf else QUOTA_WINDOW_SECONDS)
+            if waited <= seconds and is_whole_window(self.used_since(since), limit, seconds):
                 self.seconds = seconds
                 return
 
-    def tokens_of_window(self, ended_at: float, seconds: float) -> float:
-        """Return the tokens that used up the window that ended at a time.
+    def used_since(self, start: float) -> float:
+        """Return the tokens that used up the window that began at a time.
 
-        If more had got through before that window's start, it was another: all tokens count.
+        If more had got through before, it began earlier: all tokens count.
         """
-        start = ended_at - seconds - WINDOW_ROUNDING_SECONDS
+        start -= WINDOW_ROUNDING_SECONDS
         total = sum(each.tokens for each in self.exhausted_by)
         since = sum(each.tokens for each in self.exhausted_by if each.sent_at >= start)
         return since if since >= total - since else total
