@@ -262,10 +262,8 @@ class DeploymentLimiter:
         if is_first:
             self.learn_length(most)
         reported = self.token_limit.reported
-        is_exact = request.is_single or not self.under_way
-        if self.window.record_remaining(
-            request, left, reported, arrived, self.others, is_exact=is_exact
-        ):
+        request.is_exact = request.is_single or not self.under_way
+        if self.window.record_remaining(request, left, reported, arrived, self.others):
             self.others.check_again(now)
             # An early end shows that the window is fixed, and not yet how long it is.
             if self.token_limit.limit == math.inf and self.window.exhausted_at == -math.inf:

@@ -40,6 +40,7 @@ class TokenWindow:
     """The service's window: its length, kind, ends and capacity, and the requests it counts."""
 
     seconds: float = QUOTA_WINDOW_SECONDS
+    is_measured: bool = False  # whether a window that was used up has told its length
     capacity: float = math.inf  # tokens that a window let through until a 429
     is_fixed: bool = False  # False: rolling, or not known
     is_tested: bool = False  # whether an early request has tested where the window ends
@@ -120,19 +121,12 @@ class TokenWindow:
         return request.sent_at + self.seconds + WINDOW_SKEW_SECONDS
 
     def record_remaining(
-        self,
-        request: SentRequest,
-        left: float,
-        limit: float,
-        arrived: float,
-        others: OtherClients,
-        *,
-        is_exact: bool,
+        self, request: SentRequest, left: float, limit: float, arrived: float, others: OtherClients
     ) -> bool:
         """Record a reported remainder; return whether it shows that a fixed window has begun.
 
         Other clients lower it, and only a reset (or a rolling window) raises it. A response older
-        than the newest is ignored. `is_exact`: the service has counted all requests up to this one.
+        than the newest is ignored.
         """
         newest, most = self.newest, left + request.tokens
         if newest and request.total_tokens <= newest.total_tokens:
@@ -141,7 +135,7 @@ class TokenWindow:
         sent_since = self.total_tokens - request.total_tokens
         rise = left - sent_since - self.left
         # Requests under way overtake each other: until all are counted, more left is no reset.
-        may_rise = is_exact or not self.is_fixed
+        may_rise = request.is_exact or not self.is_fixed
         was_reset = may_rise and (
             rise > RESET_JUMP_SHARE * self.highest_left
             or (request.sent_at >= self.ends_at and left >= self.highest_left / 2)
@@ -156,7 +150,7 @@ class TokenWindow:
             others.record_use(-rise, request.sent_at - newest.sent_at)
         self.left = left - sent_since if may_rise else min(left - sent_since, self.left)
         self.newest = request
-        return not is_known and is_exact and self.learn_reset(request, left, others)
+        return not is_known and request.is_exact and self.learn_reset(request, left, others)
 
     def learn_reset(self, request: SentRequest, left: float, others: OtherClients) -> bool:
         """Learn that the window is fixed, if more is left than a rolling one could have."""
@@ -236,26 +230,33 @@ class TokenWindow:
         """
         self.learn_length(request.sent_at, limit)
         if self.is_revealing:
-            self.capacity = self.tokens_of_window(request.sent_at, self.seconds)
+            self.capacity = self.used_since(request.sent_at - self.seconds)
         self.learn_kind(request)
 
     def learn_length(self, reopened_at: float, limit: float) -> None:
-        """Learn the window's length, as it had room again at a time."""
+        """Learn the window's length, as it had room again at a time.
+
+        Later, a shorter one is only a lower quota.
+        """
         waited = reopened_at - self.exhausted_at - ROUNDING_SECONDS
         if waited > self.seconds:
             self.seconds = QUOTA_WINDOW_SECONDS
+        if self.is_measured:
+            return
+        self.is_measured = True
         for seconds in WINDOW_LENGTHS:
-            tokens = self.tokens_of_window(reopened_at, seconds)
-            if waited <= seconds and is_whole_window(tokens, limit, seconds):
+            # Of a minute of unknown limit, the last seconds may look like a slice.
+            since = reopened_at - (seconds if limit < math.inf else QUOTA_WINDOW_SECONDS)
+            if waited <= seconds and is_whole_window(self.used_since(since), limit, seconds):
                 self.seconds = seconds
                 return
 
-    def tokens_of_window(self, ended_at: float, seconds: float) -> float:
-        """Return the tokens that used up the window that ended at a time.
+    def used_since(self, start: float) -> float:
+        """Return the tokens that used up the window that began at a time.
 
-        If more had got through before that window's start, it was another: all tokens count.
+        If more had got through before, it began earlier: all tokens count.
         """
-        start = ended_at - seconds - WINDOW_ROUNDING_SECONDS
+        start -= WINDOW_ROUNDING_SECONDS
         total = sum(each.tokens for each in self.exhausted_by)
         since = sum(each.tokens for each in self.exhausted_by if each.sent_at >= start)
         return since if since >= total - since else total
@@ -268,10 +269,10 @@ class TokenWindow:
     def learn_kind(self, request: SentRequest) -> None:
         """Learn whether the window is fixed.
 
-        A rolling window has room again when its oldest request leaves it; one that has room
-        earlier is fixed, and began anew.
+        A rolling window has room again when the oldest request that used it up leaves it; one that
+        has room earlier is fixed, and began anew.
         """
-        oldest = self.requests[0].sent_at if self.requests else math.inf
+        oldest = self.exhausted_by[0].sent_at if self.exhausted_by else math.inf
         if oldest < request.sent_at < oldest + self.seconds - ROUNDING_SECONDS:
             self.is_fixed = True
         if self.is_fixed:

@@ -272,8 +272,10 @@ class Ideal:
     size: float  # tokens of a request
     per_token: float = 0.0
     at_once: int = 16
+    most_flying: float = math.inf  # tokens of requests without an answer
     ended: float = 0.0
     under_way: int = 0
+    flying: float = 0.0
     seen: Seen = field(default_factory=Seen)
 
     def start(self, quota: Quota, at: Later) -> None:
@@ -283,17 +285,23 @@ class Ideal:
             share = quota.window.seconds / QUOTA_WINDOW_SECONDS
             room, wait = quota.window.left(quota.limit(now) * share, now)
             tokens = min(self.size, room, self.left)
-            if self.under_way == self.at_once or tokens < 1 <= self.left:
+            is_full = self.under_way == self.at_once or self.flying + tokens > self.most_flying
+            if is_full or tokens < 1 <= self.left:
                 at(now + (max(wait, PAUSE) if tokens < 1 else 0.02), look)
             elif self.left >= 1:
                 quota.ask(tokens, now)
                 self.left -= tokens
+                self.flying += tokens
                 self.under_way += 1
-                at(now + draw_latency() + self.per_token * tokens, answered)
+                at(
+                    now + draw_latency() + self.per_token * tokens,
+                    lambda then: answered(tokens, then),
+                )
                 at(now, look)
 
-        def answered(now: float) -> None:
+        def answered(tokens: float, now: float) -> None:
             self.under_way -= 1
+            self.flying -= tokens
             self.ended = now
 
         at(0.0, look)

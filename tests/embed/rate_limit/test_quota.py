@@ -94,6 +94,14 @@ def test_an_older_answer_says_nothing_new() -> None:
     assert pace.window.left == 30_000
 
 
+def test_an_answer_that_overtakes_others_raises_nothing() -> None:
+    """The newest request was counted first: what the others take is not there again."""
+    pace, (_, _, newest) = paced(10_000, 10_000, 10_000)
+    pace.window.is_fixed = True
+    pace.record_success(newest, told(LIMIT - 11_000), 2)
+    assert pace.window.left == LIMIT - 31_000
+
+
 def test_a_request_that_came_to_nothing_is_taken_for_charged() -> None:
     """A request whose connection broke counts as sent, since the service may have counted it."""
     pace, (_,) = send_requests(4_000)
