@@ -25,8 +25,8 @@ from large import MODIFIED, SIZE, known, name
 from measure import MEGABYTE, peak, tell
 from nodes import cluster
 
-from ingest.config.factory import (open_services)
-from ingest.config.run import (find_capacity)
+from ingest.config.factory import open_services
+from ingest.config.run import find_capacity
 from ingest.config.settings import Settings
 from ingest.distributed import dask
 from ingest.distributed.driver import connect_engine
