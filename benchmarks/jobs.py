@@ -113,7 +113,7 @@ def ideal_seconds(
 ) -> float:
     """How long a client takes that knows the windows."""
     ideal = Ideal(job * TPM, SIZE, PER_TOKEN, most_flying=most_flying)
-    simulated(Quota(steady, window(start), rpm=RPM), HOUR, ideal, seed=seed)
+    simulate(Quota(steady, window(start), rpm=RPM), HOUR, ideal, seed=seed)
     return ideal.ended
 
 

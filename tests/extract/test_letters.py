@@ -368,7 +368,7 @@ def test_letters_above_a_table_that_are_drawn_one_by_one_are_a_line() -> None:
         for column, cell in enumerate(row)
         for n, char in enumerate(cell)
     ]
-    data = scripts.shown(*(scripts.Shown(x, y, char) for x, y, char in places))
+    data = scripts.draw_page(*(scripts.Shown(x, y, char) for x, y, char in places))
     read = extract(data, ExtractOptions("pdfium")).pages[0].splitlines()
     assert read[0] == title
     assert read[-1] == "| 国語 | 数学 | 英語 | 理科 |"

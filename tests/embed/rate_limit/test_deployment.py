@@ -357,7 +357,7 @@ def test_the_headers_tell_how_long_a_window_is() -> None:
 def test_a_setting_tells_how_long_a_window_is(told: tuple[str, ...]) -> None:
     """Half of the quota that I set is used up at a time: it is there again in half a minute."""
     client = Ours(DeploymentLimiter(LearntLimit(TPM)), per_token=1e-4, left=1.9 * TPM)
-    simulated(Quota(steady, Window(30), told, RPM), 600, client)
+    simulate(Quota(steady_quota, Window(30), told, RPM), 600, client)
     assert client.left < 1
     assert client.ended < 110
 
@@ -366,9 +366,9 @@ def test_a_setting_tells_how_long_a_window_is(told: tuple[str, ...]) -> None:
 def test_a_window_of_ten_seconds_may_end_right_after_the_first_request(start: float) -> None:
     """What is left seems to be that of a minute, until a request is refused for some seconds."""
     ideal = Ideal(2.1 * TPM, size=8_000, per_token=1e-4)
-    simulated(Quota(steady, Aligned(10, began=start), REMAINING, RPM), 600, ideal)
+    simulate(Quota(steady_quota, Aligned(10, began=start), REMAINING, RPM), 600, ideal)
     client = Ours(DeploymentLimiter(), per_token=1e-4, left=2.1 * TPM)
-    simulated(Quota(steady, Aligned(10, began=start), REMAINING, RPM), 600, client)
+    simulate(Quota(steady_quota, Aligned(10, began=start), REMAINING, RPM), 600, client)
     assert client.left < 1
     assert ideal.ended / client.ended >= 0.85
 
@@ -378,7 +378,7 @@ def test_a_quota_that_is_halved_is_not_taken_for_a_shorter_window(seed: int) -> 
     """No header tells of it, but refusals do: each minute's half is used, no less."""
     quota = Quota(lambda now: TPM if now < 75 else TPM / 2, Sliding(), RETRY_AFTER, RPM)
     client = Ours(DeploymentLimiter(LearntLimit(TPM)), per_token=1e-4, left=4.6 * TPM)
-    simulated(quota, 600, client, seed=seed)
+    simulate(quota, 600, client, seed=seed)
     assert client.left < 1
     assert client.ended < 470
 

@@ -96,9 +96,9 @@ def test_an_older_answer_says_nothing_new() -> None:
 
 def test_an_answer_that_overtakes_others_raises_nothing() -> None:
     """The newest request was counted first: what the others take is not there again."""
-    pace, (_, _, newest) = paced(10_000, 10_000, 10_000)
+    pace, (_, _, newest) = send_requests(10_000, 10_000, 10_000)
     pace.window.is_fixed = True
-    pace.record_success(newest, told(LIMIT - 11_000), 2)
+    pace.record_success(newest, quota_headers(LIMIT - 11_000), 2)
     assert pace.window.left == LIMIT - 31_000
 
 

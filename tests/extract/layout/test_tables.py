@@ -684,7 +684,7 @@ def test_rows_beside_a_cell_over_several_rows_are_rows_each() -> None:
         put(canvas, drawn, THREE)
         grid(canvas, (*THREE, 400), [(711, 0), (697, 0), (683, 1), (669, 1), (655, 0), (641, 0)])
 
-    assert pages(page) == [markdown(rows)]
+    assert read_pages(page) == [markdown(rows)]
 
 
 def test_a_line_between_two_grids_is_in_neither() -> None:
@@ -697,7 +697,7 @@ def test_a_line_between_two_grids_is_in_neither() -> None:
             grid(canvas, (*places, 400), [(top + 11 - 14 * n, 0) for n in range(5)])
             canvas.drawString(60, top - 56, "As agreed.")
 
-    assert pages(page) == [[*markdown(rows), "As agreed."] * 2]
+    assert read_pages(page) == [[*markdown(rows), "As agreed."] * 2]
 
 
 def test_a_small_grid_of_words_is_no_text_in_columns() -> None:
@@ -710,4 +710,4 @@ def test_a_small_grid_of_words_is_no_text_in_columns() -> None:
         put(canvas, rows, (200, 320))
         grid(canvas, (200, 320, 440), [(711, 0), (697, 0), (655, 0)])
 
-    assert pages(page) == [markdown(rows)]
+    assert read_pages(page) == [markdown(rows)]
