@@ -63,19 +63,6 @@ FUNCTION_WORDS = {
 }
 
 
-# Of each of these languages: two words that nearly every page has. In another language, names and
-# code have one of them, hardly both.
-COMMON_WORDS = {
-    "en": ("the", "of"),
-    "de": ("und", "der"),
-    "fr": ("les", "des"),
-    "es": ("los", "que"),
-    "it": ("della", "che"),
-    "pt": ("uma", "para"),
-    "nl": ("het", "een"),
-}
-
-
 def guess_language(words: Sequence[str]) -> str:
     """Return the language whose list has the most of a question's words, which are folded."""
     return max(FUNCTION_WORDS, key=lambda code: sum(word in FUNCTION_WORDS[code] for word in words))

@@ -15,8 +15,12 @@ from ingest.index.sqlite.integrity import repair_flaws, scan_for_flaws
 from ingest.index.sqlite.pointer import find_current_file
 from ingest.index.sqlite.roots import SqliteRoots
 
-# For the chunks of one source. Not in the schema: the first run creates it in an older index.
-CREATE_SOURCE_INDEX_SQL = "CREATE INDEX IF NOT EXISTS chunks_of_source ON chunks (root, source, id)"
+# For the chunks of one source, and the languages of all. Not in the schema: the first run creates
+# them in an older index.
+CREATE_INDEXES_SQL = (
+    "CREATE INDEX IF NOT EXISTS chunks_of_source ON chunks (root, source, id)",
+    "CREATE INDEX IF NOT EXISTS chunks_of_language ON chunks (language)",
+)
 
 
 class SqliteIndex(CompositeIndex):
@@ -41,7 +45,8 @@ class SqliteIndex(CompositeIndex):
             ):
                 raise BusyError(f"the index in {self.folder} was rebuilt just now: run again")
             if self.can_write:  # not the index that a rebuild replaces
-                self.db.execute(CREATE_SOURCE_INDEX_SQL)
+                for statement in CREATE_INDEXES_SQL:
+                    self.db.execute(statement)
 
     def flaws(self, dimensions: int, *, thorough: bool) -> Iterator[Flaw]:  # noqa: ARG002 - every check is fast
         with self.database.translate_errors():

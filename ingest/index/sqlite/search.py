@@ -12,12 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.index.function_words import (
-    COMMON_WORDS,
-    FUNCTION_WORDS,
-    find_names,
-    guess_language,
-)
+from ingest.index.function_words import FUNCTION_WORDS, find_names, guess_language
 from ingest.index.ranking import Matrix
 from ingest.index.sqlite.tokenize import fold_case, match_query, query_terms
 from ingest.models import Mode
@@ -34,7 +29,7 @@ GOOD_SHARE = 0.5  # of the highest possible score: see min_max_fusion
 MIN_QUERY_WORDS = 2
 MAX_DOCUMENT_FREQUENCY = 0.5  # share of chunks; BM25 scores a more frequent word 0
 MIN_FUNCTION_WORDS = 2  # of a question, to tell its language
-MIN_LANGUAGE_SHARE = 0.15  # of chunks with its common words, for documents of a language
+MIN_LANGUAGE_SHARE = 0.15  # of chunks in a language, for an index that is not foreign to it
 MAX_ROWS_READ = 20_000  # by one query, in some 20 ms; beyond, frequent words are left out
 
 
@@ -148,11 +143,14 @@ class SqliteSearcher:
         return set() if self.has_language(language) else found
 
     def has_language(self, language: str) -> bool:
-        """Return whether enough chunks have the common words of a language."""
-        query = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ? LIMIT ?)"
-        least = math.ceil(MIN_LANGUAGE_SHARE * self.count_all())
-        both = " AND ".join(match_query([word]) for word in COMMON_WORDS[language])
-        return int(self.db.execute(query, (both, least)).fetchone()[0]) >= least
+        """Return whether enough chunks are of documents in a language, or in an unknown one.
+
+        That of the whole document: a third of a translated manual's chunks may quote English
+        licences, and is not what an English question is about.
+        """
+        query = "SELECT count(*) FROM chunks WHERE coalesce(language, ?1) = ?1"
+        count = int(self.db.execute(query, (language,)).fetchone()[0])
+        return count >= MIN_LANGUAGE_SHARE * self.count_all()
 
     def count_each(self, words: Sequence[str]) -> dict[str, int]:
         """Return the number of chunks with each word, rarest first."""
