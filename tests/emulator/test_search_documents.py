@@ -109,11 +109,11 @@ def test_no_more_documents_fit_than_the_quota_allows(azure: Azure, documents: Se
 
 def test_what_is_written_is_not_seen_at_once(azure: Azure, documents: SearchClient) -> None:
     """Searches, counts and deletes lag behind; here, a look-up by key does not."""
-    azure.search.delays.search, azure.search.delays.count = 3, 60
+    azure.search.delays.search, azure.search.delays.count = 3_000, 60_000
     documents.upload_documents([chunk(1), chunk(2)])
     assert keys(documents.search("*")) == []
     assert documents.get_document("c00001")["page"] == 1
-    azure.clock.advance(4)
+    azure.clock.advance(4_000)
     assert sorted(keys(documents.search("*"))) == ["c00001", "c00002"]
     assert documents.get_document_count() == 0
     documents.delete_documents([{"id": "c00001"}])
@@ -125,7 +125,7 @@ def test_what_is_written_is_not_seen_at_once(azure: Azure, documents: SearchClie
 
 def test_a_read_may_go_back_in_time(azure: Azure, documents: SearchClient) -> None:
     """Two replicas show a write after times of their own; its answer alone is right at once."""
-    azure.search.delays.search = azure.search.delays.lookup = 9
+    azure.search.delays.search = azure.search.delays.lookup = 9_000
     created = documents.merge_or_upload_documents([{"id": "c00001"}])
     again = documents.merge_or_upload_documents([{"id": "c00001"}])
     assert [r.status_code for r in (*created, *again)] == [201, 200]
@@ -136,7 +136,7 @@ def test_a_read_may_go_back_in_time(azure: Azure, documents: SearchClient) -> No
         return {keys(documents.search("*")) == ["c00001"] for _ in range(40)}
 
     assert seen() == {False}
-    azure.clock.advance(4)
+    azure.clock.advance(4_000)
     assert seen() == {False, True}
-    azure.clock.advance(9)
+    azure.clock.advance(9_000)
     assert seen() == {True}
