@@ -311,6 +311,15 @@ def test_nothing_secret_is_in_reach_of_a_build(tmp_path: Path) -> None:
     assert ".env.proxy" in (ROOT / ".gitignore").read_text()
 
 
+def test_a_build_is_sent_nothing_that_git_ignores() -> None:
+    """Packages that npm installs for the tests are 180 MB: each build would wait for them."""
+    lines = (ROOT / ".gitignore").read_text().splitlines()
+    folders = {line.rstrip("/") for line in lines if line.startswith("tests/") and line[-1] == "/"}
+    assert folders
+    rules = (ROOT / ".dockerignore").read_text().splitlines()
+    assert {f"**/{folder.rpartition('/')[2]}" for folder in folders} <= set(rules)
+
+
 def test_the_dockerfile_has_no_traps() -> None:
     """hadolint, with all of its rules."""
     both = (ROOT / "Dockerfile", ROOT / "tests/emulator/Dockerfile")
