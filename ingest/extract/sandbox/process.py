@@ -314,9 +314,15 @@ class ReaderHandle:
             self.status.close()
         if self.listener:
             self.listener.close()
-        if self.handle >= 0:
-            os.close(self.handle)
-            self.handle = -1
+        self.close_handle()
+
+    def close_handle(self) -> None:
+        """Close the handle of the process."""
+        handle, self.handle = self.handle, -1
+        if handle >= 0:
+            os.close(handle)
+
+    __del__ = close_handle  # a reader that is killed at the end of a run is not closed otherwise
 
 
 def limit_sending(pipe: Connection) -> None:

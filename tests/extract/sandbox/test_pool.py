@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -321,6 +322,25 @@ def test_there_are_no_more_processes_than_documents_at_a_time() -> None:
         assert 1 <= len(children.processes) <= 2
     finally:
         children.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has handles of processes")
+def test_a_run_leaves_no_open_handle_behind() -> None:
+    """My service runs it every night in one process, which may open 1,024 files."""
+
+    def count_handles() -> int:
+        gc.collect()
+        found = [os.path.realpath(path) for path in Path("/proc/self/fd").iterdir()]
+        return len([path for path in found if path.endswith("[pidfd]")])
+
+    def read() -> None:
+        with open_pool() as call:
+            call("well")
+
+    read()
+    before = count_handles()
+    read()
+    assert count_handles() == before
 
 
 def test_closing_ends_a_busy_process() -> None:
