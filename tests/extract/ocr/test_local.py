@@ -83,8 +83,9 @@ def white(height: int = HEIGHT, width: int = WIDTH) -> GreyImage:
 
 @pytest.fixture(scope="module")
 def form() -> Document:
-    """A form of two pages that was laid in askew and bears a stamp."""
-    return extract((DATA / "scans/acceptance-form.pdf").read_bytes(), READS)
+    """Two tables of a form that was laid in askew, and the stamp on its second page."""
+    path = DATA / "scans/acceptance-form.pdf"
+    return extract(draw_scans(render(path)[400:1500], render(path, 1)[1700:2050]), READS)
 
 
 def test_a_form_is_read_row_by_row(form: Document) -> None:
@@ -93,7 +94,6 @@ def test_a_form_is_read_row_by_row(form: Document) -> None:
 
     assert "Customer Canal Trust of Upper Winnow\nSite Lock 14, downstream gate" in first
     assert "10:30 2.30 m 2.299 m 1 mm" in first
-    assert "The guarantee of five years begins on the day of the work." in first
     assert "ACCEPTED 22 MAY" in second
 
 
@@ -158,10 +158,10 @@ def test_what_the_models_skip_with_confidence_is_not_taken_for_read() -> None:
 @pytest.mark.parametrize(
     "picture",
     [
-        white(),
+        white(HEIGHT // 4),
         np.zeros((HEIGHT // 4, WIDTH), np.uint8),
         np.random.default_rng(1).integers(0, 255, (HEIGHT // 4, WIDTH)).astype(np.uint8),
-        np.kron(np.indices((30, 40)).sum(0) % 2 * 255, np.ones((40, 40))).astype(np.uint8),
+        np.kron(np.indices((10, 40)).sum(0) % 2 * 255, np.ones((40, 40))).astype(np.uint8),
         white(1, 16_000_000),
         white(3, 3),
     ],
