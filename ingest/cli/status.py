@@ -19,7 +19,7 @@ from ingest.config.index import index_name
 from ingest.config.settings import Settings
 from ingest.errors import DocumentError
 from ingest.index import IndexTotals
-from ingest.index.records import SPOILT_REASON, is_spoilt
+from ingest.index.records import SPOILT_REASON
 from ingest.models import KnownRoot, Outcome, Record, Summary
 from ingest.pipeline.diff import first_reported_run
 from ingest.pipeline.in_progress import IN_PROGRESS, is_held, list_records
@@ -96,7 +96,7 @@ def show(options: argparse.Namespace, settings: Settings, status: Status) -> Non
         print(text)
     for record in unfinished:
         name = escape_unprintable(record.source)
-        why = SPOILT_REASON if is_spoilt(record) else "a run was stopped while writing it"
+        why = SPOILT_REASON if record.details.spoilt else "a run was stopped while writing it"
         print(f"unfinished  {name}  {why}: the next run finishes it")
     for record in in_progress:
         name = escape_unprintable(record.source)

@@ -47,13 +47,9 @@ def spoilt_record(values: Mapping[str, Any], epoch: int) -> Record:
         error=SPOILT_REASON,
         pending=tuple(dict.fromkeys(ids)),
         chunks=chunks if isinstance(chunks, int) else 0,
+        details=Details(spoilt=True),
         epoch=epoch,
     )
-
-
-def is_spoilt(record: Record) -> bool:
-    """Return whether a record could not be read, and may not name all chunks of its source."""
-    return record.error == SPOILT_REASON
 
 
 def details_to_json(details: Details, epoch: int = 0) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from ingest.index.records import is_spoilt
 from ingest.models import (
     ATTACHMENT_SEPARATOR,
     Code,
@@ -178,7 +177,7 @@ def compare(
 
 def may_have_attachments(record: Record) -> bool:
     """Return whether a source may have attachments in the index."""
-    return bool(record.details.attachments) or is_spoilt(record)
+    return bool(record.details.attachments) or record.details.spoilt
 
 
 def merge_by_name(

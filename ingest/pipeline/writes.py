@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeGuard, TypeVar
 
 from ingest.errors import DocumentError, ServiceError
 from ingest.index import ChunkStore, Index
-from ingest.index.records import is_spoilt
 from ingest.models import (
     ATTACHMENT_SEPARATOR,
     Chunk,
@@ -129,7 +128,7 @@ def read_record(index: Index, key: SourceKey, listed: Record | None = None) -> R
     One that could not be read names all chunks that the index lists of its source.
     """
     record = index.record(*key, listed)
-    if record is None or not is_spoilt(record):
+    if record is None or not record.details.spoilt:
         return record
     ids = (chunk.id for chunk in index.chunks(*key, text=False))
     return replace(record, pending=tuple(dict.fromkeys((*record.pending, *ids))))
@@ -179,7 +178,7 @@ def revoke_source(record: Record, index: Index) -> tuple[int, Record]:
         attached = Record(record.root, f"{record.source}{ATTACHMENT_SEPARATOR}{name}")
         deleted += remove_source(attached, index).deleted
     delete_chunks(ids, index)
-    details = replace(record.details, attachments=(), images=())
+    details = replace(record.details, attachments=(), images=(), spoilt=False)
     return deleted, replace(record, committed=(), pending=(), chunks=0, tokens=0, details=details)
 
 
