@@ -145,8 +145,8 @@ def prepare_azure_index(
         ensure_index(index, wanted, partial(find_vectorizer, settings, model, connections))
         return
     from ingest.index.azure.foreign import ensure_foreign_index
+    from ingest.index.azure.foreign_target import ForeignTarget
     from ingest.index.azure.probe import compare_vectors
-    from ingest.index.azure.target import ForeignTarget
 
     filling = wanted_foreign(settings, model, connections)
     ensure_foreign_index(index, replace(filling, definition=wanted))
