@@ -96,7 +96,7 @@ def show(options: argparse.Namespace, settings: Settings, status: Status) -> Non
         print(text)
     for record in unfinished:
         name = escape_unprintable(record.source)
-        why = SPOILT_REASON if record.details.spoilt else "a run was stopped while writing it"
+        why = SPOILT_REASON if record.spoilt else "a run was stopped while writing it"
         print(f"unfinished  {name}  {why}: the next run finishes it")
     for record in in_progress:
         name = escape_unprintable(record.source)

@@ -41,7 +41,6 @@ class Details:
     running: int = 0  # number of running headers and footers left out of its text
     figures: tuple[int, ...] = ()  # the page of each figure whose own words are in the text
     images: tuple[str, ...] = ()  # names of the stored images of its figures
-    spoilt: bool = False  # its record could not be read: there may be more chunks and attachments
     # number of figures by outcome
     figure_outcomes: dict[str, int] = field(default_factory=dict, hash=False)
 

@@ -36,6 +36,7 @@ class Record:
     run: str = ""  # id of that run
     details: Details = field(default_factory=Details)
     epoch: int = 0  # of the lease that it was written under; 0 where there are no epochs
+    spoilt: bool = False  # it could not be read: there may be more chunks, and attachments
 
     @property
     def key(self) -> SourceKey:

@@ -177,7 +177,7 @@ def compare(
 
 def may_have_attachments(record: Record) -> bool:
     """Return whether a source may have attachments in the index."""
-    return bool(record.details.attachments) or record.details.spoilt
+    return bool(record.details.attachments) or record.spoilt
 
 
 def merge_by_name(

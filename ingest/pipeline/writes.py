@@ -128,7 +128,7 @@ def read_record(index: Index, key: SourceKey, listed: Record | None = None) -> R
     One that could not be read names all chunks that the index lists of its source.
     """
     record = index.record(*key, listed)
-    if record is None or not record.details.spoilt:
+    if record is None or not record.spoilt:
         return record
     ids = (chunk.id for chunk in index.chunks(*key, text=False))
     return replace(record, pending=tuple(dict.fromkeys((*record.pending, *ids))))
@@ -178,8 +178,10 @@ def revoke_source(record: Record, index: Index) -> tuple[int, Record]:
         attached = Record(record.root, f"{record.source}{ATTACHMENT_SEPARATOR}{name}")
         deleted += remove_source(attached, index).deleted
     delete_chunks(ids, index)
-    details = replace(record.details, attachments=(), images=(), spoilt=False)
-    return deleted, replace(record, committed=(), pending=(), chunks=0, tokens=0, details=details)
+    details = replace(record.details, attachments=(), images=())
+    return deleted, replace(
+        record, committed=(), pending=(), chunks=0, tokens=0, details=details, spoilt=False
+    )
 
 
 def is_same_content(document: PreparedDocument, record: Record) -> bool:
