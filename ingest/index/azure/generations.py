@@ -26,7 +26,7 @@ from ingest.index.azure.definition import (
 )
 from ingest.index.azure.foreign import RECORDS_SUFFIX
 from ingest.index.azure.index import AzureIndex
-from ingest.index.generations import new_timestamp, newest_unfinished
+from ingest.index.generations import NoAliasError, new_timestamp, newest_unfinished
 from ingest.index.schema import SUMMARY_FIELD, VECTOR_FIELD
 
 T = TypeVar("T")
@@ -80,7 +80,7 @@ class AzureGenerations:
         if alias is not None:
             return str(alias.indexes[0])
         if self.call_or_none(lambda: self.indexes.get_index(self.name)) is not None:
-            raise ConfigError(
+            raise NoAliasError(
                 f"{self.name} on {self.endpoint} is an index, and only an alias can be moved to "
                 "another one: ingest rebuild --alias NAME creates an alias for it, with a new name"
             )
