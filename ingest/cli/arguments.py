@@ -131,7 +131,7 @@ def add_status(command: argparse.ArgumentParser) -> None:
         "--max-age",
         type=age,
         metavar="TIME",
-        help="end with exit code 3 if the last good run of a root is older, as in 36h (no limit)",
+        help="end with exit code 3 if a root's last complete run is older, as in 36h (no limit)",
     )
 
 

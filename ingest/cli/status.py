@@ -169,17 +169,17 @@ def without_current_run(root: KnownRoot, *, held: bool) -> KnownRoot:
 
 
 def format_marks(root: KnownRoot, now: float) -> Iterator[str]:
-    """Format the age of the last good run of a root, and the runs that began and never ended."""
+    """Format the age of a root's last complete run, and the runs that began and never ended."""
     name = escape_unprintable(root.name)
     if root.last_good:
         ended = root.last_good[:16].replace("T", " ")
-        yield f"Last:    {name}  good run {describe_seconds(good_age(root, now))} ago, {ended}"
+        yield f"Last:    {name}  complete run {describe_seconds(good_age(root, now))} ago, {ended}"
     for run in root.begun:
         yield f"Began:   {name}  run {run} began and never ended: it was killed, or its host died"
 
 
 def good_age(root: KnownRoot, now: float) -> float:
-    """Return the seconds since a root's last good run; infinite if none is recorded."""
+    """Return the seconds since a root's last complete run; infinite if none is recorded."""
     return now - datetime.fromisoformat(root.last_good).timestamp() if root.last_good else math.inf
 
 
@@ -192,9 +192,9 @@ def describe_seconds(seconds: float) -> str:
 
 
 def describe_late(roots: Collection[KnownRoot], max_age: float, now: float) -> str:
-    """Describe the roots without a good run for longer than `max_age` seconds; "" for none."""
+    """Describe the roots without a complete run for longer than `max_age` seconds; "" for none."""
     late = [
-        f"the last good run of {escape_unprintable(root.name)} "
+        f"the last complete run of {escape_unprintable(root.name)} "
         + (
             f"ended {describe_seconds(good_age(root, now))} ago"
             if root.last_good

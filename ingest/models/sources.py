@@ -151,7 +151,7 @@ class KnownRoot:
     location: str = ""  # the path or URL; "" for a folder in an index that others share
     is_named: bool = False  # a person gave it its name
     renamed_from: str = ""  # name that some records and chunks may still have
-    begun: tuple[str, ...] = ()  # ids of the runs since the last good one that have not ended
+    begun: tuple[str, ...] = ()  # ids of the runs since the last complete one that have not ended
     last_good: str = ""  # when a run last ended with 0 or 3, UTC, ISO 8601; "" if not recorded
 
 
