@@ -33,9 +33,9 @@ from ingest.index import IndexTotals
 from ingest.models import RunEvent, SourceKey, Summary, __version__
 from ingest.pipeline import exit_codes
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.diff import Stale
+from ingest.pipeline.diff import Stale, compare_root
 from ingest.pipeline.ignored_files import IgnoredFiles
-from ingest.pipeline.root import compare_root, ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.pipeline.run import (
     RunRecorder,
     run_exit_code,

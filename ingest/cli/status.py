@@ -21,8 +21,8 @@ from ingest.errors import DocumentError
 from ingest.index import IndexTotals
 from ingest.index.records import SPOILT_REASON
 from ingest.models import KnownRoot, Outcome, Record, Summary
-from ingest.pipeline.diff import first_reported_run
 from ingest.pipeline.in_progress import IN_PROGRESS, is_held, list_records
+from ingest.pipeline.results import first_reported_run
 from ingest.pipeline.transaction import NO_TEXT_REASON, OCR_HINT
 from ingest.runtime.formatting import (
     describe_state,

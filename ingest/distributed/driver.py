@@ -31,9 +31,8 @@ from ingest.distributed.messages import (
 from ingest.errors import ServiceError
 from ingest.models import RunEvent, RunProgress, Source, SourceResult, __version__
 from ingest.pipeline.context import RemoteExecutor, Run, Services
-from ingest.pipeline.diff import Stale
+from ingest.pipeline.diff import Stale, create_skip_rule
 from ingest.pipeline.records import IDLE_EVENT
-from ingest.pipeline.root import create_skip_rule
 from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.concurrency import map_concurrent
 from ingest.sources import Root

@@ -29,15 +29,14 @@ from ingest.models import (
     SourceResult,
     parent_name,
 )
-from ingest.pipeline.diff import Skipped, Stale, unchanged_result
+from ingest.pipeline.diff import Skipped, Stale
+from ingest.pipeline.results import failed_result, refused_result, unchanged_result
 from ingest.pipeline.transaction import (
     Transaction,
-    failed_result,
     failure_record,
     indexed_result,
     possible_ids,
     refreshed_record,
-    refused_result,
 )
 from ingest.sources import source_url
 
