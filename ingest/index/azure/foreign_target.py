@@ -1,8 +1,8 @@
-"""An application's index that chunks are written to and searched in.
+"""Target that is another application's index.
 
-It gets documents of its own layout, and the records' index keeps a copy of each chunk that no
-search returns. A copy is written after the chunk and deleted before it, so a chunk that has a copy
-is there, unless somebody else removes it; `restore_missing` then writes it again from its copy.
+Chunks are written in the application's layout, and the index of the records keeps a copy of each,
+which no search returns. A copy is written after its chunk and deleted before it, so a chunk with a
+copy exists, unless another program removed it; `restore_missing` then writes it again.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MARK_KEY = "target"  # of the document that says which index the records belong to
+MARK_KEY = "target"  # key of the document that names the index
 MAX_COPIES = 200  # with their vectors, in one answer
 SAMPLE_CHUNKS, LARGE_SAMPLE_CHUNKS = 16, 400  # looked up; more if the definition has changed
 
 
 class ForeignTarget(OwnTarget):
-    """An application's index. `etag` is that of its definition, "" where it cannot be read."""
+    """An application's index. `etag`: of its definition; "" where it may not be read."""
 
     is_foreign = True
 
@@ -90,7 +90,7 @@ class ForeignTarget(OwnTarget):
         return refusals + self.records.write("upload", copies)
 
     def write_documents(self, chunks: Sequence[Values]) -> list[Refusal]:
-        """Write chunks; fields that the application has added to them stay."""
+        """Write chunks. Keeps fields that the application has added to them."""
         return self.documents.write("mergeOrUpload", list(map(self.mapping.to_document, chunks)))
 
     def delete(self, ids: Collection[str]) -> list[Refusal]:
@@ -166,7 +166,7 @@ class ForeignTarget(OwnTarget):
                 yield Flaw(VECTOR_FLAW, reason, id_, some[id_].root, some[id_].source)
 
     def find_missing(self, ids: Sequence[str]) -> list[str]:
-        """Return those of the ids that the index does not have."""
+        """Return the ids that the index lacks."""
         if self.can_filter_keys:
             page = self.documents.search_page(
                 search_text="*",
@@ -184,13 +184,13 @@ class ForeignTarget(OwnTarget):
         return ids.difference(*map(self.find_missing, pages)) if ids else ids
 
     def read_mark(self) -> Values | None:
-        """Read the mark of the index that the records belong to; None before the first run."""
+        """Read the stored name, version and mapping of the index; None before the first run."""
         found = self.records.get(MARK_KEY)
         mark: Values | None = json.loads(found[SUMMARY_FIELD]) if found else None
         return mark
 
     def write_mark(self) -> None:
-        """Record which index the records belong to, and what its documents look like."""
+        """Store the name, version and mapping of the index next to its records."""
         mark = {
             "profile": self.profile_name,
             "index": self.documents.name,
@@ -201,7 +201,7 @@ class ForeignTarget(OwnTarget):
         self.records.raise_if_refused(self.records.write("upload", [document]))
 
     def reconcile(self, poll: Callable[..., Any]) -> None:
-        """Make the index hold every chunk that has a copy, if there is doubt that it does.
+        """Write the chunks again that the index may lack or have in an earlier layout.
 
         `poll` repeats a read until it is not None; the caller holds the lease.
         """
@@ -218,7 +218,7 @@ class ForeignTarget(OwnTarget):
         self.write_mark()
 
     def is_trusted(self, poll: Callable[..., Any] = lambda read: read()) -> bool:
-        """Return whether the index is the one of the records, and has as many chunks."""
+        """Return whether a sample and the number of chunks match the copies."""
         mark, known = self.read_mark(), self.records.count("chunk")
 
         def read_count() -> int | None:
@@ -232,7 +232,7 @@ class ForeignTarget(OwnTarget):
         return not self.find_missing(sample)
 
     def sample_ids(self, size: int) -> list[str]:
-        """Return the ids of some chunks, which are hashes, from a random one on."""
+        """Return the ids of random chunks: ids are hashes, so any start gives a random sample."""
         start = secrets.token_hex(8)
         ids: list[str] = []
         for where in (f"id ge '{start}'", f"id lt '{start}'"):
@@ -263,7 +263,7 @@ class ForeignTarget(OwnTarget):
             )
 
     def project(self, root: str | None = None) -> None:
-        """Write all chunks, or those of a root, again from their copies."""
+        """Rewrite all chunks, or the chunks of a root, from their copies."""
         for page in self.copies(root):
             self.raise_if_refused(page)
 
@@ -272,10 +272,9 @@ class ForeignTarget(OwnTarget):
         self.documents.raise_if_refused(self.write_documents(chunks))
 
     def copies(self, root: str | None = None) -> Iterator[list[Values]]:
-        """Yield pages of the values of all chunks, or those of a root.
+        """Yield the copies of all chunks, or of the chunks of a root, in pages.
 
-        Chunks whose vectors have another size are left out: they are of an earlier model, and the
-        run replaces them.
+        Skips vectors of another size: an earlier model made them, and the run replaces them.
         """
         where = "kind eq 'chunk'" + (f" and root eq {quote_odata(root)}" if root else "")
         for page in list_pages(partial(self.search_copies, COPIED_VALUE_NAMES), where, MAX_COPIES):

@@ -1,4 +1,4 @@
-"""The index that chunks are written to and searched in, if it is the one that holds the records."""
+"""Target of chunks: the index that they are written to and searched in."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Scored = list[tuple[float, Values]]
 
 
 class OwnTarget:
-    """The index that holds the records, too."""
+    """Target that is also the index of the records."""
 
     is_foreign = False
 
@@ -47,7 +47,7 @@ class OwnTarget:
         self.mapping = mapping
 
     def close(self) -> None:
-        """Close the connections that are not the records'."""
+        """Close the connections of a separate target."""
 
     def upload(self, new: Sequence[Values], moved: Sequence[Values]) -> list[Refusal]:
         """Write chunks; moved ones keep their vectors."""
@@ -86,11 +86,11 @@ class OwnTarget:
         return [(float(found["@search.score"]), found) for found in page]
 
     def existing_ids(self, ids: set[str]) -> set[str]:
-        """Return those of the ids in the records' index that are here, too."""
+        """Return the ids that the target has, among those in the index of the records."""
         return ids
 
     def is_trusted(self) -> bool:
-        """Return whether the index is certain to be the one that the records describe."""
+        """Return whether the target surely matches the records."""
         return True
 
     def restore_missing(self) -> None:
