@@ -21,7 +21,7 @@ from ingest.embed import Embedder
 from ingest.embed.deployments import MODEL_DIMENSIONS, Endpoint
 from ingest.errors import ConfigError
 from ingest.index import Index, IndexTotals
-from ingest.index.azure.profile import bind_own_profile
+from ingest.index.azure.mapping import bind_own_profile
 from ingest.index.generations import Generations
 from ingest.runtime.budget import Budget
 from ingest.runtime.concurrency import InlineExecutor

@@ -46,9 +46,7 @@ class RunTotals:
     embedded_tokens: int = 0  # tokens of the embedded chunks
     reused: int = 0  # chunks uploaded with vectors of an earlier index
     deleted: int = 0  # chunks
-    problems: list[SourceResult] = field(
-        default_factory=list
-    )  # that the owners of documents must solve
+    problems: list[SourceResult] = field(default_factory=list)  # for the owners to solve
     kept: list[DeletionsWithheld] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     unlisted: list[str] = field(default_factory=list)  # roots that could not be listed, and why

@@ -55,9 +55,7 @@ class Transaction:
     reused_count: int = 0  # chunks uploaded with vectors of equal texts
     tokens: int = 0  # of the embedded chunks
     refusals: list[Refusal] = field(default_factory=list)
-    removed_sources: list[SourceResult] = field(
-        default_factory=list
-    )  # attachments it no longer has
+    removed_sources: list[SourceResult] = field(default_factory=list)  # former attachments
 
     @property
     def new_chunks(self) -> Iterator[Chunk]:

@@ -35,8 +35,8 @@ from ingest.index.azure.definition import (
 from ingest.index.azure.foreign import RECORDS_SUFFIX, bind_target
 from ingest.index.azure.foreign_target import ForeignTarget
 from ingest.index.azure.index import AzureIndex
+from ingest.index.azure.mapping import FieldMapping
 from ingest.index.azure.owner import local_host
-from ingest.index.azure.profile import FieldMapping
 from ingest.index.azure.serialize import request_body
 from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import (

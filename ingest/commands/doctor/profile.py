@@ -63,7 +63,7 @@ def describe_foreign_index(
         check_vector_space,
         find_vector_problems,
     )
-    from ingest.index.azure.profile import describe_losses
+    from ingest.index.azure.mapping import describe_losses
 
     settings, profile, name = (
         context.settings,

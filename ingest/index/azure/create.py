@@ -20,7 +20,7 @@ from ingest.index.azure.definition import (
     missing_fields,
 )
 from ingest.index.azure.index import AzureIndex
-from ingest.index.azure.profile import bind_profile
+from ingest.index.azure.mapping import bind_profile
 from ingest.index.azure.profiles import find_built_in, foreign_names
 from ingest.index.azure.texts import wait_for_fields
 from ingest.index.schema import (

@@ -22,15 +22,14 @@ from ingest.index.azure.definition import (
 )
 from ingest.index.azure.foreign_target import ForeignTarget
 from ingest.index.azure.index import AzureIndex
-from ingest.index.azure.profile import (
+from ingest.index.azure.mapping import (
     FieldMapping,
-    Profile,
-    Rule,
     bind_profile,
     describe_losses,
     describe_open_fields,
     mapping_from_json,
 )
+from ingest.index.azure.profile import Profile, Rule
 from ingest.index.azure.texts import wait_for_fields
 from ingest.index.schema import VECTOR_FIELD
 

@@ -20,7 +20,7 @@ from azure.search.documents.models import VectorizedQuery
 from ingest.index import VECTOR_FLAW, Flaw
 from ingest.index.azure.errors import MissingFieldError
 from ingest.index.azure.listing import MAX_FILTER_IDS, MAX_PAGE_DOCUMENTS, list_pages
-from ingest.index.azure.profile import FieldMapping
+from ingest.index.azure.mapping import FieldMapping
 from ingest.index.azure.serialize import (
     COPIED_VALUE_NAMES,
     batch_ids,

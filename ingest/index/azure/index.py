@@ -20,8 +20,8 @@ from ingest.index.azure.epochs import epoch_key
 from ingest.index.azure.lease import Lease
 from ingest.index.azure.listing import MAX_PAGE_DOCUMENTS, find_documents, list_documents
 from ingest.index.azure.manifest import AzureManifest
+from ingest.index.azure.mapping import OWN_MAPPING
 from ingest.index.azure.page_cache import AzurePageCache
-from ingest.index.azure.profile import OWN_MAPPING
 from ingest.index.azure.records import AzureRecords
 from ingest.index.azure.roots import AzureRoots
 from ingest.index.azure.runs import read_runs, save_run

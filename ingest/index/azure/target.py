@@ -12,7 +12,7 @@ from azure.search.documents.models import VectorizedQuery
 from ingest.index import VECTOR_FLAW, Flaw
 from ingest.index.azure.errors import MissingFieldError
 from ingest.index.azure.listing import MAX_FILTER_IDS
-from ingest.index.azure.profile import FieldMapping
+from ingest.index.azure.mapping import FieldMapping
 from ingest.index.azure.serialize import (
     quote_odata,
 )
