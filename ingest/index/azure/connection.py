@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -175,6 +175,20 @@ class SearchConnection:
     def count_all(self) -> int:
         """Count the documents, which may lag behind writes."""
         return self.call_or_default(lambda: int(self.client.get_document_count()), 0)
+
+    def has_fields(self, names: Sequence[str], where: str | None = None) -> bool:
+        """Return whether queries can select these fields, and filter by `where`."""
+
+        def ask() -> bool:
+            try:
+                next(self.client.search("*", select=list(names), filter=where, top=1), None)
+            except HttpResponseError as error:
+                if error.status_code == HTTPStatus.BAD_REQUEST:
+                    return False
+                raise
+            return True
+
+        return self.call_or_default(ask, True)
 
     def call_if_present(self, ask: Callable[[], T], default: T) -> T:
         """Call the service; return `default` if the index is absent, and may be."""

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from http import HTTPStatus
 
-from azure.core.exceptions import HttpResponseError
 from azure.search.documents.indexes.models import SearchField
 
-from ingest.azure.roles import INDEX_DATA_CONTRIBUTOR, SEARCH_SERVICE_CONTRIBUTOR
+from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
 from ingest.errors import ConfigError, RoleError
 from ingest.index.azure.definition import (
     SearchIndex,
@@ -124,19 +122,7 @@ def check_additional_fields(index: AzureIndex, wanted: SearchIndex) -> None:
         for field in wanted.fields
         if field.name not in {*RESERVED_FIELD_NAMES, *REPLACEABLE_FIELD_NAMES}
     ]
-    if not names:
-        return
-
-    def is_field_missing() -> bool:
-        try:
-            next(index.documents.client.search("*", select=names, top=1), None)
-        except HttpResponseError as error:
-            if error.status_code == HTTPStatus.BAD_REQUEST:
-                return True
-            raise
-        return False
-
-    if index.documents.call_with_retry(is_field_missing, INDEX_DATA_CONTRIBUTOR):
+    if names and not index.documents.has_fields(names):
         raise ConfigError(
             f"{index.documents.name} on {index.documents.endpoint} lacks fields of "
             f"INGEST_BLOB_FIELDS ({', '.join(names)}), and this identity may not add them: run "
