@@ -3,11 +3,14 @@
 python examples/ask.py "when must I bring a doctor's note?"
 """
 
+import argparse
 import os
-import sys
 
 from ingest import Settings, search
 
+parser = argparse.ArgumentParser()
+parser.add_argument("question")
+question = parser.parse_args().question
 settings = Settings.from_environment(os.environ)  # Azure where it is set, else a local index
-for hit in search(sys.argv[1], top=3, settings=settings):
+for hit in search(question, top=3, settings=settings):
     print(f"{hit.fields['source']}, page {hit.page}: {hit.excerpt}")

@@ -3,6 +3,7 @@
 ingest search "notice period" --json | python examples/cite.py "three months"
 """
 
+import argparse
 import json
 import sys
 from bisect import bisect_right
@@ -27,5 +28,8 @@ def cite(hit: dict[str, Any], quotation: str) -> str:
 
 
 if __name__ == "__main__":
+    parser = argparse.ArgumentParser()
+    parser.add_argument("quotation")
+    quotation = parser.parse_args().quotation
     for line in sys.stdin:
-        print(cite(json.loads(line), sys.argv[1]))
+        print(cite(json.loads(line), quotation))

@@ -3,8 +3,8 @@
 python examples/own_model.py docs/ "notice period"
 """
 
+import argparse
 import re
-import sys
 from collections.abc import Sequence
 from zlib import crc32
 
@@ -28,8 +28,11 @@ def embed(texts: Sequence[str]) -> NDArray[np.float32]:
 # The index stores the model's name: change it whenever the vectors change.
 model = Embedder(embed, model="words-512", dimensions=DIMENSIONS)
 
-folder, question = sys.argv[1:]
-for outcome in ingest(folder, index="words-index", embed=model):
+parser = argparse.ArgumentParser()
+parser.add_argument("folder")
+parser.add_argument("question")
+options = parser.parse_args()
+for outcome in ingest(options.folder, index="words-index", embed=model):
     print(outcome.outcome, outcome.source, outcome.reason)
-for hit in search(question, mode="vector", top=1, index="words-index", embed=model):
+for hit in search(options.question, mode="vector", top=1, index="words-index", embed=model):
     print(f"best: {hit.fields['source']}, page {hit.page}")

@@ -3,8 +3,8 @@
 python examples/own_root.py papers.zip
 """
 
+import argparse
 import io
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,5 +45,7 @@ class Archive:
             yield io.BytesIO(archive.read(source.name))
 
 
-for outcome in ingest(Archive(Path(sys.argv[1]))):
+parser = argparse.ArgumentParser()
+parser.add_argument("archive", type=Path)
+for outcome in ingest(Archive(parser.parse_args().archive)):
     print(outcome.outcome, outcome.source, outcome.reason)

@@ -143,11 +143,11 @@ def search(  # noqa: PLR0913 - a question, and where to ask it
 
     Returns:
         At most `top` hits, best first, each with the `page`, `heading` and `excerpt` of the
-        passages that answer best. A local model chooses these by meaning; with any other no
-        request is made for them, and words choose. Scores are comparable within one search only.
+        passages that answer best. A local model selects these by meaning; with any other model,
+        words select them, without a request. Scores are comparable within one search only.
         The `fields` of a hit include content, source, root, title and storageUrl, and figure_kind,
-        which is empty unless the text is the description of a figure. If a code of the query, or
-        all of a query of one or two words, stands in no document, each hit has `missing_words`.
+        which is empty unless the text is the description of a figure. If a code in the query, or
+        every word of a query of one or two, is in no document, each hit has `missing_words`.
 
     Raises:
         ConfigError: The query is empty or too long, or the index is missing, empty or of another

@@ -41,9 +41,11 @@ def add_rebuild(command: argparse.ArgumentParser) -> None:
     )
     instead = command.add_mutually_exclusive_group()
     instead.add_argument("--back", action="store_true", help="switch back to the previous index")
-    instead.add_argument("--list", action="store_true", help="list all indexes")
     instead.add_argument(
-        "--alias", metavar="NAME", help="create an alias for an index on Azure AI Search"
+        "--list", action="store_true", help="list the live index, and older or unfinished ones"
+    )
+    instead.add_argument(
+        "--alias", metavar="NAME", help="create an alias for the index on Azure AI Search"
     )
 
 
@@ -131,7 +133,7 @@ def add_status(command: argparse.ArgumentParser) -> None:
         "--max-age",
         type=age,
         metavar="TIME",
-        help="end with exit code 3 if the last good run of a root is older, as in 36h (no limit)",
+        help="end with exit code 3 if a root's last complete run is older, as in 36h (no limit)",
     )
 
 

@@ -142,7 +142,7 @@ def root_opener(
 
 
 def source_at(index: RecordStore, name: str) -> SourceKey | None:
-    """Find the source that is given as ROOT/NAME in the index; None if there is none."""
+    """Find the source ROOT/NAME in the index; None if there is none."""
     names = [name]
     if not Location.parse(name).is_local:
         names.append(unquote(name))
@@ -160,7 +160,7 @@ def source_at(index: RecordStore, name: str) -> SourceKey | None:
 
 
 def forget_and_report(scope: CheckContext, root: str, options: argparse.Namespace) -> CheckContext:
-    """Remove a root or one source, print what was removed, and return the context to check next."""
+    """Remove a root or a source, print the result, and return the context to check next."""
     # A custom root of a Python program may have any name.
     is_url = not Location.parse(root).is_local
     names = {entry.name for entry in scope.index.roots()}  # one without documents, too
@@ -183,7 +183,7 @@ def forget_and_report(scope: CheckContext, root: str, options: argparse.Namespac
 def repair_and_report(
     scope: CheckContext, options: argparse.Namespace
 ) -> tuple[CheckContext, RunTotals]:
-    """Repair what was found and print the result; returns the context to check next, and totals."""
+    """Repair the findings and print the results; return the context to check next, and totals."""
     totals = RunTotals()
     for event in repair_index(scope):
         totals.add(event)
@@ -226,7 +226,7 @@ def check_and_report(
 
 
 def format_untaken(sources: Sequence[Untaken], most: int | None) -> Iterator[str]:
-    """Format the sources that no run could read, one per line; the index is not at fault."""
+    """Format the sources that no run could read, one per line."""
     shown = sources[:most]
     for source in shown:
         code = f" [{source.code}]" if source.code else ""

@@ -1,4 +1,4 @@
-"""Argument parser: the commands, and errors in one line. Imports nothing of what they run."""
+"""Argument parser: the commands, with errors in one line. Imports no command."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ docs/configuration.md lists them.
 
 
 class Parser(argparse.ArgumentParser):
-    """Argument parser whose errors are one line, "exit 2: ...", as those of commands are."""
+    """Argument parser that reports errors in one line, "exit 2: ...", as commands do."""
 
     def parse_known_args(  # type: ignore[override] # of three overloads
         self, args: Sequence[str] | None = None, namespace: None = None
     ) -> tuple[argparse.Namespace, list[str]]:
-        """Reject an unknown option here, where those of the command are known."""
+        """Reject an unknown option here, where the options of the command are known."""
         options, unknown = super().parse_known_args(args, namespace)
         if unknown:
             names = {option.strip("-"): option for option in self._option_string_actions}

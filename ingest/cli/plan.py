@@ -1,4 +1,4 @@
-"""`ingest plan`: report what a run would do, in chunks and tokens, and what it would cost."""
+"""`ingest plan`: report the outcomes, chunks, tokens and cost of a run, without running it."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
 
 
 def warn_about_missing_chunks(services: Services) -> None:
-    """Log a warning if an application's index was emptied or recreated, and what a run does."""
+    """Log a warning if an application's index was emptied or recreated, as a run rewrites it."""
     flaws = services.index.flaws(services.embedder.dimensions, thorough=False)
     if flaw := next(flaws, None):
         log.warning(

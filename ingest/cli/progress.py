@@ -69,7 +69,7 @@ class Display:
         return self
 
     def refresh_until_ended(self) -> None:
-        """Show what the run waits for, also while nothing else happens."""
+        """Show the current wait, even while no events arrive."""
         while not self.ended.wait(REFRESH_SECONDS):
             self.refresh(self.current_wait())
 
@@ -111,7 +111,7 @@ class Display:
             self.chunks += event.chunks
         elif isinstance(event, DeletionsWithheld):
             level = logging.INFO if event.harmless else logging.WARNING
-            # People read of others in the summary and in the last line.
+            # The summary and the last line name the others.
             if event.harmless or logs.is_machine_log():
                 text = f"kept      {describe_withheld(event)}"
                 self.write_line(text, level, "kept", **asdict(event))
@@ -151,7 +151,7 @@ class Display:
             )
 
     def describe_progress(self, waits: str) -> str:
-        """Describe what was done so far, for the live bar."""
+        """Describe the progress so far, for the live bar."""
         seconds = time.monotonic() - self.began
         parts = [
             f"{self.read:,}/{self.to_read} documents",

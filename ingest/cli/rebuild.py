@@ -40,7 +40,7 @@ from ingest.config.run import create_recorder
 from ingest.config.settings import Settings
 from ingest.errors import ConfigError
 from ingest.index import IndexTotals
-from ingest.index.generations import older_names
+from ingest.index.generations import NoAliasError, older_names
 from ingest.models import Summary
 from ingest.pipeline.run import RunRecorder, run_exit_code, summarized_index
 
@@ -137,7 +137,10 @@ def list_generations(settings: Settings, options: argparse.Namespace) -> int:
     """Print every generation, newest first."""
     objects, lines = [], []
     with open_generations(settings, create_connections(settings)) as generations:
-        names, current = generations.names(), generations.current()
+        try:
+            names, current = generations.names(), generations.current()
+        except NoAliasError:  # the index is the only one
+            names, current = [settings.search_index], settings.search_index
         for name in reversed(names):
             with closing(generations.open(name)) as index:
                 totals = index.totals()

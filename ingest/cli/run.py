@@ -33,9 +33,9 @@ from ingest.index import IndexTotals
 from ingest.models import RunEvent, SourceKey, Summary, __version__
 from ingest.pipeline import exit_codes
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.diff import Stale
+from ingest.pipeline.diff import Stale, compare_root
 from ingest.pipeline.ignored_files import IgnoredFiles
-from ingest.pipeline.root import compare_root, ingest_root
+from ingest.pipeline.root import ingest_root
 from ingest.pipeline.run import (
     RunRecorder,
     run_exit_code,
@@ -102,7 +102,7 @@ def main(options: argparse.Namespace) -> int | CommandExit:
 def record_error(
     recorder: RunRecorder, settings: Settings, signals: list[int], telemetry: Telemetry
 ) -> Iterator[None]:
-    """Record the summary of a run that an error ends; the error raised names its problems too."""
+    """Record the summary of a run that fails; the error raised also names its problems."""
     try:
         yield
     except IngestError as error:
@@ -121,7 +121,7 @@ def show_summary(
     settings: Settings,
     options: argparse.Namespace,
 ) -> None:
-    """Print what a run did, and what the index holds now."""
+    """Print the results of a run, and the contents of the index."""
     budget, totals = recorder.services.budget, recorder.totals
     report_limit(budget)
     if options.json:
@@ -140,7 +140,7 @@ def show_summary(
 
 
 def map_exit_code(settings: Settings, recorder: RunRecorder, summary: Summary) -> int:
-    """Exit code of the process: that of the run, or 0 where INGEST_EXIT_OK says so."""
+    """Exit code of the process: the run's, or 0 if INGEST_EXIT_OK lists it."""
     problems = recorder.totals.problems
     code = exit_codes.process_exit_code(summary.exit, settings.exit_ok, problems, recorder.run.id)
     log_mapped_code(summary.exit, code)
@@ -218,7 +218,7 @@ def spending_json(budget: Budget) -> dict[str, object]:
 
 
 def finish_run(recorder: RunRecorder, code: int, observer: Telemetry, message: str) -> Summary:
-    """Save, trace and log the summary of a run that ends now; returns it."""
+    """Save, trace and log the summary of a run that has ended; return it."""
     summary = replace(recorder.summary(code), reason=redact(message))
     recorder.save(summary)
     observer.on_summary(summary)
@@ -232,7 +232,7 @@ def finish_run(recorder: RunRecorder, code: int, observer: Telemetry, message: s
 def observe_run(
     run: Run, settings: Settings, names: Sequence[str]
 ) -> Iterator[tuple[Connections, Telemetry]]:
-    """Start the telemetry that the environment asks for; yields the run's connections with it."""
+    """Start the configured telemetry; yield it with the run's connections."""
     connections = create_connections(settings, run.stop)
     info = RunInfo(run.id, __version__, model_provider(settings))
     token = partial(connections.token_for, scope=MONITOR_SCOPE)
@@ -248,7 +248,7 @@ def observe_run(
 
 
 def run_facts(settings: Settings, names: Sequence[str]) -> dict[str, object]:
-    """Facts about a run that its log begins and ends with."""
+    """Facts about a run, for the first and the last line of its log."""
     return {
         "version": __version__,
         "roots": list(names),
@@ -265,7 +265,7 @@ def model_provider(settings: Settings) -> str:
 
 
 def named_roots(options: argparse.Namespace, settings: Settings) -> list[str]:
-    """Roots of the command line, else that of the settings. Raises ConfigError for none."""
+    """Roots of the command line, else of the settings. Raises ConfigError if there is none."""
     arguments: list[str] = options.roots or ([settings.root] if settings.root else [])
     if not arguments:
         raise ConfigError(

@@ -19,10 +19,10 @@ from ingest.config.index import index_name
 from ingest.config.settings import Settings
 from ingest.errors import DocumentError
 from ingest.index import IndexTotals
-from ingest.index.records import SPOILT_REASON, is_spoilt
+from ingest.index.records import SPOILT_REASON
 from ingest.models import KnownRoot, Outcome, Record, Summary
-from ingest.pipeline.diff import first_reported_run
 from ingest.pipeline.in_progress import IN_PROGRESS, is_held, list_records
+from ingest.pipeline.results import first_reported_run
 from ingest.pipeline.transaction import NO_TEXT_REASON, OCR_HINT
 from ingest.runtime.formatting import (
     describe_state,
@@ -96,7 +96,7 @@ def show(options: argparse.Namespace, settings: Settings, status: Status) -> Non
         print(text)
     for record in unfinished:
         name = escape_unprintable(record.source)
-        why = SPOILT_REASON if is_spoilt(record) else "a run was stopped while writing it"
+        why = SPOILT_REASON if record.spoilt else "a run was stopped while writing it"
         print(f"unfinished  {name}  {why}: the next run finishes it")
     for record in in_progress:
         name = escape_unprintable(record.source)
@@ -169,17 +169,17 @@ def without_current_run(root: KnownRoot, *, held: bool) -> KnownRoot:
 
 
 def format_marks(root: KnownRoot, now: float) -> Iterator[str]:
-    """Format the age of the last good run of a root, and the runs that began and never ended."""
+    """Format the age of a root's last complete run, and the runs that began and never ended."""
     name = escape_unprintable(root.name)
     if root.last_good:
         ended = root.last_good[:16].replace("T", " ")
-        yield f"Last:    {name}  good run {describe_seconds(good_age(root, now))} ago, {ended}"
+        yield f"Last:    {name}  complete run {describe_seconds(good_age(root, now))} ago, {ended}"
     for run in root.begun:
         yield f"Began:   {name}  run {run} began and never ended: it was killed, or its host died"
 
 
 def good_age(root: KnownRoot, now: float) -> float:
-    """Return the seconds since a root's last good run; infinite if none is recorded."""
+    """Return the seconds since a root's last complete run; infinite if none is recorded."""
     return now - datetime.fromisoformat(root.last_good).timestamp() if root.last_good else math.inf
 
 
@@ -192,9 +192,9 @@ def describe_seconds(seconds: float) -> str:
 
 
 def describe_late(roots: Collection[KnownRoot], max_age: float, now: float) -> str:
-    """Describe the roots without a good run for longer than `max_age` seconds; "" for none."""
+    """Describe the roots without a complete run for longer than `max_age` seconds; "" for none."""
     late = [
-        f"the last good run of {escape_unprintable(root.name)} "
+        f"the last complete run of {escape_unprintable(root.name)} "
         + (
             f"ended {describe_seconds(good_age(root, now))} ago"
             if root.last_good

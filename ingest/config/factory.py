@@ -1,7 +1,7 @@
-"""Create what a run works with from settings, by one call: `open_services`.
+"""Create the services of a run from its settings: `open_services`.
 
-It calls one opener for each role, in the other modules of this package. An opener selects a back
-end by the scheme of its location, and passes it plain values. No back end sees the settings.
+It calls one opener per role, in the other modules of this package. An opener selects a back end by
+the scheme of its location and passes it plain values; no back end sees the settings.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class SharedState:
 
 @dataclass(frozen=True, slots=True)
 class Replacements:
-    """Parts of a run that its caller has opened, in place of those that the settings name."""
+    """Services that the caller has opened, used instead of those in the settings."""
 
     model: Embedder | None = None
     # the index to fill; vectors and recognised pages of the earlier one are reused
@@ -84,7 +84,7 @@ def open_services(  # noqa: PLR0913 - settings, and the ways to use an index
     connections: Connections | None = None,
     replacements: Replacements = Replacements(),
 ) -> Iterator[Services]:
-    """Open all that a run needs, and close it at the end of the context.
+    """Open the services of a run, and close them at the end of the context.
 
     * `write`: create the index if it does not exist, and hold its lock.
     * `embeds`: False for a caller that embeds nothing, and so accepts an index of any model and
@@ -166,7 +166,7 @@ def open_parts(  # noqa: PLR0913 - those of open_services
 
 
 def find_written(index: Index, hashes: Collection[str]) -> Collection[str]:
-    """Return those of some text hashes that an index has; none if it cannot be asked."""
+    """Return the text hashes that an index has; none if it cannot be asked."""
     try:
         return index.ids_by_text(hashes)
     except IngestError as error:
@@ -182,7 +182,7 @@ def prepare_model(
     *,
     write: bool,
 ) -> tuple[Embedder, VectorJournal | None]:
-    """Return the model, whose requests the budget pays for, and the journal of a run that writes.
+    """Return the model, charged to the budget, and the journal of its vectors if the run writes.
 
     A model that the caller has opened has no journal.
     """
@@ -196,7 +196,7 @@ def prepare_model(
 
 
 def check_engine(settings: Settings) -> None:
-    """Check what the workers of an engine can do. Raises ConfigError if they reach no index."""
+    """Check the workers of an engine. Raises ConfigError if they cannot reach the index."""
     if not settings.engine:
         return
     if index_location(settings).is_local:
@@ -222,7 +222,7 @@ def open_journal_of_run(
 
 
 def account_for(model: Embedder, budget: Budget, journal: VectorJournal | None) -> Embedder:
-    """Wrap a model so that the budget pays for its requests, and the journal keeps the answers."""
+    """Wrap a model: charge its requests to the budget, and keep its vectors in the journal."""
     if not isinstance(model, PartwiseEmbedder):  # which pays for its requests itself
         model = add_account(model, create_account(budget))
     return add_journal(model, journal) if journal else model
@@ -247,7 +247,7 @@ def open_reader_services(
 
 
 def begin(services: Services, settings: Settings, stop: Cancellation, *, write: bool) -> None:
-    """Lock the index of a run that writes, and check that this version can use it.
+    """Lock the index for a run that writes, and check that this version can use it.
 
     Raises BusyError if another run holds it, ConfigError if it is of a later version.
     """
@@ -259,7 +259,7 @@ def begin(services: Services, settings: Settings, stop: Cancellation, *, write: 
 
 
 def check_settings(services: Services, settings: Settings, *, take_over: bool) -> None:
-    """Check that the index has chunks of this recipe, or take it over. Raises ConfigError."""
+    """Check that the index has this recipe, or convert it. Raises ConfigError."""
     manifest = create_manifest(services.recipe, create_recipe(Settings(), services.embedder))
     name = index_name(settings)
     check_recipe(services.index, manifest, name, services.budget.rates, take_over=take_over)
@@ -267,7 +267,7 @@ def check_settings(services: Services, settings: Settings, *, take_over: bool) -
 
 @contextmanager
 def abandon_on_error(stop: Cancellation) -> Iterator[None]:
-    """Abandon what is under way after an error, and raise the run's first fault instead of it."""
+    """On an error, abandon the work under way and raise the run's first fault."""
     try:
         yield
     except BaseException as error:
@@ -281,13 +281,13 @@ def abandon_on_error(stop: Cancellation) -> Iterator[None]:
 def stop_embedding(embed_threads: ThreadPoolExecutor, stop: Cancellation) -> None:
     """Shut down the embedding threads; once the grace period is over, without waiting for them.
 
-    A request without an answer would delay the end of the run until its timeout.
+    An unanswered request would delay the end of the run until it times out.
     """
     embed_threads.shutdown(wait=not stop.is_overdue(), cancel_futures=True)
 
 
 def warm_up(services: Services) -> None:
-    """Load the model and start the sandboxes in the background, for a run with much to do."""
+    """Load the model and start the sandboxes in the background, before a long run."""
     reader = services.reader
     services.embed_threads.submit(services.embedder.open)
     for _ in range(reader.at_once):
@@ -295,7 +295,7 @@ def warm_up(services: Services) -> None:
 
 
 def take_stored_model(model: Embedder, index: Index) -> Embedder:
-    """Return the model that filled an index, which cannot embed if it is another than this one."""
+    """Return the model that filled an index; it cannot embed unless it is this one."""
     name, dimensions = index.vector_space() or ("", 0)
     if not name or (name, dimensions) == (model.model, model.dimensions):
         return model
@@ -310,7 +310,7 @@ def take_stored_model(model: Embedder, index: Index) -> Embedder:
 
 
 def describe_refusal(services: Services, settings: Settings) -> str:
-    """Describe why a run with these settings would not write to the index; "" if it would."""
+    """Describe why a run with these settings may not write to the index; "" if it may."""
     manifest = create_manifest(services.recipe, create_recipe(Settings(), services.embedder))
     rates = services.budget.rates
     return describe_other_recipe(services.index, manifest, index_name(settings), rates)

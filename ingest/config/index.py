@@ -21,7 +21,7 @@ from ingest.embed import Embedder
 from ingest.embed.deployments import MODEL_DIMENSIONS, Endpoint
 from ingest.errors import ConfigError
 from ingest.index import Index, IndexTotals
-from ingest.index.azure.profile import bind_own_profile
+from ingest.index.azure.mapping import bind_own_profile
 from ingest.index.generations import Generations
 from ingest.runtime.budget import Budget
 from ingest.runtime.concurrency import InlineExecutor
@@ -145,8 +145,8 @@ def prepare_azure_index(
         ensure_index(index, wanted, partial(find_vectorizer, settings, model, connections))
         return
     from ingest.index.azure.foreign import ensure_foreign_index
+    from ingest.index.azure.foreign_target import ForeignTarget
     from ingest.index.azure.probe import compare_vectors
-    from ingest.index.azure.target import ForeignTarget
 
     filling = wanted_foreign(settings, model, connections)
     ensure_foreign_index(index, replace(filling, definition=wanted))

@@ -1,4 +1,4 @@
-"""Guard of an index's format and recipe, which every writer passes once it holds the lock."""
+"""Check an index's format and recipe, right after its lock is taken."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ TAKE_OVER_HINT = (
 
 
 def check_format(index: Index, name: str) -> None:
-    """Raise ConfigError if a newer version has written to an index in a way unknown to this one."""
+    """Raise ConfigError if a newer version wrote the index in a format unknown to this one."""
     stored = index.manifest()
     if stored and stored.format > INDEX_FORMAT:
         raise ConfigError(
@@ -50,9 +50,9 @@ def check_format(index: Index, name: str) -> None:
 def check_recipe(
     index: Index, wanted: Manifest, name: str, rates: Rates, *, take_over: bool
 ) -> None:
-    """Save a recipe in an index's manifest. Raises ConfigError if the index has another one.
+    """Save a recipe in an index's manifest. Raises ConfigError if it has a different one.
 
-    `take_over`: replace any recipe. One that differs only by the version is replaced in any case.
+    `take_over`: replace any recipe; without it, only one that differs by the version alone.
     """
     refusal = describe_other_recipe(index, wanted, name, rates)
     if refusal and not take_over:
@@ -62,9 +62,9 @@ def check_recipe(
 
 
 def describe_other_recipe(index: Index, wanted: Manifest, name: str, rates: Rates) -> str:
-    """Describe why a run must not change an index's recipe unasked, and what it would cost.
+    """Describe how the recipe of an index differs, and the cost of converting it.
 
-    Returns "" if it may.
+    Returns "" if a run may convert it without being asked to.
     """
     stored = index.manifest()
     if stored is None:
@@ -121,7 +121,7 @@ def stored_settings(difference: Difference) -> Iterator[str]:
 
 
 def read_figures(value: object) -> tuple[str, str, str]:
-    """Return what a recipe has read in figures, by which engine or model, and kept where."""
+    """Return how a recipe reads figures, with which engine or model, and where pictures go."""
     how, _, rest = str(named_value(value)).partition(" ")
     by, _, place = rest.partition(IMAGES_IN)
     if how == "text":  # INGEST_OCR is "local", or a URL, which no recipe has
@@ -130,15 +130,15 @@ def read_figures(value: object) -> tuple[str, str, str]:
 
 
 def describes_anew(stored: Manifest, wanted: Manifest) -> bool:
-    """Return whether figures are described by another model than an index was filled with."""
+    """Return whether the model that describes figures has changed."""
     before, after = (read_figures(one.recipe.get("figures", "")) for one in (stored, wanted))
     return after[0] == DESCRIBES.strip() and before[:2] != after[:2]
 
 
 def has_known_recipe(index: Index, recipe: Recipe) -> bool:
-    """Return whether a version without manifests has filled an index with the same settings.
+    """Return whether a version without manifests filled an index with these settings.
 
-    Its records have the digest of its recipe, which differs in the schema at most.
+    Its records have the digest of their recipe, which may differ only in the schema.
     """
     digests = tuple(replace(recipe, schema=n).digest for n in range(1, recipe.schema + 1))
     records = islice(index.records(), MAX_RECORDS_TO_COMPARE)
@@ -147,7 +147,7 @@ def has_known_recipe(index: Index, recipe: Recipe) -> bool:
 
 
 def describe_cost(index: Index, rates: Rates) -> str:
-    """Describe what it would cost to convert an index; "" if it holds nothing."""
+    """Describe the cost of converting an index; "" if it is empty."""
     documents = tokens = 0
     for record in index.records():
         documents += record.chunks > 0

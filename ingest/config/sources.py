@@ -26,7 +26,7 @@ from ingest.sources.validation import ValidatedRoot
 if TYPE_CHECKING:
     from ingest.sources.azure_blob.event_queue import EventQueue
 
-# Messages of blob events are hidden for as long as a run takes, and then some.
+# Messages of blob events are hidden for longer than a run takes.
 MAX_RUN_SECONDS, AFTER_DEADLINE_SECONDS = 7200.0, 600.0
 
 RootOpener: TypeAlias = Callable[[Sequence[str], Settings, Connections, ExitStack], Iterable[Root]]
@@ -34,7 +34,7 @@ RootOpener: TypeAlias = Callable[[Sequence[str], Settings, Connections, ExitStac
 
 @dataclass(frozen=True, slots=True)
 class PortableRoot:
-    """A root on its way to another machine, which opens it with its own identity."""
+    """A root in a form to send to another machine, which opens it with its own identity."""
 
     place: Folder | str  # a URL
     name: str = ""  # "" for that of the place
@@ -50,8 +50,8 @@ def open_roots(
 ) -> Iterator[list[Root]]:
     """Open the roots that a command line names: folders, files, globs and container URLs.
 
-    Sends no request. Raises ConfigError for an invalid root. With a list for those that are
-    `missing`, they are left out and described there, unless all are.
+    Sends no request. Raises ConfigError for an invalid root. With a list `missing`, roots that do
+    not exist are described there and left out, unless all are.
     """
     for argument in arguments:
         if "AccountKey=" in argument:
@@ -90,7 +90,7 @@ def describe_missing(place: str) -> str:
 
 
 def name_roots(roots: Iterable[Root], named: Mapping[str, Sequence[str]]) -> list[Root]:
-    """Give roots the names of their arguments. Raises ConfigError if the two do not go together."""
+    """Give roots the names of their arguments. Raises ConfigError if a name does not fit."""
     names: dict[str, str] = {}  # by the name that a root has by itself
     for name, places in named.items():
         own = {own_name(place) for place in places}

@@ -31,9 +31,8 @@ from ingest.distributed.messages import (
 from ingest.errors import ServiceError
 from ingest.models import RunEvent, RunProgress, Source, SourceResult, __version__
 from ingest.pipeline.context import RemoteExecutor, Run, Services
-from ingest.pipeline.diff import Stale
+from ingest.pipeline.diff import Stale, create_skip_rule
 from ingest.pipeline.records import IDLE_EVENT
-from ingest.pipeline.root import create_skip_rule
 from ingest.runtime.bottleneck import Capacity
 from ingest.runtime.concurrency import map_concurrent
 from ingest.sources import Root
@@ -47,7 +46,7 @@ BUDGET_SLICES = 20  # a grant is one part in 20 of the remaining budget
 MIN_GRANT_TOKENS, MIN_GRANT_PAGES = 50_000, 20  # which cost a few cents
 NO_WORKER_WARNING_SECONDS = (5.0, 60.0)  # without any worker: first warning, and between others
 SHUTDOWN_TIMEOUT_SECONDS = 10.0  # for workers to become idle after an order to abandon
-STOP_CONFIRMED_POLLS = 4  # after which all workers know: they send a heartbeat every second
+STOP_CONFIRMED_POLLS = 4  # until every worker has received the order, by its heartbeat each second
 
 
 class ClusterEngine(Protocol):
@@ -95,7 +94,7 @@ class WorkerMonitor:
     poll_lock: threading.Lock = field(default_factory=threading.Lock)
 
     def start_coordinator(self) -> None:
-        """Start a coordinator. All that was granted to an earlier one counts as spent."""
+        """Start a coordinator. The grants of an earlier one count as spent."""
         budget = self.services.budget
         tokens, pages = (int(total) if total < math.inf else 0 for total in self.granted)
         max_tokens = budget.tokens + int(min(budget.remaining_tokens(), tokens))
@@ -109,7 +108,7 @@ class WorkerMonitor:
     def next_grant(self, requested: tuple[int, int]) -> tuple[float, float]:
         """Return the totals that may be spent until the next poll.
 
-        They grow by a slice of the remaining budget, or by what workers wait for if that is more.
+        They grow by a slice of the remaining budget, or by the demand of waiting workers if larger.
         """
         budget = self.services.budget
         if budget.max_tokens == budget.max_usd == math.inf:
@@ -238,7 +237,7 @@ def connect_engine(
         run.id,
         __version__,
         strip_secrets(settings),
-        # A worker that dies has a cause more often than a process that somebody may have killed.
+        # Unlike a local process, which people stop, a worker seldom dies without a cause.
         replace(rule, max_deaths=rule.max_attempts),
         services.index.holder,
     )

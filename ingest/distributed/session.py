@@ -1,8 +1,8 @@
-"""Session: what a worker keeps open for a run, such as its services and the coordinator.
+"""Session: the services and the coordinator that a worker keeps open for a run.
 
-A session begins with the first group. It ends when the driver says so, is lost, or no longer holds
-the index lock: another run may hold it then, and only one may write. A session that ends by itself
-fails the groups in progress, so that none of their sources is silently omitted.
+A session begins with the first group. It ends when the driver orders that, is lost, or no longer
+holds the index lock, which another run may hold then. A session that ends without an order fails
+the groups in progress, so that none of their sources is silently omitted.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ HEARTBEAT_SECONDS = 1.0
 SESSION_POLL_SECONDS = 0.2  # between checks of whether a session is over
 LEASE_CHECK_SECONDS = 5.0  # between checks of whether the run still holds the index
 LEASE_LATE_SECONDS = 40.0  # without a renewal (every 20 s), a silent driver is taken for gone
-# After so long without a renewed lease, a worker begins nothing more, and then stops writing.
+# Without a renewed lease for this long, a worker begins no more work, and then stops writing.
 # Another run may take the index after 90 s (index/azure/lease.py).
 LEASE_DOUBT_SECONDS, LEASE_LOST_SECONDS = 55.0, 75.0
 MAX_TAIL_GROUPS = 2  # groups that finish in a process while it reads the next one
@@ -110,14 +110,14 @@ class Session:
             del self.progress[group]
 
     def try_close(self) -> bool:
-        """Close the session if its run is over and all groups have ended; whether it is closed."""
+        """Close the session if its run is over and no group is in progress. True if closed."""
         with self.lock:
             over = self.finished.is_set() or self.run.stop.fault
             self.closed = bool(over) and not self.progress
             return self.closed
 
     def stop_with_error(self, reason: str) -> None:
-        """Fail without an order of the driver, after work in progress had its grace period."""
+        """Fail without an order from the driver, after a grace period for work in progress."""
         stop = self.run.stop
         if not stop.fault:
             log.warning("worker %s stops: %s", self.links.worker, reason)
@@ -244,7 +244,7 @@ def forget_session(future: Future[Session]) -> None:
 
 
 def guard_session(session: Session) -> None:
-    """Wait until the run is over at this worker; stops it if its lease is not renewed."""
+    """Wait until the run is over at this worker; stop it if its lease is not renewed."""
     while not session.try_close():
         if session.finished.is_set():
             session.run.stop.abandon()  # nothing waits for work in progress

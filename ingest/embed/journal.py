@@ -1,12 +1,12 @@
-"""Journal of vectors that were received and may not be in the index yet, in a local folder.
+"""Local journal of received vectors that may not be in the index yet.
 
-A run that is killed between a response and its upload has paid for vectors that nobody has. The
-next run on this machine finds them here, or a later one, if the next has other roots or cannot read
-a document. Deleting the journal is always safe: it costs money, never correctness. Records are a
-hash of the text, the vector and a checksum; the last one may be incomplete.
+A run that is killed between a response and its upload loses vectors that are paid for. A later run
+on this machine finds them here. Deleting the journal is always safe: it costs money, never
+correctness. A record is a hash of the text, the vector and a checksum; the last one may be
+incomplete.
 
-Workers of a cluster may share a machine. Each writes a file of its own, and reads those of workers
-that have died: their sources are done again at once, by any other worker.
+Workers of a cluster may share a machine. Each writes its own file and reads the files of dead
+workers, whose sources any other worker takes over at once.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 HASH_BYTES = 20
-MAX_AGE_SECONDS = 7 * 86400.0  # of what no run has asked for since
+MAX_AGE_SECONDS = 7 * 86400.0  # of a vector that no run has asked for
 # Of each of two files: uploads follow responses closely, so the last vectors are enough.
 MAX_FILE_BYTES = 64_000_000
-WORKER_FILE_BYTES = 8_000_000  # likewise, of a worker
+WORKER_FILE_BYTES = 8_000_000  # of a worker's file
 MAX_DEAD_FILES = 16  # that a worker reads, the newest first; older ones are deleted
-LOOK_SECONDS = 1.0  # between two looks for files of dead workers
+LOOK_SECONDS = 1.0  # between searches for files of dead workers
 NUMBERS = itertools.count()  # of the journals of this process
 
 
@@ -73,7 +73,7 @@ class VectorJournal:
         return bytes.fromhex(hash_text(text, self.space))
 
     def load(self) -> None:
-        """Read what an earlier run left."""
+        """Read the vectors of an earlier run."""
         if self.found is None:
             previous, current = map(self.read, self.paths)
             self.found = previous | current
@@ -99,10 +99,10 @@ class VectorJournal:
             log.info("could not keep vectors in %s: %s", path, error)
 
     def delete(self, find_written: Callable[[Collection[str]], Collection[str]]) -> None:
-        """Delete the journal of a run that ended well, and so wrote all that it received.
+        """Delete the journal of a run that succeeded, and so wrote all the vectors it received.
 
-        What an earlier run received and this one did not ask for stays, for a while, unless the
-        index has it. `find_written` returns those of some text hashes that it has.
+        Vectors of an earlier run that this one did not ask for stay for MAX_AGE_SECONDS, unless
+        the index has them. `find_written` returns the text hashes that the index has.
         """
         unused = {k: v for k, v in (self.found or {}).items() if k not in self.used}
         written = set(find_written([key.hex() for key in unused])) if unused else set()
@@ -116,7 +116,7 @@ class VectorJournal:
                 os.utime(self.previous_path, (since, since))
 
     def unlink(self) -> float:
-        """Delete the files; return when the older one was last written to."""
+        """Delete the files; return the modification time of the older one."""
         times = [time.time()]
         for path in self.paths:
             with suppress(OSError):
@@ -160,17 +160,17 @@ class VectorJournal:
 
 @dataclass(slots=True)
 class WorkerJournal(VectorJournal):
-    """Journal of a worker, beside those of others. Thread-safe."""
+    """Journal of one of several workers. Thread-safe."""
 
     looked_at: float = -LOOK_SECONDS
     seen: set[Path] = field(default_factory=set)  # files of dead workers that were read
 
     def delete(self, _: object) -> None:
-        """Delete the journal of this worker; those of dead ones stay for others."""
+        """Delete this worker's journal. Other workers may still need those of dead ones."""
         self.unlink()
 
     def load(self) -> None:
-        """Read what workers left that have died since the last look."""
+        """Read the vectors of workers that have died since the last call."""
         self.found = self.found or {}
         if time.monotonic() - self.looked_at < LOOK_SECONDS:
             return
@@ -181,7 +181,7 @@ class WorkerJournal(VectorJournal):
                 self.found |= self.read(path)
 
     def dead_files(self) -> list[Path]:
-        """List the newest files of workers that have died, and delete any others of them."""
+        """List the newest files of dead workers, and delete their older ones."""
         name = self.path.name.partition(".")[0]
         found = [path for path in self.path.parent.glob(f"{name}.*-*") if not is_in_use(path)]
         with suppress(OSError):  # another worker may be deleting some
@@ -192,9 +192,9 @@ class WorkerJournal(VectorJournal):
 
 
 def is_in_use(path: Path) -> bool:
-    """Return whether a worker's file is that of a process which exists, as far as can be seen.
+    """Return whether the worker that writes a file seems to be alive.
 
-    To read a file that is in use does no harm, and to miss one only costs money.
+    Reading a file in use is harmless, and missing one only costs money.
     """
     process = path.name.split(".")[1].partition("-")[0]
     return process == str(os.getpid()) or Path("/proc", process).exists()

@@ -80,7 +80,7 @@ def create_client(endpoint: Endpoint, key: str | TokenCache) -> openai.OpenAI:
         "timeout": REQUEST_TIMEOUT_SECONDS,
         "http_client": http_client,
     }
-    key = key or "none"  # without one, the SDK would take that of OPENAI_API_KEY
+    key = key or "none"  # else the SDK would read OPENAI_API_KEY
     if endpoint.api_version:
         secret = {"azure_ad_token_provider": key} if callable(key) else {"api_key": key}
         options |= {"azure_endpoint": url, "api_version": endpoint.api_version}
@@ -100,8 +100,8 @@ def embed_with_retry(
 ) -> list[Vectors]:
     """Embed texts in one request, retried on any of the deployments.
 
-    Raises SplitRequired if the service refuses the request, or after `max_failures` attempts that
-    failed in a way that one of the texts may cause.
+    Raises SplitRequired if the service refuses the request, or after `max_failures` failures that
+    one of the texts may have caused.
     """
     tokens = count_quota_tokens(sum(map(len, texts)))
     billable = sum(deployments.account.count_tokens(texts))
@@ -136,7 +136,7 @@ def embed_with_retry(
 def send_billed(
     texts: Sequence[str], deployments: Deployments, permit: Permit, billable: int, bill: Bill
 ) -> tuple[Mapping[str, str], Any]:
-    """Send a request and note what it is billed; returns the headers and the answer.
+    """Send a request and record its bill; return the headers and the answer.
 
     The answer is None if it cannot be read.
     """
@@ -154,7 +154,7 @@ def send_billed(
 def is_answer_lost(error: Exception) -> bool:
     """Return whether a request that failed may have been processed, and so billed.
 
-    Only a service that gave up waiting, or a connection that broke, leaves that open.
+    Only timeouts and broken connections leave that open.
     """
     if isinstance(error, openai.APIStatusError):
         return error.status_code in TIMEOUT_STATUSES
@@ -165,7 +165,7 @@ def is_answer_lost(error: Exception) -> bool:
 def report_failure(
     error: Exception, verdict: Exception, permit: Permit, deployments: Deployments
 ) -> None:
-    """Report a failed request to the rate limiter, and log what it changes."""
+    """Report a failed request to the rate limiter, and log a changed limit."""
     rate_limiter = deployments.gate.rate_limiter
     is_retryable = isinstance(verdict, RetryableError)
     if is_retryable and isinstance(error, openai.RateLimitError):
@@ -207,7 +207,7 @@ def send_logged(
 def send_request(
     texts: Sequence[str], endpoint: Endpoint, client: openai.OpenAI, request_id: str
 ) -> tuple[Mapping[str, str], bytes]:
-    """Send a request; return the headers and body of its response. Raises what the SDK raises.
+    """Send a request; return the headers and body of its response. Raises the SDK's errors.
 
     The SDK's `embeddings.create` is not used: it inspects every text and every number.
     """
@@ -246,7 +246,7 @@ def parse_vectors(answer: Any, count: int) -> list[Vectors]:
 
 
 def find_billed_tokens(answer: Any) -> int:
-    """Return the tokens that a service bills for an answer; 0 if it does not say."""
+    """Return the tokens billed for an answer; 0 if the service does not report them."""
     usage = answer.get("usage") if isinstance(answer, dict) else None
     tokens = usage.get("total_tokens") if isinstance(usage, dict) else None
     return tokens if isinstance(tokens, int) and tokens > 0 else 0

@@ -1,9 +1,9 @@
 """Chat with a picture: Azure OpenAI, or any service with an OpenAI-compatible API.
 
-A request goes the way of one for embedding: a permit of a rate limiter, a reservation in the
-budget, a token, and retries by the one policy. It asks for JSON by a strict schema, and for plain
-JSON where the service refuses that. A picture is blamed only if the service answers another one at
-the same time.
+Like an embedding request, each one takes a permit from a rate limiter, a reservation in the budget
+and a token, and is retried by `ingest.runtime.retry`. It asks for JSON by a strict schema, or for
+plain JSON if the service refuses schemas. A picture is blamed for a failure only if the service
+answers for another one at that time.
 """
 
 from __future__ import annotations
@@ -69,22 +69,22 @@ log = logging.getLogger(__name__)
 CONTENT_FILTER = "content_filter"  # finish reason of an answer, and code of a 400
 FILTER_CODES = {CONTENT_FILTER, "ResponsibleAIPolicyViolation", "content_policy_violation"}
 LENGTH = "length"  # finish reason of an answer that is cut off
-ROOM_PARAMETERS = ("max_completion_tokens", "max_tokens")  # the second is that of older servers
+ROOM_PARAMETERS = ("max_completion_tokens", "max_tokens")  # older servers accept the second
 
 
 class MalformedAnswerError(RetryableError):
-    """An answer that cannot be read, though it is billed."""
+    """The answer is billed, but cannot be parsed."""
 
 
 @dataclass(slots=True)
 class RequestForm:
-    """Form of the requests: without what the service has refused so far in this run."""
+    """Request parameters that the service has not refused so far in this run."""
 
     room_parameter: str = ROOM_PARAMETERS[0]
     has_schema: bool = True
 
     def give_up(self, refusal: str) -> bool:
-        """Give up what a refusal names; return whether another request may be accepted."""
+        """Drop the parameter that a refusal names; return whether to send the request again."""
         if self.room_parameter == ROOM_PARAMETERS[0] and self.room_parameter in refusal:
             self.room_parameter = ROOM_PARAMETERS[1]
             return True
@@ -134,12 +134,12 @@ class ChatModel:
     is_overdue: Callable[[], bool] = field(init=False, repr=False)  # answers come too late
 
     def __post_init__(self) -> None:
-        """Stop waiting once nothing may be paid for any more."""
+        """Stop waiting once the budget is closed."""
         self.is_overdue = is_cancelled = self.retry_policy.is_cancelled
         self.retry_policy = replace(
             self.retry_policy, is_cancelled=lambda: is_cancelled() or self.budget.is_closed()
         )
-        # A stopwatch of its own: the waits of the run's are those of embedding.
+        # The run's stopwatch measures the waits of embedding, so this needs another one.
         self.gate = Gate(self.rate_limiter, self.retry_policy, Stopwatch())
 
     def close(self) -> None:
@@ -148,7 +148,7 @@ class ChatModel:
             self.client.close()
 
     def ask(self, question: ChatQuestion) -> ChatAnswer:
-        """Send a question, retried; return the answer.
+        """Send a question, with retries; return the answer.
 
         Raises ContentRefusedError, RequestRefusedError, StoppedError if the budget is spent,
         ServiceError or ConfigError.
@@ -181,7 +181,7 @@ class ChatModel:
         return call_with_retry(attempt, lambda error: error, self.retry_policy)
 
     def answers_others(self, before: int) -> bool:
-        """Return whether another picture was answered since `before`, or else a probe is now."""
+        """Return whether another picture was answered since `before`, or a probe is now."""
         with self.probing:
             if self.answered == before:
                 with suppress(
@@ -191,7 +191,7 @@ class ChatModel:
             return self.answered != before
 
     def ask_once(self, question: ChatQuestion, renewals: list[str]) -> ChatAnswer:
-        """Send a question; return the answer. Raises RetryableError and what `ask` raises."""
+        """Send a question once; return the answer. Raises RetryableError or an error of `ask`."""
         reserved = ChatTokens(question.tokens, question.room)
         self.retry_policy.raise_if_cancelled()
         permit = self.gate.acquire(reserved.total)
@@ -215,7 +215,7 @@ class ChatModel:
         return parsed
 
     def learn(self, form: RequestForm, error: Exception) -> bool:
-        """Give up a part of the form that the service refuses; return whether to ask again."""
+        """Drop a parameter that the service refuses; return whether to ask again."""
         with self.lock:
             if self.form != form:  # another thread has learnt it meanwhile
                 return True
@@ -223,7 +223,7 @@ class ChatModel:
 
     @contextmanager
     def reserve(self, tokens: ChatTokens) -> Iterator[ChatBill]:
-        """Reserve the tokens of a request, and settle its bill at the end of the `with`.
+        """Reserve the tokens of a request until the end of the `with`, which settles its bill.
 
         Raises StoppedError if a limit is reached.
         """
@@ -237,7 +237,7 @@ class ChatModel:
     def send_billed(
         self, question: ChatQuestion, form: RequestForm, bill: ChatBill
     ) -> tuple[Mapping[str, str], Any]:
-        """Send a request and note what it is billed; return the headers and the answer."""
+        """Send a request, record its bill, and return the headers and the answer."""
         most = ChatTokens(question.tokens, question.room)
         try:
             headers, body = self.send_logged(question, form)
@@ -290,7 +290,7 @@ class ChatModel:
 
 @dataclass(slots=True)
 class ChatBill:
-    """Bill of one request: nothing, until it is billed, or likely to be."""
+    """Tokens billed for one request, or probably billed as its answer was lost."""
 
     billed: ChatTokens = NO_CHAT
 
@@ -338,7 +338,7 @@ def parse_answer(answer: Any, billed: ChatTokens) -> ChatAnswer:
 
 
 def find_billed(answer: Any) -> ChatTokens | None:
-    """Return the tokens that a service bills for an answer; None if it does not say."""
+    """Return the tokens billed for an answer; None if the service does not report them."""
     usage = answer.get("usage") if isinstance(answer, dict) else None
     counts = [
         usage.get(name) if isinstance(usage, dict) else None

@@ -1,4 +1,4 @@
-"""Probe of a deployment: embed one word, to learn whether it works and what it is.
+"""Probe of a deployment: embed one word, to learn whether it works, and its model.
 
 It is the only billed request of `ingest doctor`, so it is sent once.
 """
@@ -88,7 +88,7 @@ def identify_models(
     retry_policy: RetryPolicy,
     account: Account,
 ) -> list[Endpoint]:
-    """Replace each model that is not known by the one that the deployment reports, by a probe.
+    """Replace each unknown model by the one that the deployment reports to a probe.
 
     Raises ConfigError if the deployments have different models.
     """
@@ -133,7 +133,7 @@ def fetch_retirement(endpoint: Endpoint, key: str | TokenCache, model: str) -> R
 
 
 def known_name(reported: str) -> str:
-    """Return a model's name without the version that some services add to it."""
+    """Return a model's name without the version that some services append."""
     return next((name for name in MODEL_DIMENSIONS if reported.startswith(name)), reported)
 
 

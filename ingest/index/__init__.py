@@ -1,4 +1,4 @@
-"""Ports of the search index: one Protocol per job, and `Index`, which is all of them.
+"""Ports of the search index: a Protocol for each job, and `Index`, which combines them.
 
 Any method may raise ServiceError or ConfigError.
 """
@@ -87,7 +87,7 @@ class ChunkStore(Protocol):
     # delete by id; an unknown id counts as deleted
     def delete(self, ids: Collection[str]) -> list[Refusal]: ...
 
-    # those of the ids that are stored
+    # return the ids that are stored
     def existing_ids(self, ids: Collection[str]) -> set[str]: ...
 
     # all chunks, or those of a root, or of one source in it, by id ascending
@@ -135,7 +135,7 @@ class RecordStore(Protocol):
     # one record, with its chunk ids; at least as new as the one that was listed
     def record(self, root: str, source: str, listed: Record | None = None, /) -> Record | None: ...
 
-    # why those of the sources that failed or were skipped did; may miss what was just written
+    # error messages of the sources that failed or were skipped; may lag behind writes
     def errors_of(self, sources: Collection[SourceKey]) -> dict[SourceKey, str]: ...
 
     # insert or overwrite; durable once the future is done
@@ -149,7 +149,7 @@ class RecordStore(Protocol):
 class TextLookup(Protocol):
     """Look-up of chunks by the text that they embed, so that no text is paid for twice."""
 
-    # a stored chunk for each of the text hashes that has one; may miss what was written just now
+    # id of a stored chunk by text hash, where there is one; may lag behind writes
     def ids_by_text(self, hashes: Collection[str]) -> dict[str, str]: ...
 
     # the stored vectors of chunks by the hash of their text, where that is known
@@ -159,7 +159,7 @@ class TextLookup(Protocol):
 class RootRegistry(Protocol):
     """The roots of an index, and the names that they have in it."""
 
-    # as they were last saved, by name; a root of an earlier version is not here
+    # as last saved, by name; without roots that an earlier version indexed
     def roots(self) -> list[KnownRoot]: ...
 
     # replaces all of them
@@ -173,7 +173,7 @@ class RootRegistry(Protocol):
 class ManifestStore(Protocol):
     """The manifest of an index: the format and the recipe that it is written in."""
 
-    # as it was last saved; None in a new index, and in one of a version without manifests
+    # as last saved; None in a new index, or if a version without manifests made it
     def manifest(self) -> Manifest | None: ...
 
     # insert or overwrite
@@ -197,7 +197,7 @@ class Lock(Protocol):
     def holder(self) -> str: ...
 
     # take the lock until `close`, for this process or the workers of a distributed engine, and wait
-    # until reads show what the run before has written; raises BusyError if another run has it.
+    # until reads show the writes of earlier runs; raises BusyError if another run has it.
     # `on_lost` is called if another run takes it nevertheless; from then on each write raises
     def hold(
         self, engine: str = "", on_lost: Callable[[BusyError], None] = lambda _: None, /
@@ -222,7 +222,7 @@ class Lock(Protocol):
 def confirm_lock(index: Index) -> None:
     """Raise BusyError if another run has taken the lock of an index that this one held.
 
-    To be called right before a write that is not one of the index, which asks itself.
+    Call it right before any write outside the index; the index checks its own writes.
     """
     index.join(index.holder)
 
@@ -258,13 +258,13 @@ class Diagnosable(Protocol):
     # repair the flaws that need no new vector
     def repair_local(self) -> None: ...
 
-    # as far as the caller may know
+    # inf where the caller may not read it
     def free_space(self) -> FreeSpace: ...
 
     # bytes of each part, by its name for people; empty if they are not known
     def part_sizes(self) -> dict[str, int]: ...
 
-    # give back to the disk what deletions left free, if that is much
+    # return the space of deleted rows to the file system, if it is worth it
     def reclaim_space(self) -> None: ...
 
 

@@ -7,9 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from ingest.errors import ConfigError
 from ingest.index import Index
 
 TIMESTAMP_FORMAT = "%Y%m%dt%H%M%S"
+
+
+class NoAliasError(ConfigError):
+    """An index is searched by its own name, so that no other can take its place."""
 
 
 @dataclass(frozen=True, slots=True)

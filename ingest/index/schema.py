@@ -163,7 +163,7 @@ def additional_fields(names: Iterable[str], lists: Collection[str] = ()) -> list
 
 
 def value_to_field(value: str | tuple[str, ...] | None) -> str | list[str] | None:
-    """Return the value of a field of a source's own; every text of it is a term."""
+    """Return the value of a user-defined field, each text cut to the length of a term."""
     if isinstance(value, tuple):
         return [truncate_term(text) for text in value]
     return truncate_term(value) if value else None
@@ -219,7 +219,7 @@ def figure_to_fields(figure: ChunkFigure | None) -> dict[str, object]:
 
 
 def chunk_from_document(document: Mapping[str, Any]) -> StoredChunk:
-    """Deserialize a chunk. A check finds that a value which cannot be read is not what it was."""
+    """Deserialize a chunk; an unreadable value is replaced, and `ingest check` reports it."""
 
     def number(name: str) -> int:
         value = document.get(name)
@@ -288,7 +288,7 @@ def cached_page_to_json(page: CachedPage) -> str:
 
 
 def cached_page_from_json(key: str, root: str, source: str, text: str) -> CachedPage | None:
-    """Deserialize a cached page; None for one that cannot be read, which is as good as none."""
+    """Deserialize a cached page; None if it cannot be read."""
     try:
         stored: dict[str, Any] = json.loads(text)
         figures = (
@@ -311,7 +311,7 @@ def cached_page_from_json(key: str, root: str, source: str, text: str) -> Cached
 def inherit_page(
     page: CachedPage | None, is_known: Callable[[str, str], object]
 ) -> CachedPage | None:
-    """Return a page whose source is deleted as that of another source; None if none has it."""
+    """Return a page with another of its sources as owner; None if there is no other."""
     heir = next((other for other in page.others if is_known(*other)), None) if page else None
     if page is None or heir is None:
         return None
@@ -320,5 +320,5 @@ def inherit_page(
 
 
 def truncate_term(value: str) -> str:
-    """Truncate a value to what a filterable field takes."""
+    """Truncate a value to the maximum length of a filterable field."""
     return value.encode()[:MAX_TERM_BYTES].decode(errors="ignore")

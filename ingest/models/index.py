@@ -36,6 +36,7 @@ class Record:
     run: str = ""  # id of that run
     details: Details = field(default_factory=Details)
     epoch: int = 0  # of the lease that it was written under; 0 where there are no epochs
+    spoilt: bool = False  # it could not be read: there may be more chunks, and attachments
 
     @property
     def key(self) -> SourceKey:
@@ -82,7 +83,7 @@ class CachedPage:
     operation: str
     recognised: OcrResult | None = None  # None: the result has not been fetched yet
     others: tuple[SourceKey, ...] = ()  # sources it was seen in before; one of them may inherit it
-    # SHA-256 of what its text is of, computed by the parent process; "" in entries of old versions:
+    # SHA-256, computed by the parent process, of the inputs below; "" in entries of old versions:
     file: str = ""  # the file that it was last seen in
     picture: str = ""  # the image that was sent
 
@@ -117,7 +118,7 @@ class FigureFilter(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One search result: the chunk's fields in the index, and where in it the answer stands."""
+    """One search result: the chunk's fields in the index, and its best passage."""
 
     score: float  # comparable within one search only
     fields: dict[str, object]
@@ -128,5 +129,5 @@ class Hit:
     excerpt: str = ""
     outdated: str = ""  # why its source has not been indexed since it changed; "" if it has
     figure: str = ""  # "Figure 3, page 12, described by MODEL" if the text is generated
-    # codes of the question that no document has; of one or two words, both if none has
+    # codes in the question that no document has; of a question of one or two words, all if none has
     missing_words: tuple[str, ...] = ()

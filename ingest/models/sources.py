@@ -1,4 +1,4 @@
-"""Documents as their roots list them: names, permissions, and what is not read."""
+"""Sources as their roots list them: names, permissions, and files that are not read."""
 
 from __future__ import annotations
 
@@ -76,13 +76,13 @@ EVERYBODY, NOBODY = "all", "none"  # in place of ids, as Azure AI Search has the
 
 @dataclass(frozen=True, slots=True)
 class Permissions:
-    """Object ids of the users and groups that may read a document, or those of a person."""
+    """Object ids of the users and groups that may read a document, or of a person."""
 
     oids: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
 
     def to_values(self, names: Sequence[str] = (OIDS, GROUPS)) -> Values:
-        """Return the values of a source; never empty lists only, which may mean no limit."""
+        """Return the values of a source. Never only empty lists, which may mean no limit."""
         lists = {OIDS: self.oids, GROUPS: self.groups}
         values = [(name, tuple(sorted(set(lists[name])))) for name in names]
         if not any(ids for _, ids in values):
@@ -151,7 +151,7 @@ class KnownRoot:
     location: str = ""  # the path or URL; "" for a folder in an index that others share
     is_named: bool = False  # a person gave it its name
     renamed_from: str = ""  # name that some records and chunks may still have
-    begun: tuple[str, ...] = ()  # ids of the runs since the last good one that have not ended
+    begun: tuple[str, ...] = ()  # ids of the runs since the last complete one that have not ended
     last_good: str = ""  # when a run last ended with 0 or 3, UTC, ISO 8601; "" if not recorded
 
 
@@ -180,7 +180,7 @@ ATTACHMENT_SEPARATOR = "//"  # in a source's name, between a PDF and the PDF att
 
 
 def parent_name(name: str) -> str:
-    """Name of the source that a PDF is attached to; "" for one that is a file of its own."""
+    """Name of the source that a PDF is attached to; "" for a PDF that is a file."""
     outer, inside, _ = name.partition(ATTACHMENT_SEPARATOR)
     return outer if inside and is_document_name(outer) else ""
 

@@ -1,11 +1,11 @@
-"""Crash guard: records the attempt to read a source before reading it.
+"""Crash guard: record each attempt to read a source before reading it.
 
-A document may crash the whole process, or the machine, and nothing can record that afterwards. So
-the failure is recorded first, and overwritten by the record that is saved next. A run that ends
-without a crash restores the records of all others.
+A document may crash the process or the machine, which leaves no chance to record that. So a failure
+is recorded first, and overwritten once the document is read. A run that ends without a crash
+restores the records of documents that it did not finish.
 
-Most crashes are no document's fault. Those that were being read become suspects, which the next
-run reads last, in halves, until one is alone. Only a crash over a document that is read alone, in a
+Most crashes are no document's fault. The documents being read become suspects, which the next run
+reads last, in halves, until one is alone. Only a crash over a document that is read alone, in a
 root with others, counts as an attempt.
 """
 
@@ -21,13 +21,8 @@ from ingest.errors import DocumentError, IngestError
 from ingest.index import RecordStore
 from ingest.models import Code, Recipe, Record, RunEvent, SourceResult
 from ingest.pipeline.context import Run
-from ingest.pipeline.diff import (
-    INTERRUPTED_REASON,
-    NOT_INDEXED_OUTCOMES,
-    Stale,
-    first_reported_run,
-    is_unmodified,
-)
+from ingest.pipeline.diff import INTERRUPTED_REASON, NOT_INDEXED_OUTCOMES, Stale, is_unmodified
+from ingest.pipeline.results import first_reported_run
 from ingest.pipeline.transaction import Transaction, failure_record
 from ingest.pipeline.writes import Pending, ReadResult
 from ingest.runtime.cancellation import Cancellation
@@ -35,7 +30,7 @@ from ingest.runtime.cancellation import Cancellation
 ReadEvents: TypeAlias = "Iterator[ReadResult | RunEvent]"
 
 
-MIN_SOURCES_TO_BLAME = 2  # in a root: with one alone, every crash of whatever cause is over it
+MIN_SOURCES_TO_BLAME = 2  # in a root: a single source would be blamed for any crash
 
 
 @dataclass(slots=True)
@@ -46,10 +41,10 @@ class CrashGuard:
     recipe: Recipe
     run: str
     stop: Cancellation
-    is_isolated: bool = False  # by the driver of a cluster: whatever is read is read alone
+    is_isolated: bool = False  # each source is read alone, by order of a cluster's driver
     started: dict[str, Stale] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)  # names of up to two sources of the root
-    group_size: int = 0  # of the suspects that are being read; 0: others are
+    group_size: int = 0  # of the suspects being read; 0 while others are read
 
     def suspects_last(
         self,
@@ -78,7 +73,7 @@ class CrashGuard:
             yield from read(group)
 
     def count_source(self, change: Stale | RunEvent) -> None:
-        """Remember that the root has this source, unless two are known."""
+        """Note that the root has this source, unless two are known."""
         if len(self.seen) < MIN_SOURCES_TO_BLAME:
             if isinstance(change, Stale):
                 self.seen.add(change.source.name)
@@ -129,7 +124,7 @@ class CrashGuard:
             yield item
 
     def restore_records(self) -> None:
-        """Restore the earlier records of sources without a next one, if the index takes them."""
+        """Restore the records of sources that were not finished, if the index accepts them."""
         for stale in self.started.values():
             with suppress(IngestError):  # a source that stays marked is a suspect next time
                 if stale.record:
@@ -147,9 +142,9 @@ def known_cause(record: Record) -> str:
 
 
 def halve_groups(suspects: Iterable[Stale]) -> Iterator[list[Stale]]:
-    """Group the suspects of each crash into halves of what was read then.
+    """Split the suspects of each crash into two groups.
 
-    Those of the last crash come last: a part of what crashed an earlier run, they did it again.
+    Those of the last crash come last, because they may have crashed two runs.
     """
     by_run: dict[str, list[Stale]] = defaultdict(list)
     for suspect in suspects:

@@ -1,4 +1,4 @@
-"""Diff: merge the records of an index with the listing of a root. Pure.
+"""Diff: merge the records of an index with the listing of a root.
 
 Both are sorted by name and consumed one item at a time, so a million sources take no more memory
 than ten.
@@ -8,13 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
-from ingest.index.records import is_spoilt
 from ingest.models import (
     ATTACHMENT_SEPARATOR,
     Code,
-    Details,
     ListingIssue,
     Outcome,
     Record,
@@ -23,6 +21,17 @@ from ingest.models import (
     Unread,
     parent_name,
 )
+from ingest.pipeline.results import (
+    first_reported_run,
+    given_up_result,
+    unchanged_result,
+    unread_result,
+)
+from ingest.sources import Root, list_root
+
+if TYPE_CHECKING:
+    from ingest.pipeline.context import Run, Services
+    from ingest.pipeline.ignored_files import IgnoredFiles
 
 T = TypeVar("T")
 
@@ -81,19 +90,10 @@ class Skipped(NamedTuple):
     @property
     def result(self) -> SourceResult:
         """Its result, with the first run that reported it if the record has one."""
-        record = self.record
-        return SourceResult(
-            self.source.root,
-            self.source.name,
-            Outcome.SKIPPED,
-            self.reason,
-            self.code,
-            harmless=False,
-            chunks=record.chunks if record and not self.is_revoked else 0,
-            details=Details(since=first_reported_run(record))
-            if record and self.is_recorded
-            else Details(),
-        )
+        record = self.record or Record(*self.source.key)
+        since = first_reported_run(record) if self.is_recorded else ""
+        shown = replace(record, chunks=0) if self.is_revoked else record
+        return unread_result(shown, Outcome.SKIPPED, self.reason, self.code, since)
 
     @property
     def is_revoked(self) -> bool:
@@ -145,6 +145,26 @@ class SkipRule:
         return not is_retried and record.attempts >= most
 
 
+def compare_root(
+    root: Root, services: Services, run: Run, ignored: IgnoredFiles
+) -> Iterator[Change]:
+    """Compare a root's listing with the index's records of it."""
+    records = ignored.filter_records(services.index.records(root.name), root)
+    listing = services.times.wait_for_each(f"the list of {root.name}", list_root(root))
+    return compare(listing, records, create_skip_rule(services, run))
+
+
+def create_skip_rule(services: Services, run: Run) -> SkipRule:
+    """Return the rule by which this run takes a source for unchanged."""
+    return SkipRule(
+        services.recipe.digest,
+        services.reader.ocr,
+        services.reader.describes and services.remote is None,
+        has_passwords=run.has_passwords,
+        retrying_run=run.id if run.retry_failed else "",
+    )
+
+
 def compare(
     listing: Iterable[Source | ListingIssue | Unread], records: Iterable[Record], rule: SkipRule
 ) -> Iterator[Change]:
@@ -178,7 +198,7 @@ def compare(
 
 def may_have_attachments(record: Record) -> bool:
     """Return whether a source may have attachments in the index."""
-    return bool(record.details.attachments) or is_spoilt(record)
+    return bool(record.details.attachments) or record.spoilt
 
 
 def merge_by_name(
@@ -271,7 +291,7 @@ def compare_source(source: Source, record: Record | None, rule: SkipRule) -> Cha
     if source.unreadable:
         return Skipped(source, source.unreadable, Code.ARCHIVED, record)
     if rule.should_give_up(record):
-        return given_up_result(source, record)
+        return given_up_result(record)
     return Stale(source, record)
 
 
@@ -300,52 +320,6 @@ def is_unmodified(source: Source, record: Record, recipe: str) -> bool:
 def is_of_other_recipe(record: Record, recipe: str) -> bool:
     """Return whether a source was read with other settings, as far as its record says."""
     return bool(record.fingerprint) and not record.fingerprint.startswith(recipe)
-
-
-def unchanged_result(source: Source, record: Record) -> SourceResult:
-    """Return the result of an unchanged source."""
-    needs_attention = record.details.needs_attention
-    return SourceResult(
-        source.root,
-        source.name,
-        Outcome.UNCHANGED,
-        pages=record.pages,
-        empty_pages=record.empty_pages,
-        chunks=record.chunks,
-        reason=reason_with_attempts(record) if record.details.missing else record.error,
-        code=record.code,
-        harmless=not needs_attention,
-        details=replace(record.details, since=first_reported_run(record))
-        if needs_attention
-        else record.details,
-    )
-
-
-def given_up_result(source: Source, record: Record) -> SourceResult:
-    """Return the result of a source that failed too often to be tried again."""
-    return SourceResult(
-        source.root,
-        source.name,
-        Outcome(record.outcome),
-        reason_with_attempts(record),
-        record.code,
-        harmless=False,
-        chunks=record.chunks,
-        details=Details(since=first_reported_run(record)),
-    )
-
-
-def first_reported_run(record: Record) -> str:
-    """Return the id of the first run that reported a source's problem.
-
-    A record of an earlier version has only the last one.
-    """
-    return record.details.since or record.run
-
-
-def reason_with_attempts(record: Record) -> str:
-    """Return why a source is missing or incomplete, and how to have it tried again."""
-    return f"{record.error} (tried {record.attempts} times; --retry-failed tries again)"
 
 
 def require_sorted(items: Iterable[T], key: Callable[[T], str]) -> Iterator[T]:

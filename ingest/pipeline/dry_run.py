@@ -21,17 +21,12 @@ from ingest.models import (
 )
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.deletions import AbsenceTracker
-from ingest.pipeline.diff import Skipped, unchanged_result
+from ingest.pipeline.diff import Skipped, compare_root
 from ingest.pipeline.records import load_records
+from ingest.pipeline.results import failed_result, unchanged_result
 from ingest.pipeline.reuse import batch_lookups
-from ingest.pipeline.root import compare_root
 from ingest.pipeline.stages import extract_documents, iterate_new_chunks
-from ingest.pipeline.transaction import (
-    Transaction,
-    failed_result,
-    format_page_numbers,
-    indexed_result,
-)
+from ingest.pipeline.transaction import Transaction, format_page_numbers, indexed_result
 from ingest.pipeline.writes import (
     NewChunk,
     ReadResult,

@@ -12,7 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from ingest.models import Outcome, Record, RunEvent, RunProgress, Source, SourceResult, parent_name
-from ingest.pipeline.diff import Stale, unchanged_result
+from ingest.pipeline.diff import Stale
+from ingest.pipeline.results import unchanged_result
 from ingest.sources import Root
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""Records of sources that a run is working on, for the commands that show an index meanwhile."""
+"""Records of an index that a run is writing to, for the commands that show it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def is_held(index: Index) -> bool:
 
 
 def list_records(index: Index, *, held: bool) -> Iterator[Record]:
-    """List all records. While a run holds the index, what it has begun is in progress.
+    """List all records. While a run holds the index, unfinished ones are in progress.
 
     The record of a source that is being read says that it failed, in case the process dies.
     """

@@ -11,7 +11,8 @@ from ingest.errors import DocumentError
 from ingest.models import Record, RunEvent, RunProgress, SourceResult
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.diff import Skipped, Stale
-from ingest.pipeline.transaction import Transaction, refused_result
+from ingest.pipeline.results import refused_result
+from ingest.pipeline.transaction import Transaction
 from ingest.pipeline.writes import Pending, ReadResult, read_record, skip_source
 from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.concurrency import map_concurrent

@@ -1,8 +1,8 @@
 """Reuse of vectors, so that no text is embedded twice.
 
-Three stages. `hold_copies` lets the first chunk of each text pass and holds its copies back,
-`reuse_vectors` attaches the vectors of equal texts that an index has, and `release_copies` gives
-the copies the vector that the first chunk got, from an index or from the model.
+Three stages: `hold_copies` passes on the first chunk of each text and holds back its copies,
+`reuse_vectors` attaches vectors of equal texts from an index, and `release_copies` gives the copies
+the vector of the first chunk, whether it came from an index or from the model.
 """
 
 from __future__ import annotations
@@ -30,22 +30,22 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-REUSE_BATCH_CHUNKS = 256  # chunks that are uploaded together with vectors that cost nothing
-LOOKUP_BATCH_CHUNKS = 32  # chunks to look up at once; more would delay those of the next documents
+REUSE_BATCH_CHUNKS = 256  # chunks with reused vectors in one upload
+LOOKUP_BATCH_CHUNKS = 32  # chunks in one look-up; more would delay the next documents
 MAX_HELD_COPIES = 4096  # chunks that wait for the vector of another one
 
 Item: TypeAlias = NewChunk | EmbeddedBatch | Transaction | RunEvent
 
 
 class Copies:
-    """Chunks that wait for the vector of another chunk of the same text."""
+    """Chunks that wait for the vector of an earlier chunk with equal text."""
 
     def __init__(self) -> None:
         self.held: dict[str, list[NewChunk]] = {}  # by the text hash of a chunk under way
         self.count = 0
 
     def hold(self, piece: NewChunk) -> bool:
-        """Hold a chunk if one of the same text is under way; return False for the first."""
+        """Hold a chunk if one with equal text is under way; return False for the first."""
         if piece.text_hash in self.held:
             self.held[piece.text_hash].append(piece)
             self.count += 1
@@ -63,7 +63,7 @@ class Copies:
 def make_batches(
     pieces: Sequence[NewChunk], results: Sequence[Vectors | str]
 ) -> Iterator[EmbeddedBatch]:
-    """Yield batches of chunks that cost nothing, each with its vector or why it has none."""
+    """Yield batches of chunks, each with its reused vector or the reason why it has none."""
     for start in range(0, len(pieces), REUSE_BATCH_CHUNKS):
         end = start + REUSE_BATCH_CHUNKS
         yield EmbeddedBatch(list(pieces[start:end]), results[start:end], paid=False)
@@ -104,7 +104,7 @@ def hold_copies(
 def release_copies(
     items: Iterable[EmbeddedBatch | Transaction | RunEvent], services: Services, copies: Copies
 ) -> Iterator[EmbeddedBatch | Transaction | RunEvent]:
-    """Pass everything on, and after the first chunk of each text the copies of it."""
+    """Pass everything on, and the copies of a text after its first chunk."""
     for item in items:
         yield item
         if not isinstance(item, EmbeddedBatch):
@@ -123,7 +123,7 @@ def release_copies(
 def reuse_vectors(chunks: Iterable[Item], services: Services, stop: Cancellation) -> Iterator[Item]:
     """Attach the vectors of equal texts in the index, or an earlier one; other items pass.
 
-    A new index has none but those of this run that `recent_vectors` has dropped.
+    A new index has only vectors of this run, which `recent_vectors` may have dropped.
     """
     recent = services.recent_vectors
     has_others = services.previous_index is not None or not services.index.is_new
@@ -189,7 +189,7 @@ def find_vectors(pieces: Sequence[NewChunk], services: Services) -> dict[str, Ve
 
 
 def keep_vectors(ids: Collection[str], services: Services) -> None:
-    """Keep the vectors of chunks that will be deleted: another file may have their texts now."""
+    """Keep the vectors of chunks to be deleted: another file may contain their texts now."""
     if not ids:  # as of most documents: the index is not asked
         return
     for text_hash, vector in services.index.vectors_by_text(ids).items():

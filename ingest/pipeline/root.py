@@ -14,15 +14,14 @@ from ingest.errors import IngestError, RootError, StoppedError
 from ingest.models import Record, RunEvent, SourceResult
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.deletions import AbsenceTracker
-from ingest.pipeline.diff import Change, SkipRule, compare
+from ingest.pipeline.diff import compare_root
 from ingest.pipeline.figure_queue import FigureQueue
-from ingest.pipeline.ignored_files import IgnoredFiles
 from ingest.pipeline.records import load_records, never_abandon, record_skipped
 from ingest.pipeline.reuse import keep_vectors
 from ingest.pipeline.stages import settle_sources, take_until
 from ingest.pipeline.writes import remove_source
 from ingest.runtime.concurrency import map_concurrent
-from ingest.sources import Root, list_root
+from ingest.sources import Root
 
 T = TypeVar("T")
 
@@ -69,26 +68,6 @@ def ingest_text(root: Root, services: Services, run: Run, queue: FigureQueue) ->
     except StoppedError:
         # Another call failed, or the grace period is over.
         run.stop.raise_fault()
-
-
-def compare_root(
-    root: Root, services: Services, run: Run, ignored: IgnoredFiles
-) -> Iterator[Change]:
-    """Compare a root's listing with the index's records of it."""
-    records = ignored.filter_records(services.index.records(root.name), root)
-    listing = services.times.wait_for_each(f"the list of {root.name}", list_root(root))
-    return compare(listing, records, create_skip_rule(services, run))
-
-
-def create_skip_rule(services: Services, run: Run) -> SkipRule:
-    """Return the rule by which this run takes a source for unchanged."""
-    return SkipRule(
-        services.recipe.digest,
-        services.reader.ocr,
-        services.reader.describes and services.remote is None,
-        has_passwords=run.has_passwords,
-        retrying_run=run.id if run.retry_failed else "",
-    )
 
 
 def collect_root_error(items: Iterable[T], errors: list[RootError]) -> Iterator[T]:

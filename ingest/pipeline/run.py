@@ -1,6 +1,6 @@
 """Life of a run, from its deadline to its summary, for the command line and the Python API.
 
-A run that fails or ends early has a summary too, which the index keeps like any other.
+A run that fails or ends early also saves a summary in the index.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def stop_at_deadline(
 
 
 def run_exit_code(stop: Cancellation, totals: RunTotals) -> int:
-    """Return the exit code of a run that did not fail: 2 comes before 1, and 1 before 3."""
+    """Return the exit code of a run that raised no error: 2 wins over 1, and 1 over 3."""
     is_stopped = stop.is_requested() and totals.exit_code != ConfigError.exit_code
     return ServiceError.exit_code if is_stopped else totals.exit_code
 
@@ -77,7 +77,7 @@ def run_on_roots(
     run: Run,
     totals: RunTotals,
 ) -> Iterator[Event | RunEvent]:
-    """Run on each root in turn; one that cannot be listed is noted, and the others are done.
+    """Run on each root in turn; note one that cannot be listed, and continue.
 
     Figures are described once the text of all roots is indexed. Raises RootError if no root can be
     listed.
@@ -139,7 +139,7 @@ class RunRecorder:
         self.timeline.add(event)
 
     def log_fields(self) -> dict[str, object]:
-        """Return what the last line of a log has besides the summary: facts and waits."""
+        """Return the fields of the last log line that the summary lacks: facts and waits."""
         times = self.services.times
         pauses = (TOKEN_QUOTA, REQUEST_QUOTA, RETRY_PAUSE)
         waited = sum(times.wall_seconds(pause) for pause in pauses if pause in times.spans)
@@ -151,7 +151,7 @@ class RunRecorder:
         }
 
     def mark_begun(self, roots: Sequence[Root]) -> None:
-        """Note in the index that a run of these roots has begun; it must hold the index."""
+        """Note in the index that a run of these roots has begun. Needs the lock."""
         names, index = {root.name for root in roots}, self.services.index
         with self.services.times.wait_for(INDEX_ANSWER):
             known = index.roots()
@@ -160,7 +160,7 @@ class RunRecorder:
                 index.save_roots(self.marked)
 
     def save(self, summary: Summary) -> None:
-        """Save the summary and the end of the run in the index, and give its free room back."""
+        """Save the summary and the end of the run in the index, and reclaim its free space."""
         with self.services.times.wait_for(INDEX_ANSWER):
             save_run_summary(summary, self.services.index)
             self.save_marks(summary)
@@ -180,7 +180,7 @@ class RunRecorder:
             log.info("could not note in the index that this run has ended: %s", error)
 
     def summary(self, code: int) -> Summary:
-        """Return the summary so far, as of a run that ends with this exit code."""
+        """Return the summary so far, for a run that ends with this exit code."""
         capacity = self.capacity()
         seconds = time.monotonic() - self.started
         made = self.totals.summary(self.run.id, seconds, code, self.services.times, capacity)
@@ -196,17 +196,17 @@ class RunRecorder:
 
 
 def was_interrupted(index: RootRegistry) -> bool:
-    """Return whether a run before this one, whose begin is marked, has not ended."""
+    """Return whether an earlier run has begun and not ended."""
     return any(len(root.begun) > 1 for root in index.roots())
 
 
 def mark_begun(root: KnownRoot, run: str) -> KnownRoot:
-    """Return a root of which a run has begun."""
+    """Return a root with the mark that a run has begun."""
     return replace(root, begun=(*root.begun, run)[-MAX_BEGUN_RUNS:])
 
 
 def mark_ended(root: KnownRoot, summary: Summary) -> KnownRoot:
-    """Return a root of which a run has ended; one of another run is unchanged."""
+    """Return a root with the mark that a run has ended; unchanged if the run had not begun."""
     if summary.run not in root.begun:
         return root
     if summary.exit in FINISHED:
@@ -215,9 +215,9 @@ def mark_ended(root: KnownRoot, summary: Summary) -> KnownRoot:
 
 
 def count_written_index(index: ChunkStore, totals: RunTotals) -> IndexTotals:
-    """Count what an index holds after a run: no less than what the run knows to be there.
+    """Count the contents of an index after a run, or what the run knows to be there if more.
 
-    The counts of a service lag behind the writes, so that they may be 0 after a first run.
+    The counts of a service lag behind the writes: after a first run they may be 0.
     """
     counted = index.totals()
     if counted.size >= 0:  # on this machine
@@ -233,12 +233,12 @@ def count_written_index(index: ChunkStore, totals: RunTotals) -> IndexTotals:
 
 
 def summarized_index(summary: Summary, index: ChunkStore) -> IndexTotals:
-    """Return what the index holds by a run's summary; counted if it was not."""
+    """Return the totals of the index in a run's summary; counts them if it has none."""
     return IndexTotals(**summary.index) if summary.index else index.totals()
 
 
 def count_index(index: ChunkStore, totals: RunTotals) -> dict[str, int]:
-    """Return what the index holds after a run; empty if it cannot be counted."""
+    """Return the totals of the index after a run; empty if they cannot be counted."""
     try:
         return asdict(count_written_index(index, totals))
     except IngestError as error:

@@ -75,8 +75,8 @@ def settle_sources(  # noqa: PLR0913 - a root, what to settle, and how
 ) -> Iterator[RunEvent]:
     """Settle stale sources in this process, given their whole records; other events pass.
 
-    `is_isolated`: the only source is a suspect. With a list of `root_errors`, sources that vanished
-    with their whole root have no result, and the error of the root is added there.
+    `is_isolated`: the only source is a suspect. With a list of `root_errors`, sources that vanish
+    with their root have no result, and the root's error is appended to the list.
     """
     copies = Copies()
     with crash_guard(services.index, services.recipe, run, is_isolated=is_isolated) as guard:
@@ -97,7 +97,7 @@ def settle_sources(  # noqa: PLR0913 - a root, what to settle, and how
 def collect_gone(
     items: Iterable[ReadResult | RunEvent], errors: list[RootError]
 ) -> Iterator[ReadResult | RunEvent]:
-    """Drop the sources that vanished with their root, whose error is for later, once."""
+    """Drop sources that vanished with their root, and collect its error once."""
     for item in items:
         if not isinstance(item, ReadResult) or not isinstance(item.result, RootGoneError):
             yield item
@@ -224,7 +224,7 @@ def embed_chunks(
 def embed_batch(
     batch: Sequence[NewChunk], services: Services, pass_on: Callable[[EmbeddedBatch], None]
 ) -> None:
-    """Embed a batch, and pass each part of it on as soon as it is answered."""
+    """Embed a batch, and pass on each part as soon as its response arrives."""
     texts = [piece.chunk.text_to_embed for piece in batch]
     for places, results in embed_in_parts(services.embedder, texts):
         part = EmbeddedBatch([batch[place] for place in places], results)
@@ -237,7 +237,7 @@ def upload_batches(
     services: Services,
     stop: Cancellation,
 ) -> Iterator[Transaction | RunEvent]:
-    """Upload embedded chunks; yields a document once the index has answered for all its chunks."""
+    """Upload embedded chunks; yields a document once all its chunks are acknowledged."""
 
     def start(item: EmbeddedBatch | Transaction | RunEvent) -> Future[dict[str, Refusal]] | None:
         if not isinstance(item, EmbeddedBatch):

@@ -33,22 +33,20 @@ class RunTotals:
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     pages: int = 0  # read
     empty_pages: int = 0  # of the documents read
-    scanned: int = 0  # their pages that are images without text, and not recognised
-    missing: int = 0  # their pages that could not be read
-    undecoded: int = 0  # their pages that show text which no engine decodes
-    doubtful: int = 0  # their pages whose text is probably not what they show
-    languages: Counter[str] = field(default_factory=Counter)  # number of them by language
-    hidden: int = 0  # their pages with text that a reader cannot see
-    figures: Counter[str] = field(default_factory=Counter)  # their figures by outcome
+    scanned: int = 0  # pages that are images without text, and not recognised
+    missing: int = 0  # pages that could not be read
+    undecoded: int = 0  # pages with text that no engine decodes
+    doubtful: int = 0  # pages whose text probably differs from their image
+    languages: Counter[str] = field(default_factory=Counter)  # documents read
+    hidden: int = 0  # pages with hidden text
+    figures: Counter[str] = field(default_factory=Counter)  # by outcome
     written: int = 0  # chunks, also of documents that are not settled
-    written_tokens: int = 0  # embedded for them
+    written_tokens: int = 0  # tokens embedded for the written chunks
     embedded: int = 0  # chunks of settled documents
-    embedded_tokens: int = 0  # of them
+    embedded_tokens: int = 0  # tokens of the embedded chunks
     reused: int = 0  # chunks uploaded with vectors of an earlier index
     deleted: int = 0  # chunks
-    problems: list[SourceResult] = field(
-        default_factory=list
-    )  # that the owners of documents must solve
+    problems: list[SourceResult] = field(default_factory=list)  # for the owners to solve
     kept: list[DeletionsWithheld] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
     unlisted: list[str] = field(default_factory=list)  # roots that could not be listed, and why
@@ -82,7 +80,7 @@ class RunTotals:
 
     @property
     def chunks(self) -> int:
-        """Number of chunks that were embedded and uploaded; a plan has settled ones only."""
+        """Number of chunks that were embedded and uploaded; in a plan, of settled documents."""
         return max(self.embedded, self.written - self.reused)
 
     @property
@@ -122,7 +120,7 @@ class RunTotals:
 
     @property
     def known_sources(self) -> int:
-        """Number of sources that are in the index after the run, by what it read and wrote."""
+        """Number of sources in the index after the run, as far as it has read and written them."""
         return sum(self.outcomes[outcome] for outcome in INDEXED_OUTCOMES)
 
     @property
@@ -141,7 +139,7 @@ class RunTotals:
 
     @property
     def exit_code(self) -> int:
-        """2 if someone must allow deletions or mend a root, 3 if a document failed, else 0."""
+        """2 if deletions were withheld or a root failed, 3 if a document failed, else 0."""
         if self.unlisted or not all(kept.harmless for kept in self.kept):
             return 2
         return 3 if self.problems else 0

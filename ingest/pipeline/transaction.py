@@ -25,7 +25,8 @@ from ingest.models import (
     SourceResult,
     hash_text,
 )
-from ingest.pipeline.diff import first_reported_run, is_unmodified, was_interrupted
+from ingest.pipeline.diff import is_unmodified, was_interrupted
+from ingest.pipeline.results import first_run_with_problem
 from ingest.runtime.formatting import pluralize
 
 if TYPE_CHECKING:
@@ -54,9 +55,7 @@ class Transaction:
     reused_count: int = 0  # chunks uploaded with vectors of equal texts
     tokens: int = 0  # of the embedded chunks
     refusals: list[Refusal] = field(default_factory=list)
-    removed_sources: list[SourceResult] = field(
-        default_factory=list
-    )  # attachments it no longer has
+    removed_sources: list[SourceResult] = field(default_factory=list)  # former attachments
 
     @property
     def new_chunks(self) -> Iterator[Chunk]:
@@ -206,13 +205,6 @@ def failure_record(
     )
 
 
-def first_run_with_problem(record: Record, source: Source, code: str, run: str) -> str:
-    """Return the id of the first run that reported this problem with these bytes."""
-    before = (record.code, record.size, record.modified)
-    is_same = before == (code, source.size, source.modified)
-    return (first_reported_run(record) or run) if is_same else run
-
-
 def details_with_first_run(transaction: Transaction, run: str) -> Details:
     """Return the details of a partly readable document."""
     record, source = transaction.record, transaction.source
@@ -301,34 +293,6 @@ def indexed_result(transaction: Transaction, run: str = "") -> SourceResult:
         if made.details.needs_attention
         else made.details,
         reused=transaction.reused_count,
-    )
-
-
-def failed_result(
-    record: Record, source: Source, error: DocumentError, run: str = ""
-) -> SourceResult:
-    """Return the result of a document that failed. A dry run has no run id."""
-    return SourceResult(
-        source.root,
-        source.name,
-        error.outcome,
-        str(error),
-        error.code,
-        harmless=False,
-        chunks=record.chunks,
-        details=Details(since=first_run_with_problem(record, source, error.code, run)),
-    )
-
-
-def refused_result(record: Record, error: DocumentError) -> SourceResult:
-    """Return the result of a source for which the index refuses a write."""
-    return SourceResult(
-        *record.key,
-        error.outcome,
-        str(error),
-        error.code,
-        harmless=False,
-        chunks=record.chunks,
     )
 
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeGuard, TypeVar
 
 from ingest.errors import DocumentError, ServiceError
 from ingest.index import ChunkStore, Index
-from ingest.index.records import is_spoilt
 from ingest.models import (
     ATTACHMENT_SEPARATOR,
     Chunk,
@@ -30,15 +29,14 @@ from ingest.models import (
     SourceResult,
     parent_name,
 )
-from ingest.pipeline.diff import Skipped, Stale, unchanged_result
+from ingest.pipeline.diff import Skipped, Stale
+from ingest.pipeline.results import failed_result, refused_result, unchanged_result
 from ingest.pipeline.transaction import (
     Transaction,
-    failed_result,
     failure_record,
     indexed_result,
     possible_ids,
     refreshed_record,
-    refused_result,
 )
 from ingest.sources import source_url
 
@@ -129,7 +127,7 @@ def read_record(index: Index, key: SourceKey, listed: Record | None = None) -> R
     One that could not be read names all chunks that the index lists of its source.
     """
     record = index.record(*key, listed)
-    if record is None or not is_spoilt(record):
+    if record is None or not record.spoilt:
         return record
     ids = (chunk.id for chunk in index.chunks(*key, text=False))
     return replace(record, pending=tuple(dict.fromkeys((*record.pending, *ids))))
@@ -180,7 +178,9 @@ def revoke_source(record: Record, index: Index) -> tuple[int, Record]:
         deleted += remove_source(attached, index).deleted
     delete_chunks(ids, index)
     details = replace(record.details, attachments=(), images=())
-    return deleted, replace(record, committed=(), pending=(), chunks=0, tokens=0, details=details)
+    return deleted, replace(
+        record, committed=(), pending=(), chunks=0, tokens=0, details=details, spoilt=False
+    )
 
 
 def is_same_content(document: PreparedDocument, record: Record) -> bool:

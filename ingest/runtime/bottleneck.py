@@ -88,18 +88,13 @@ def measure_utilization(times: Stopwatch, seconds: float, capacity: Capacity) ->
     quota = times.wall_seconds(TOKEN_QUOTA) / seconds
     calls = times.wall_seconds(REQUEST_QUOTA) / seconds
     describing = times.wall_seconds(DESCRIBING_FIGURES) / seconds
-    remote = times.thread_seconds(EMBEDDING_SERVICE) > 0
     reading = busy_share(capacity.reading, READING_DOCUMENTS)
     fetching = busy_share(PREFETCH_FACTOR * capacity.reading, FETCHING_DOCUMENTS)
     recognising = busy_share(max(1, capacity.recognising), RECOGNISING_PAGES)
-    embedding = busy_share(capacity.embedding, EMBEDDING_SERVICE if remote else EMBEDDING_CHUNKS)
+    model = EMBEDDING_SERVICE if times.thread_seconds(EMBEDDING_SERVICE) else EMBEDDING_CHUNKS
+    embedding = busy_share(capacity.embedding, model)
     writing = busy_share(capacity.writing, WRITING_CHUNKS, WRITING_RECORDS)
     without_quota = max(1 - quota, reading, fetching, embedding, writing) * seconds
-    answers = (
-        f"embedding waited for responses {embedding:.0%} of the time, with "
-        f"{capacity.embedding} concurrent requests: more would help (INGEST_EMBED_AT_ONCE)"
-    )
-    model = f"the local model was busy {embedding:.0%} of the time: {MORE_CORES}"
     return [
         Utilization(quota, advise_quota(quota, seconds, without_quota, capacity)),
         Utilization(
@@ -123,7 +118,7 @@ def measure_utilization(times: Stopwatch, seconds: float, capacity: Capacity) ->
             f"figures were described {describing:.0%} of the time, after the text: a larger quota "
             "of their deployment may help; the next run reuses the descriptions",
         ),
-        Utilization(embedding, answers if remote else model),
+        Utilization(embedding, advise_embedding(model, embedding, capacity)),
         Utilization(
             writing,
             f"writing to the index took {writing:.0%} of the time: a faster service or disk would "
@@ -159,6 +154,16 @@ def advise_reading(times: Stopwatch, busy: float, capacity: Capacity) -> str:
             "(INGEST_PAGE_SECONDS)"
         )
     return f"reading {workers}: {MORE_CORES}"
+
+
+def advise_embedding(stage: str, busy: float, capacity: Capacity) -> str:
+    """Advise on how to embed faster, with a model on a service or on this machine."""
+    if stage == EMBEDDING_CHUNKS:
+        return f"the local model was busy {busy:.0%} of the time: {MORE_CORES}"
+    return (
+        f"embedding waited for responses {busy:.0%} of the time, with {capacity.embedding} "
+        "concurrent requests: more would help (INGEST_EMBED_AT_ONCE)"
+    )
 
 
 def advise_quota(waiting: float, seconds: float, without_quota: float, capacity: Capacity) -> str:

@@ -1,7 +1,7 @@
 """Budget: limits on the tokens and money that a run spends.
 
-Every cost is reserved before it is incurred, so a limit is never exceeded, and what the service did
-not bill is given back. The first refusal is final and drains the run: work that is paid for
+Every cost is reserved before it is incurred, so a limit is never exceeded; the unbilled part of a
+reservation is released. The first refusal is final and drains the run: work that is paid for
 finishes, the rest is left to the next run.
 """
 
@@ -17,7 +17,7 @@ from ingest.errors import StoppedError
 from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.prices import NO_CHAT, PRICED_TOKENS, ChatTokens, Rates
 
-RESERVE_POLL_SECONDS = 0.1  # between attempts while other requests may give back enough
+RESERVE_POLL_SECONDS = 0.1  # between attempts to reserve
 
 
 @dataclass(slots=True)
@@ -28,13 +28,13 @@ class Budget:
     max_tokens: float = math.inf
     max_usd: float = math.inf
     rates: Rates = field(default_factory=Rates)
-    tokens: int = 0  # billed, or perhaps: reserved ones count until the answer
-    pages: int = 0  # likewise, for OCR
-    open_tokens: int = 0  # those of `tokens` that are reserved for a request without an answer yet
+    tokens: int = 0  # billed or reserved
+    pages: int = 0  # billed or reserved, for OCR
+    open_tokens: int = 0  # reserved for requests under way; part of `tokens`
     open_pages: int = 0
-    chat: ChatTokens = NO_CHAT  # likewise, for descriptions of figures; not among `tokens`
+    chat: ChatTokens = NO_CHAT  # of figure descriptions; not part of `tokens`
     open_chat: ChatTokens = NO_CHAT
-    lost_tokens: int = 0  # those of `tokens` whose answer was lost, so they may not be billed
+    lost_tokens: int = 0  # of requests whose answer was lost, which may be billed; part of `tokens`
     limit_reached: str = ""  # the option whose limit was reached, such as "--max-cost 5"
     # Second account, of a budget shared with other processes. `reserve_shared(tokens, pages)`
     # returns the exceeded limit, or ""; `settle_shared` has the parameters of `settle`. It has no
@@ -44,9 +44,9 @@ class Budget:
     lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def reserve(self, tokens: int = 0, pages: int = 0, chat: ChatTokens = NO_CHAT) -> None:
-        """Reserve tokens, pages and a chat; each call needs one of `settle`, or of `settle_chat`.
+        """Reserve tokens, pages and a chat; end it with `settle` or `settle_chat`.
 
-        Waits while requests under way may give back enough. Raises StoppedError, and drains the
+        Waits while requests under way may release enough. Raises StoppedError, and drains the
         run, if a limit is reached.
         """
         while (reached := self.try_reserve(tokens, pages, chat)) is None:
@@ -86,9 +86,9 @@ class Budget:
     def settle(
         self, tokens: int = 0, billed: int = 0, pages: int = 0, billed_pages: int = 0, lost: int = 0
     ) -> None:
-        """End a reservation of tokens and pages: what was not billed is given back.
+        """End a reservation of tokens and pages, and release its unbilled part.
 
-        `lost` are those billed tokens that may not be, as the answer was lost.
+        `lost`: tokens counted as billed because the answer was lost.
         """
         with self.lock:
             self.close_reservation(tokens, billed, pages, billed_pages)
@@ -96,13 +96,13 @@ class Budget:
         self.settle_shared(tokens, billed, pages, billed_pages, lost)
 
     def settle_chat(self, chat: ChatTokens, billed: ChatTokens) -> None:
-        """End the reservation of a chat: what was not billed is given back."""
+        """End the reservation of a chat, and release its unbilled part."""
         with self.lock:
             self.chat = self.chat.plus(billed).plus(chat, -1)
             self.open_chat = self.open_chat.plus(chat, -1)
 
     def close_reservation(self, tokens: int, billed: int, pages: int, billed_pages: int) -> None:
-        """Replace what was reserved by what was billed, with the lock held."""
+        """Replace the reserved tokens by the billed ones. Needs the lock."""
         self.tokens += billed - tokens
         self.pages += billed_pages - pages
         # A reservation at an earlier coordinator is not open here.
@@ -110,7 +110,7 @@ class Budget:
         self.open_pages = max(0, self.open_pages - pages)
 
     def is_closed(self) -> bool:
-        """Return whether no request may be sent any more that would be billed."""
+        """Return whether no further billed request may be sent."""
         return bool(self.limit_reached) or self.stop.is_closing()
 
     def count_tokens(self, tokens: int) -> None:
@@ -132,7 +132,7 @@ class Budget:
         return self.rates.usd(self.tokens, self.pages, self.chat)
 
     def remaining_tokens(self) -> float:
-        """Estimate the tokens that may still be spent, besides those of requests under way."""
+        """Estimate the tokens left to spend, without those reserved by requests under way."""
         embedding = self.rates.embedding
         settled = self.tokens - self.open_tokens
         tokens = self.max_tokens - settled - self.chat.total

@@ -37,7 +37,7 @@ RETRY_PAUSE = "retry"  # pauses before another attempt at embedding
 
 STALL_SECONDS = 5.0  # without the end of any piece, after which an activity stalls
 INDEX_ANSWER = "an answer of the index"
-# Names of what a run waits for, in the order in which one of them is shown.
+# Names of waits; of several at once, the first in this order is shown.
 STALL_NAMES = {
     EMBEDDING_SERVICE: "an answer of the embedding service",
     RECOGNISING_PAGES: "an answer of the OCR service",
@@ -157,7 +157,7 @@ class Stopwatch:
 
     @contextmanager
     def wait_for(self, name: str) -> Iterator[None]:
-        """Time a wait by its name, whatever activity it is a part of."""
+        """Time a wait by its name, apart from the activity that it is part of."""
         with self.lock:
             self.waits[name].add_threads(1, self.clock())
         try:
@@ -172,7 +172,7 @@ class Stopwatch:
                 span.add_threads(-1, now)
 
     def wait_for_each(self, name: str, items: Iterable[T]) -> Iterator[T]:
-        """Yield items of one thread, and time the wait for each by a name that no other has.
+        """Yield items, and time the wait for each. The name must be unique to this thread.
 
         Takes no lock: there may be a million items.
         """
@@ -207,7 +207,7 @@ class Stopwatch:
             self.counts[counter] += number
 
     def current_wait(self) -> str:
-        """Return what the run is waiting for now; "" if it makes progress."""
+        """Return the name of the run's current wait; "" if it makes progress."""
         with self.lock:
             now, spans = self.clock(), self.spans
             for activity, name in PAUSE_NAMES.items():
@@ -248,7 +248,7 @@ class Stopwatch:
         return self.span(activity).thread_seconds
 
     def stalls(self) -> dict[str, float]:
-        """Return the seconds for which nothing came, by the name of what was waited for."""
+        """Return the stalled seconds of each wait, by its name."""
         with self.lock:
             now = self.clock()
             named = [(STALL_NAMES[a], span) for a, span in self.spans.items() if a in STALL_NAMES]

@@ -199,7 +199,7 @@ def test_a_root_that_cannot_be_listed_is_noted() -> None:
 def test_a_health_check_tells_the_nights_that_did_not_happen(
     command: Command, tmp_path: Path
 ) -> None:
-    """`status --max-age` exits with 3 once the last good run is too old."""
+    """`status --max-age` exits with 3 once the last complete run is too old."""
     write(tmp_path / "docs/a.pdf", prose("lathes"))
     assert command("status", "--max-age", "36h").returncode == 3  # nothing ever ran
     command("run", "docs")
@@ -207,17 +207,17 @@ def test_a_health_check_tells_the_nights_that_did_not_happen(
     done = command("status", "--max-age", "36h")
     assert done.returncode == 0
     assert re.search(
-        r"^Last:    .*docs  good run \d+ (second|minute)s? ago, ", done.stdout, re.MULTILINE
+        r"^Last:    .*docs  complete run \d+ (second|minute)s? ago, ", done.stdout, re.MULTILINE
     )
 
     done = command("status", "--max-age", "0")
     assert done.returncode == 3
-    assert re.search(r"exit 3: the last good run of .*docs ended \d+ .* ago: ", done.stderr)
+    assert re.search(r"exit 3: the last complete run of .*docs ended \d+ .* ago: ", done.stderr)
     quiet = command("status", "--quiet", "--max-age", "0")
     assert (quiet.returncode, quiet.stdout, len(quiet.stderr.splitlines())) == (3, "", 1)
 
 
-def test_only_a_good_run_counts() -> None:
+def test_only_a_complete_run_counts() -> None:
     """A failed run does not renew the age; a killed one is named until a run succeeds."""
 
     def ended(root: KnownRoot, run: str, code: int) -> KnownRoot:
@@ -231,10 +231,11 @@ def test_only_a_good_run_counts() -> None:
     assert (root.last_good[:10], root.begun) == ("2026-11-01", ("2",))
     now = datetime(2026, 11, 3, 4, tzinfo=UTC).timestamp()
     assert list(format_marks(root, now)) == [
-        "Last:    docs  good run 2 days ago, 2026-11-01 03:00",
+        "Last:    docs  complete run 2 days ago, 2026-11-01 03:00",
         "Began:   docs  run 2 began and never ended: it was killed, or its host died",
     ]
-    assert describe_late([root], 48 * 3600, now).startswith("the last good run of docs ended 2 day")
+    late = describe_late([root], 48 * 3600, now)
+    assert late.startswith("the last complete run of docs ended 2 day")
     assert describe_late([root], 50 * 3600, now) == ""
     assert ended(root, "9", 0) == root  # of another root
     root = ended(mark_begun(root, "4"), "4", 0)

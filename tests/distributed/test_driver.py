@@ -28,7 +28,8 @@ from ingest.distributed.worker import settle_group
 from ingest.errors import BusyError, ConfigError, ServiceError
 from ingest.models import SourceResult
 from ingest.pipeline.context import Run, Services
-from ingest.pipeline.root import create_skip_rule, ingest_root
+from ingest.pipeline.diff import create_skip_rule
+from ingest.pipeline.root import ingest_root
 from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import Folder, parse_folder_roots
 from ingest.sources.validation import ValidatedRoot

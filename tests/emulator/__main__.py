@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         help="embed with the local model, or with meaningless hashes (local)",
     )
     made.add_argument(
-        "--index", default="chunks", metavar="NAME", help="value of AZURE_SEARCH_INDEX (chunks)"
+        "--index", default="ingest", metavar="NAME", help="value of AZURE_SEARCH_INDEX (ingest)"
     )
     made.add_argument(
         "--blobs",

@@ -102,7 +102,7 @@ def foreign(azure: Azure) -> AzureIndex:
     """An index that the demo's prepdocs made, and that of its records."""
     azure.search.delays.search = azure.search.delays.lookup = 0
     definition = demo(DIMENSIONS) | {"name": "contract"}
-    with open_azure(azure.search_endpoint, "contract").indexes as indexes:
+    with open_azure(azure.search_endpoint, "contract").documents.indexes as indexes:
         indexes.create_index(SearchIndex(definition))
     profile = find_profile("azure-search-openai-demo")
     made = open_foreign_index("contract", profile, partial(connect, azure.search_endpoint))

@@ -11,14 +11,8 @@ import pytest
 from ingest.config.profile import find_profile, load_profile
 from ingest.config.settings import build_settings
 from ingest.errors import ConfigError
-from ingest.index.azure.profile import (
-    DEFAULT_PROFILE,
-    BlobValue,
-    FieldMapping,
-    Profile,
-    bind_own_profile,
-    bind_profile,
-)
+from ingest.index.azure.mapping import FieldMapping, bind_own_profile, bind_profile
+from ingest.index.azure.profile import DEFAULT_PROFILE, BlobValue, Profile
 from ingest.index.azure.serialize import copy_from_document, copy_to_document, entry_to_values
 from ingest.index.schema import Field
 from ingest.models import Chunk, Details, IndexEntry, Source

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import replace
+from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ingest.errors import ConfigError
+from ingest.errors import ConfigError, DocumentError
 from ingest.index.azure.index import AzureIndex
 from ingest.index.manifest import manifest_from_json
-from ingest.index.records import is_spoilt, record_from_values
+from ingest.index.records import details_to_json, record_from_values
 from ingest.index.schema import cached_page_from_json, summaries_from_json
 from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import Mode, Permissions, Source
 from ingest.pipeline.diff import SkipRule, Stale, compare
+from ingest.pipeline.transaction import failure_record
 from tests.conftest import DIMENSIONS, MODEL, Bench, vector
 from tests.pdfs import prose, write
-from tests.pipeline.worlds import ANOTHER_MACHINE, INDEX, Process, World
+from tests.pipeline.worlds import ANOTHER_MACHINE, INDEX, RECIPE, Process, World
 
 SPOILT: list[dict[str, Any]] = [
     {"details": "{"},
@@ -72,13 +73,17 @@ def test_a_spoilt_record_costs_a_reading(
 
 
 def test_a_spoilt_record_of_a_container_takes_no_attachment_along() -> None:
-    """What its attachments are is not known: they are settled with it, and not removed."""
+    """Its attachments are unknown: they are settled with it and stay, even if reading it fails."""
     spoilt = record_from_values({"root": "/docs", "source": "a.pdf", "details": "{"})
     inner = record_from_values({"root": "/docs", "source": "a.pdf//b.pdf", "outcome": "new"})
     listing = [Source("/docs", "a.pdf", "/docs/a.pdf", 1, "1")]
-    (change,) = compare(listing, [spoilt, inner], SkipRule("r"))
+    (change,) = compare(listing, [spoilt, inner], SkipRule(RECIPE.digest))
     assert isinstance(change, Stale)
-    assert is_spoilt(spoilt)
+    failed = failure_record(spoilt, listing[0], DocumentError("it is damaged"), RECIPE, "run")
+    stored = record_from_values(asdict(failed) | {"details": details_to_json(failed)})
+    (change,) = compare(listing, [stored, inner], SkipRule(RECIPE.digest))
+    assert isinstance(change, Stale)
+    assert stored.spoilt
 
 
 def spoil(bench: Bench, statement: str, *values: object) -> SqliteIndex:

@@ -17,7 +17,8 @@ from ingest.config.profile import load_profile
 from ingest.config.settings import build_settings
 from ingest.config.sources import open_roots
 from ingest.errors import ConfigError, DocumentError, RootError
-from ingest.index.azure.profile import DEFAULT_PROFILE, bind_profile
+from ingest.index.azure.mapping import bind_profile
+from ingest.index.azure.profile import DEFAULT_PROFILE
 from ingest.index.permissions import filter_expression
 from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import (

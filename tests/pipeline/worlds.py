@@ -25,18 +25,19 @@ from azure.core.credentials import AzureKeyCredential
 from ingest.config.profile import find_profile
 from ingest.embed import Embedder
 from ingest.errors import BusyError, DocumentError, IngestError
-from ingest.index.azure.client import SEARCH_API_VERSION, DocumentClient
+from ingest.index.azure.client import DocumentClient
+from ingest.index.azure.connection import SEARCH_API_VERSION
 from ingest.index.azure.definition import (
     SearchIndex,
     build_definition,
     build_records_definition,
 )
 from ingest.index.azure.foreign import RECORDS_SUFFIX, bind_target
+from ingest.index.azure.foreign_target import ForeignTarget
 from ingest.index.azure.index import AzureIndex
+from ingest.index.azure.mapping import FieldMapping
 from ingest.index.azure.owner import local_host
-from ingest.index.azure.profile import FieldMapping
 from ingest.index.azure.serialize import request_body
-from ingest.index.azure.target import ForeignTarget
 from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import (
     Chunk,
@@ -348,7 +349,7 @@ class World:
             index.close()
         elif isinstance(index, AzureIndex):
             index.lease.stop_renewing()
-            index.record_writer.close()
+            index.record_store.close()
         elif isinstance(index, SqliteIndex):
             index.db.close()
             index.lock.release()

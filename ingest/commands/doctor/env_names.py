@@ -128,7 +128,7 @@ def find_cloud_conflicts(environment: Mapping[str, str]) -> Iterator[str]:
 
 
 def is_shortened(url: str) -> bool:
-    """Return whether the settings bring a URL to scheme and host, as its host is Azure's."""
+    """Return whether the settings shorten a URL to scheme and host, as they do for Azure."""
     return any(is_token_host(url, scope) for scope in set(ENDPOINT_SETTINGS.values()))
 
 

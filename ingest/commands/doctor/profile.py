@@ -14,16 +14,16 @@ from ingest.errors import ConfigError, IngestError, RoleError
 
 if TYPE_CHECKING:
     from ingest.embed import Embedder
+    from ingest.index.azure.foreign_target import ForeignTarget
     from ingest.index.azure.index import AzureIndex
-    from ingest.index.azure.target import ForeignTarget
 
 ROLE_CHECK = "role"
 
 
 def check_foreign_index(context: DoctorContext, model: Embedder) -> Iterator[DoctorFinding]:
     """Check the roles, the index and its vectors. Writes nothing, and embeds one passage."""
+    from ingest.index.azure.foreign_target import ForeignTarget
     from ingest.index.azure.probe import check_write_access, compare_vectors
-    from ingest.index.azure.target import ForeignTarget
 
     try:
         index = index_config.open_azure_index(
@@ -61,10 +61,9 @@ def describe_foreign_index(
     from ingest.index.azure.foreign import (
         bind_target,
         check_vector_space,
-        fetch_definition,
         find_vector_problems,
     )
-    from ingest.index.azure.profile import describe_losses
+    from ingest.index.azure.mapping import describe_losses
 
     settings, profile, name = (
         context.settings,
@@ -73,7 +72,7 @@ def describe_foreign_index(
     )
     parts = [f"{name} with the profile {profile.name}"]
     try:
-        found = fetch_definition(target.documents)
+        found = target.documents.fetch_definition()
     except RoleError:
         parts.append(f"its fields as recorded, without {SEARCH_SERVICE_CONTRIBUTOR.name}")
     else:

@@ -237,7 +237,7 @@ def check_index_definition(
 
     settings = context.settings
     try:
-        definition = probe.fetch_definition(index)
+        definition = index.documents.fetch_definition()
     except RoleError as error:
         if can_write and probe.index_exists(index):
             yield DoctorFinding(

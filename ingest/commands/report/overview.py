@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from ingest.commands.report.advice import ADVICE_BY_CODE, UNFINISHED, Advice
 from ingest.commands.report.duplicates import Duplicates
 from ingest.models import Outcome, Record, Summary
-from ingest.pipeline.diff import first_reported_run
 from ingest.pipeline.exit_codes import is_old
 from ingest.pipeline.in_progress import IN_PROGRESS
+from ingest.pipeline.results import first_reported_run
 from ingest.runtime.formatting import describe_state
 
 MAX_EXTREMES = 10  # documents of each kind

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from http import HTTPStatus
-from typing import Any
 
-from azure.core.exceptions import HttpResponseError
 from azure.search.documents.indexes.models import SearchField
 
-from ingest.azure.roles import INDEX_DATA_CONTRIBUTOR, SEARCH_SERVICE_CONTRIBUTOR
+from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
 from ingest.errors import ConfigError, RoleError
 from ingest.index.azure.definition import (
     SearchIndex,
@@ -21,7 +18,7 @@ from ingest.index.azure.definition import (
     missing_fields,
 )
 from ingest.index.azure.index import AzureIndex
-from ingest.index.azure.profile import bind_profile
+from ingest.index.azure.mapping import bind_profile
 from ingest.index.azure.profiles import find_built_in, foreign_names
 from ingest.index.azure.texts import wait_for_fields
 from ingest.index.schema import (
@@ -48,31 +45,21 @@ def ensure_index(
     only read and write documents passes if the index exists. `find_vectorizer` is called for an
     index to be created whose definition has no vectorizer.
     """
-
-    def fetch_definition() -> Any:
-        try:
-            return index.indexes.get_index(index.documents.name)
-        except HttpResponseError as error:
-            if error.status_code == HTTPStatus.NOT_FOUND:
-                return None
-            if error.status_code == HTTPStatus.FORBIDDEN and can_read_documents(index):
-                return wanted
+    try:
+        found = index.documents.fetch_definition()
+    except ConfigError:
+        if not can_read_documents(index):
             raise
-
-    found = index.documents.call_with_retry(fetch_definition, SEARCH_SERVICE_CONTRIBUTOR)
+        check_additional_fields(index, wanted)
+        return
     if found is None:
         log.info("creating the index %s", index.documents.name)
         index.is_new = True
         has_vectorizer = wanted.vector_search and wanted.vector_search.vectorizers
         if not has_vectorizer and (vectorizer := find_vectorizer()):
             wanted.vector_search = build_vector_search(vectorizer)
-        index.documents.call_with_retry(
-            lambda: index.indexes.create_or_update_index(wanted), SEARCH_SERVICE_CONTRIBUTOR
-        )
+        index.documents.save_definition(wanted)
         index.texts.is_supported = index.has_figure_fields = True
-        return
-    if found is wanted:
-        check_additional_fields(index, wanted)
         return
     check_compatible_definition(index, found, wanted)
     missing = missing_fields(found, wanted)
@@ -96,9 +83,7 @@ def update_definition(
     for field in hidden:
         field.retrievable = True
     try:
-        index.documents.call_with_retry(
-            lambda: index.indexes.create_or_update_index(found), SEARCH_SERVICE_CONTRIBUTOR
-        )
+        index.documents.save_definition(found)
     except RoleError:
         # An identity may be allowed to read a definition and not to change it.
         optional = {TEXT_HASH_FIELD.name, *FIGURE_FIELD_NAMES}
@@ -137,19 +122,7 @@ def check_additional_fields(index: AzureIndex, wanted: SearchIndex) -> None:
         for field in wanted.fields
         if field.name not in {*RESERVED_FIELD_NAMES, *REPLACEABLE_FIELD_NAMES}
     ]
-    if not names:
-        return
-
-    def is_field_missing() -> bool:
-        try:
-            next(index.documents.client.search("*", select=names, top=1), None)
-        except HttpResponseError as error:
-            if error.status_code == HTTPStatus.BAD_REQUEST:
-                return True
-            raise
-        return False
-
-    if index.documents.call_with_retry(is_field_missing, INDEX_DATA_CONTRIBUTOR):
+    if names and not index.documents.has_fields(names):
         raise ConfigError(
             f"{index.documents.name} on {index.documents.endpoint} lacks fields of "
             f"INGEST_BLOB_FIELDS ({', '.join(names)}), and this identity may not add them: run "

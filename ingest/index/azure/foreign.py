@@ -6,17 +6,12 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from azure.core.exceptions import HttpResponseError
-from azure.search.documents.indexes import SearchIndexClient
 from azure.search.documents.indexes.models import SearchField
 
-from ingest.azure.client import sdk_options
-from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
 from ingest.errors import ConfigError, RoleError
-from ingest.index.azure.client import SEARCH_API_VERSION, DocumentClient
+from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.create import ensure_index
 from ingest.index.azure.definition import (
     SearchIndex,
@@ -25,17 +20,16 @@ from ingest.index.azure.definition import (
     existing_fields,
     vectorizer_model,
 )
+from ingest.index.azure.foreign_target import ForeignTarget
 from ingest.index.azure.index import AzureIndex
-from ingest.index.azure.profile import (
+from ingest.index.azure.mapping import (
     FieldMapping,
-    Profile,
-    Rule,
     bind_profile,
     describe_losses,
     describe_open_fields,
     mapping_from_json,
 )
-from ingest.index.azure.target import ForeignTarget
+from ingest.index.azure.profile import Profile, Rule
 from ingest.index.azure.texts import wait_for_fields
 from ingest.index.schema import VECTOR_FIELD
 
@@ -59,7 +53,7 @@ def open_foreign_index(
         documents = connect(name)
         opened.callback(documents.close)
         try:
-            found = fetch_definition(documents)
+            found = documents.fetch_definition()
         except RoleError:
             records = connect(name + RECORDS_SUFFIX)
             opened.callback(records.close)
@@ -78,27 +72,6 @@ def open_foreign_index(
         target.profile_name = profile.name
         opened.pop_all()  # the index closes them
     return AzureIndex(records, target=target)
-
-
-def fetch_definition(documents: DocumentClient) -> SearchIndex | None:
-    """Read the definition of an index; None if there is none."""
-    client = SearchIndexClient(
-        documents.endpoint,
-        documents.credential,
-        api_version=SEARCH_API_VERSION,
-        **sdk_options(documents.retry_policy.request_log),
-    )
-
-    def ask() -> SearchIndex | None:
-        try:
-            return client.get_index(documents.name)
-        except HttpResponseError as error:
-            if error.status_code == HTTPStatus.NOT_FOUND:
-                return None
-            raise
-
-    with client:
-        return documents.call_with_retry(ask, SEARCH_SERVICE_CONTRIBUTOR)
 
 
 def bind_target(target: ForeignTarget, profile: Profile, found: SearchIndex) -> list[Rule]:
@@ -152,20 +125,15 @@ def ensure_foreign_index(index: AzureIndex, wanted: Wanted) -> None:
             "of the API would remove: add its fields yourself, without --add-fields"
         )
 
-    def save(definition: SearchIndex) -> SearchIndex:
-        return documents.call_with_retry(
-            lambda: index.indexes.create_or_update_index(definition), SEARCH_SERVICE_CONTRIBUTOR
-        )
-
     try:
-        found = fetch_definition(documents)
+        found = documents.fetch_definition()
     except RoleError:  # opened by what an earlier run has recorded
         check_permission_fields(target, profile)
         check_vector_space(index)
         return
     if found is None:
         log.info("creating the index %s with the profile %s", documents.name, profile.name)
-        found = save(with_vectorizer(wanted))
+        found = documents.save_definition(with_vectorizer(wanted))
     if problems := list(find_vector_problems(found, wanted)):
         raise ConfigError(
             f"{documents.name} on {documents.endpoint} cannot be filled: {'; '.join(problems)}; "
@@ -176,7 +144,7 @@ def ensure_foreign_index(index: AzureIndex, wanted: Wanted) -> None:
     if missing and wanted.add_fields:
         log.info("adding to %s: %s", documents.name, ", ".join(r.field.name for r in missing))
         found.fields = [*found.fields, *build_missing(missing, wanted.definition)]
-        found = save(found)
+        found = documents.save_definition(found)
         bind_target(target, profile, found)
         wait_for_fields(documents, [rule.field.name for rule in missing])
     elif missing:
@@ -237,7 +205,7 @@ def define_like(current: DocumentClient, wanted: SearchIndex, profile: Profile) 
 
     Only the size of its vectors comes from `wanted`, which is returned if there is no index yet.
     """
-    found = fetch_definition(current)
+    found = current.fetch_definition()
     if found is None:
         return wanted
     name = profile.field_of(VECTOR_FIELD)

@@ -12,11 +12,9 @@ import logging
 import re
 from collections.abc import Callable
 from functools import partial
-from http import HTTPStatus
 from itertools import islice
 from typing import Any, TypeVar
 
-from azure.core.exceptions import HttpResponseError
 from azure.search.documents.indexes.models import SearchAlias, SearchIndex
 
 from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
@@ -28,7 +26,7 @@ from ingest.index.azure.definition import (
 )
 from ingest.index.azure.foreign import RECORDS_SUFFIX
 from ingest.index.azure.index import AzureIndex
-from ingest.index.generations import new_timestamp, newest_unfinished
+from ingest.index.generations import NoAliasError, new_timestamp, newest_unfinished
 from ingest.index.schema import SUMMARY_FIELD, VECTOR_FIELD
 
 T = TypeVar("T")
@@ -60,6 +58,7 @@ class AzureGenerations:
         self.definition_of = definition_of
         self.filled_by = filled_by
         self.alias_index = open_index(name)
+        self.indexes = self.alias_index.documents.indexes
         self.name_pattern = re.compile(rf"{re.escape(name)}-(\d{{8}}t\d{{6}})")
 
     def close(self) -> None:
@@ -74,14 +73,14 @@ class AzureGenerations:
 
     def list_index_names(self) -> set[str]:
         """List all indexes of the service."""
-        return set(self.call_with_retry(lambda: list(self.alias_index.indexes.list_index_names())))
+        return set(self.call_with_retry(lambda: list(self.indexes.list_index_names())))
 
     def current(self) -> str:
-        alias = self.call_or_none(lambda: self.alias_index.indexes.get_alias(self.name))
+        alias = self.call_or_none(lambda: self.indexes.get_alias(self.name))
         if alias is not None:
             return str(alias.indexes[0])
-        if self.call_or_none(lambda: self.alias_index.indexes.get_index(self.name)) is not None:
-            raise ConfigError(
+        if self.call_or_none(lambda: self.indexes.get_index(self.name)) is not None:
+            raise NoAliasError(
                 f"{self.name} on {self.endpoint} is an index, and only an alias can be moved to "
                 "another one: ingest rebuild --alias NAME creates an alias for it, with a new name"
             )
@@ -95,7 +94,7 @@ class AzureGenerations:
         """Create an alias for the index that has this object's name."""
         aliases = {
             a.name: a.indexes
-            for a in self.call_with_retry(lambda: list(self.alias_index.indexes.list_aliases()))
+            for a in self.call_with_retry(lambda: list(self.indexes.list_aliases()))
         }
         existing = self.list_index_names()
         if self.name in aliases:
@@ -136,7 +135,7 @@ class AzureGenerations:
 
     def is_compatible(self, name: str) -> bool:
         """Return True if an index can be filled without changing its definition."""
-        found = self.call_with_retry(lambda: self.alias_index.indexes.get_index(name))
+        found = self.call_with_retry(lambda: self.indexes.get_index(name))
         wanted = self.definition_of(name)
         return not any(find_incompatibilities(found, wanted)) and not find_changed_analyzers(
             found, wanted
@@ -165,13 +164,13 @@ class AzureGenerations:
 
     def reveal_vectors(self, name: str) -> None:
         """Make the vectors of an index retrievable if they are not, and wait until they are."""
-        found = self.call_with_retry(lambda: self.alias_index.indexes.get_index(name))
+        found = self.call_with_retry(lambda: self.indexes.get_index(name))
         hidden = [f for f in found.fields if f.name == VECTOR_FIELD and not f.retrievable]
         if not hidden:
             return
         for field in hidden:
             field.retrievable = True
-        self.call_with_retry(lambda: self.alias_index.indexes.create_or_update_index(found))
+        self.alias_index.documents.save_definition(found)
         self.wait_for_vectors(name)
 
     def wait_for_vectors(self, name: str) -> None:
@@ -205,7 +204,7 @@ class AzureGenerations:
 
         def point() -> None:
             fence()
-            self.alias_index.indexes.create_or_update_alias(made)
+            self.indexes.create_or_update_alias(made)
 
         self.call_with_retry(point)
         log.warning(
@@ -220,7 +219,7 @@ class AzureGenerations:
             return False  # not created by a rebuild: applications may query it by its own name
         names = (name + RECORDS_SUFFIX, name) if self.alias_index.target.is_foreign else (name,)
         for each in names:
-            self.call_with_retry(partial(self.alias_index.indexes.delete_index, each))
+            self.call_with_retry(partial(self.indexes.delete_index, each))
         return True
 
     def call_with_retry(self, ask: Callable[[], T]) -> T:
@@ -229,13 +228,4 @@ class AzureGenerations:
 
     def call_or_none(self, ask: Callable[[], T]) -> T | None:
         """Call the service by the retry policy; None on 404."""
-
-        def attempt() -> T | None:
-            try:
-                return ask()
-            except HttpResponseError as error:
-                if error.status_code == HTTPStatus.NOT_FOUND:
-                    return None
-                raise
-
-        return self.call_with_retry(attempt)
+        return self.alias_index.documents.call_or_default(ask, None, SEARCH_SERVICE_CONTRIBUTOR)

@@ -6,51 +6,43 @@ import logging
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from azure.core.exceptions import HttpResponseError
-from azure.search.documents.indexes import SearchIndexClient
 from azure.search.documents.models import VectorizedQuery
 
-from ingest.azure.client import sdk_options
 from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
-from ingest.errors import BusyError, DocumentError
+from ingest.errors import BusyError
 from ingest.index import HYBRID_WEIGHT, Flaw, FreeSpace, IndexTotals
-from ingest.index.azure.client import SEARCH_API_VERSION, DocumentClient
+from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.epochs import epoch_key
-from ingest.index.azure.errors import MissingFieldError, refused_record_error
 from ingest.index.azure.lease import Lease
 from ingest.index.azure.listing import MAX_PAGE_DOCUMENTS, find_documents, list_documents
 from ingest.index.azure.manifest import AzureManifest
+from ingest.index.azure.mapping import OWN_MAPPING
 from ingest.index.azure.page_cache import AzurePageCache
-from ingest.index.azure.profile import OWN_MAPPING
+from ingest.index.azure.records import AzureRecords
 from ingest.index.azure.roots import AzureRoots
 from ingest.index.azure.runs import read_runs, save_run
 from ingest.index.azure.serialize import (
-    LISTED_RECORD_FIELDS,
     decode_vector,
     entry_to_values,
     escape_query,
     quote_odata,
-    record_key,
-    record_to_document,
     without_local_url,
 )
 from ingest.index.azure.target import OwnTarget
 from ingest.index.azure.texts import TextHashes
-from ingest.index.azure.visibility import RecentWrites, wait_until_listed, wait_until_visible
+from ingest.index.azure.visibility import LISTING_LAG_SECONDS, wait_until_listed, wait_until_visible
 from ingest.index.manifest import Manifest
 from ingest.index.permissions import filter_expression, no_permissions_error
 from ingest.index.ranking import FUSION_CANDIDATES, search_distinct
-from ingest.index.records import ID_LISTS, record_from_values
 from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
     FIGURE_FIELD_NAMES,
     STORED_FIELD_NAMES,
     TEXT_HASH_FIELD,
-    UNREAD_OUTCOMES,
     VECTOR_FIELD,
     chunk_from_document,
 )
@@ -71,17 +63,14 @@ from ingest.models import (
     StoredChunk,
     Summary,
 )
-from ingest.runtime.batch_writer import Coalescer
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
 
 log = logging.getLogger(__name__)
 
-MAX_BATCH_RECORDS = 100  # in one request
 # Service statistics take a role that may create indexes; writing documents does not.
 NO_STATISTICS_STATUSES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
-LISTING_LAG_SECONDS = 10.0  # the service documents "a few"
 LISTING_SETTLE_SECONDS = 300.0  # the lag, and the difference between the clocks of two hosts
 
 
@@ -100,12 +89,6 @@ class AzureIndex:
         self.documents = documents
         self.target = target or OwnTarget(documents, OWN_MAPPING)
         self.filled_by = filled_by
-        self.indexes = SearchIndexClient(
-            self.documents.endpoint,
-            self.documents.credential,
-            api_version=SEARCH_API_VERSION,
-            **sdk_options(documents.retry_policy.request_log),
-        )
         self.lease = Lease(self.documents)
         self.texts = TextHashes(self.documents)
         self.hybrid_weight = HYBRID_WEIGHT
@@ -113,13 +96,10 @@ class AzureIndex:
         self.known_manifest = AzureManifest(self.documents)
         self.is_new = self.read_after_write = False
         self.has_figure_fields = False  # until a query shows them
-        self.has_record_fields = True  # until a query says otherwise
         self.listing_lag = LISTING_LAG_SECONDS
         self.idle_before_hold: float | None = None  # `seconds_since_write` before this run's lease
-        self.recent_records: RecentWrites[Record | None] = RecentWrites()
+        self.record_store = AzureRecords(self.documents, self.lease, self.known_roots)
         self.page_cache = AzurePageCache(self.documents)
-        # Records are small and many: one request takes those of all documents under way.
-        self.record_writer = Coalescer(self.save_records, MAX_BATCH_RECORDS)
 
     @property
     def holder(self) -> str:
@@ -158,95 +138,28 @@ class AzureIndex:
         )
 
     def close(self) -> None:
-        self.record_writer.close()
+        self.record_store.close()
         self.lease.release()
         self.target.close()
         self.documents.close()
-        self.indexes.close()
 
     def vector_space(self) -> tuple[str, int] | None:
         return self.lease.read_vector_space()
 
     def records(self, root: str | None = None) -> Iterator[Record]:
-        order = ["root asc", "place asc"]
-        last: tuple[str, str] | None = None
-        while True:
-            where = ["kind eq 'source'"]
-            if root is not None:
-                where.append(f"root eq {quote_odata(root)}")
-            if last:
-                a, b = map(quote_odata, last)
-                where.append(f"(root gt {a} or (root eq {a} and place gt {b}))")
-            page = self.list_records(" and ".join(where), order)
-            yield from map(record_from_values, page)
-            if len(page) < MAX_PAGE_DOCUMENTS:
-                return
-            last = (str(page[-1]["root"]), str(page[-1]["place"]))
-
-    def list_records(self, where: str, order: list[str]) -> list[dict[str, Any]]:
-        """List one page of records, without chunk ids."""
-        query = {"search_text": "*", "filter": where, "order_by": order, "top": MAX_PAGE_DOCUMENTS}
-        if self.has_record_fields:
-            try:
-                return self.documents.search_page(select=[*LISTED_RECORD_FIELDS, "place"], **query)
-            except MissingFieldError:
-                self.has_record_fields = False  # of an earlier version: it returns what it has
-        page = self.documents.search_page(select=None, **query)
-        return [{n: v for n, v in document.items() if n not in ID_LISTS} for document in page]
+        return self.record_store.list(root)
 
     def record(self, root: str, source: str, listed: Record | None = None, /) -> Record | None:
-        key = record_key(self.known_roots.key_of(root), source)
-        if key in self.recent_records:
-            return self.recent_records[key]
-
-        def read() -> Record | None:
-            found = self.documents.get_of_source(key)
-            record = record_from_values(found) if found else None
-            if record and record.epoch > self.lease.epoch > 0:
-                self.lease.raise_if_lost()
-            return record if record and (listed is None or record.epoch >= listed.epoch) else None
-
-        if listed is None or not listed.settled:
-            return read()
-        # A look-up that is older than the listing lags.
-        return self.lease.poll(read, LISTING_LAG_SECONDS)
+        return self.record_store.get(root, source, listed)
 
     def errors_of(self, sources: Collection[SourceKey]) -> dict[SourceKey, str]:
-        failed = " or ".join(f"outcome eq '{outcome}'" for outcome in UNREAD_OUTCOMES)
-        these = " or ".join(
-            f"(root eq {quote_odata(root)} and source eq {quote_odata(source)})"
-            for root, source in sources
-        )
-        page = self.documents.search_page(
-            search_text="*",
-            filter=f"kind eq 'source' and ({failed}) and ({these})",
-            select=["root", "source", "error"],
-            top=MAX_PAGE_DOCUMENTS,
-        )
-        return {(str(d["root"]), str(d["source"])): str(d["error"]) for d in page}
+        return self.record_store.errors_of(sources)
 
     def save(self, record: Record) -> Future[None]:
-        return self.record_writer.submit(replace(record, epoch=self.lease.epoch))
-
-    def save_records(self, records: list[Record]) -> list[DocumentError | None]:
-        """Insert or overwrite several records in one request; returns an error for each."""
-        key_of = self.known_roots.key_of
-        documents = [record_to_document(record, key_of(record.root)) for record in records]
-        refused = {refusal.id: refusal for refusal in self.documents.write("upload", documents)}
-        errors: list[DocumentError | None] = []
-        for record, document in zip(records, documents, strict=True):
-            if refusal := refused.get(document["id"]):
-                errors.append(refused_record_error(refusal))
-            else:
-                errors.append(None)
-                self.recent_records.add(document["id"], record)
-        return errors
+        return self.record_store.save(record)
 
     def forget(self, record: Record, *, keeps_pages: bool = False) -> None:
-        key = record_key(self.known_roots.key_of(record.root), record.source)
-        for refusal in self.documents.write("delete", [{"id": key}]):
-            raise refused_record_error(refusal)
-        self.recent_records.add(key, None)
+        self.record_store.delete(record)
         if not keeps_pages:
             self.page_cache.delete(record, self.record)
 
@@ -295,7 +208,8 @@ class AzureIndex:
         renamed = self.known_roots.rename(old, new)
         wait_until_listed(self.documents)
         self.target.project(new)
-        self.recent_records.clear()  # they have the old name, as look-ups that lag had until now
+        # They have the old name, as look-ups that lag had until now.
+        self.record_store.recent.clear()
         self.page_cache.recent.clear()
         return renamed
 
@@ -382,7 +296,7 @@ class AzureIndex:
     def free_space(self) -> FreeSpace:
         def ask() -> FreeSpace:
             try:
-                reported = self.indexes.get_service_statistics().counters
+                reported = self.documents.indexes.get_service_statistics().counters
             except HttpResponseError as error:
                 if error.status_code in NO_STATISTICS_STATUSES:
                     return FreeSpace()

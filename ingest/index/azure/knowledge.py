@@ -7,7 +7,6 @@ from azure.search.documents.indexes import models as azure
 from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
 from ingest.errors import ConfigError
 from ingest.index.azure.definition import SearchIndex
-from ingest.index.azure.foreign import fetch_definition
 from ingest.index.azure.index import AzureIndex
 from ingest.index.azure.profile import Profile
 
@@ -24,7 +23,7 @@ def create_knowledge(index: AzureIndex, profile: Profile, name: str) -> str:
     `name`: "" for that of the index. Raises ConfigError if the index cannot be one's source.
     """
     documents = index.target.documents
-    found = fetch_definition(documents)
+    found = documents.fetch_definition()
     if found is None:
         raise ConfigError(f"{documents.name} does not exist: run ingest run to create it")
     source = build_source(found, profile, name or found.name)
@@ -33,10 +32,11 @@ def create_knowledge(index: AzureIndex, profile: Profile, name: str) -> str:
         knowledge_sources=[azure.KnowledgeSourceReference(name=source.name)],
     )
     documents.call_with_retry(
-        lambda: index.indexes.create_or_update_knowledge_source(source), SEARCH_SERVICE_CONTRIBUTOR
+        lambda: documents.indexes.create_or_update_knowledge_source(source),
+        SEARCH_SERVICE_CONTRIBUTOR,
     )
     documents.call_with_retry(
-        lambda: index.indexes.create_or_update_knowledge_base(base), SEARCH_SERVICE_CONTRIBUTOR
+        lambda: documents.indexes.create_or_update_knowledge_base(base), SEARCH_SERVICE_CONTRIBUTOR
     )
     return source.name
 

@@ -1,10 +1,10 @@
 """Advisory lease on a search service's index, with epochs that fence off a run that lost it.
 
-The service has no locks and no conditional writes. Who holds the lease is decided by the epochs
-(index/azure/epochs.py). A run whose epoch is over, because it was paused or cut off and another
-one took the lease, begins no write: it asks right before. The owner and the time of the
-last renewal are in the document of the epoch, and in the document `lease`, which also records the
-model that filled the index. Times are the service's.
+The service has no locks and no conditional writes, so epochs decide who holds the lease
+(index/azure/epochs.py). Right before each write, a run checks its epoch; if the epoch is over,
+because the run was paused or cut off and another one took the lease, it writes nothing. The owner
+and the time of the last renewal are in the document of the epoch and in the document `lease`, which
+also records the model that filled the index. Times are by the service's clock.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ LEASE_DOCUMENT_KEY = "lease"
 FREE_OWNER = "free"  # instead of an owner
 LEASE_RENEW_SECONDS = 20.0
 LEASE_SECONDS = 90.0  # without renewal, after which another run may take it
-CHECK_SECONDS = 1.0  # that the last answer about the lease counts
-MAX_ANSWER_SECONDS = 10.0  # an answer that took longer may be over: the process may have slept
-# In a row: together they took as long as a lease lasts without renewal.
+CHECK_SECONDS = 1.0  # for which a check of the lease is valid
+MAX_ANSWER_SECONDS = 10.0  # a slower answer is ignored: the process may have slept
+# In a row: together they last as long as a lease without renewal.
 MAX_LATE_ANSWERS = math.ceil(LEASE_SECONDS / MAX_ANSWER_SECONDS)
-OWNER_SECONDS = 5.0  # after which an epoch that is seen without an owner has none
+OWNER_SECONDS = 5.0  # until an epoch shows its owner, if it has one
 POLL_SECONDS = 0.25
 
 
 def read_clocks() -> tuple[float, float]:
-    """Read two clocks. A suspended machine stops neither, a frozen VM perhaps only the first."""
+    """Read two clocks. Suspension stops neither; freezing a VM may stop the first."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime(time.CLOCK_BOOTTIME), time.time()
     return time.monotonic(), time.time()
@@ -147,7 +147,7 @@ class Lease:
         return self.poll(read_owned, OWNER_SECONDS)
 
     def poll(self, read: Callable[[], T | None], seconds: float) -> T | None:
-        """Read again and again until there is something to see, at most for so long."""
+        """Repeat a read until it returns something, or the time is over."""
         waited = 0.0  # not by a clock, since the process may have been paused
         policy = self.documents.retry_policy
         with policy.wait_for(f"the index {self.documents.name} to show what was written"):
@@ -163,9 +163,9 @@ class Lease:
         self.raise_if_lost()
 
     def raise_if_lost(self) -> None:
-        """Raise BusyError if another run has taken the lease. Asks, unless it did a moment ago.
+        """Raise BusyError if another run has taken the lease. Asks at most once a second.
 
-        Raises ServiceError if the answers come too late, for as long as a lease lasts.
+        Raises ServiceError if answers come too late for as long as a lease lasts.
         """
         if not self.is_lost and not self.is_check_recent():
             came = self.clocks()
@@ -183,17 +183,17 @@ class Lease:
         return self.seconds_since(self.checked) < CHECK_SECONDS
 
     def was_asked_since(self, then: tuple[float, float]) -> bool:
-        """Return whether another thread has asked since, with an answer that still counts."""
+        """Return whether another thread has asked since, and its answer is still valid."""
         asked = self.checked
         is_later = all(a >= b for a, b in zip(asked, then, strict=True))
         return is_later and self.seconds_since(asked) < MAX_ANSWER_SECONDS
 
     def seconds_since(self, then: tuple[float, float]) -> float:
-        """Return the seconds since both clocks were read, by the one that counts more."""
+        """Return the seconds since both clocks were read, the larger of the two."""
         return max(now - before for now, before in zip(self.clocks(), then, strict=True))
 
     def check(self) -> bool:
-        """Ask whether the epoch is over; return whether the answer came soon enough to count.
+        """Ask whether the epoch is over; return whether the answer came in time.
 
         A process that was paused meanwhile may hold an answer from before another run began.
         """
@@ -212,7 +212,7 @@ class Lease:
         return self.epochs.is_over(self.chain, self.epoch)
 
     def late_error(self) -> ServiceError:
-        """Return the error of a run that cannot tell whether others think that it is dead."""
+        """Return the error of a run that cannot tell whether it still holds the lease."""
         return ServiceError(
             f"{self.documents.endpoint} took longer than {MAX_ANSWER_SECONDS:.0f} s for each of "
             f"{MAX_LATE_ANSWERS} answers, so that another run may have taken over the index "
@@ -263,11 +263,11 @@ class Lease:
         return self.poll(read_renewed, 2 * LEASE_RENEW_SECONDS) is None
 
     def age_seconds(self, found: dict[str, Any]) -> float:
-        """Return the seconds since a lease was written; infinite if it does not say when."""
+        """Return the seconds since a lease was written; infinite if it has no valid time."""
         try:
             written = datetime.fromisoformat(str(found.get("settled")))
             return (self.documents.now() - written).total_seconds()
-        except (ValueError, TypeError):  # not written by us
+        except (ValueError, TypeError):  # another program wrote it
             return math.inf
 
     def seconds_since_write(self) -> float:

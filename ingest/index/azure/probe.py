@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from azure.core.exceptions import HttpResponseError
 from azure.search.documents.models import VectorizedQuery
 
-from ingest.azure.roles import INDEX_DATA_CONTRIBUTOR, SEARCH_SERVICE_CONTRIBUTOR
+from ingest.azure.roles import INDEX_DATA_CONTRIBUTOR
 from ingest.errors import ConfigError
 from ingest.index.azure.create import check_compatible_definition
 from ingest.index.azure.definition import SearchIndex, missing_fields
+from ingest.index.azure.foreign_target import SAMPLE_CHUNKS, ForeignTarget
 from ingest.index.azure.index import AzureIndex
-from ingest.index.azure.target import SAMPLE_CHUNKS, ForeignTarget
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
@@ -42,33 +42,10 @@ def check_write_access(index: AzureIndex) -> None:
     index.documents.call_with_retry(ask, INDEX_DATA_CONTRIBUTOR)
 
 
-def fetch_definition(index: AzureIndex) -> SearchIndex | None:
-    """Read the definition; None if there is no index. Raises RoleError, ConfigError."""
-
-    def ask() -> SearchIndex | None:
-        try:
-            return index.indexes.get_index(index.documents.name)
-        except HttpResponseError as error:
-            if error.status_code == HTTPStatus.NOT_FOUND:
-                return None
-            raise
-
-    return index.documents.call_with_retry(ask, SEARCH_SERVICE_CONTRIBUTOR)
-
-
 def index_exists(index: AzureIndex) -> bool:
     """Return True if the index exists; takes only the right to read documents."""
-
-    def ask() -> bool:
-        try:
-            index.documents.client.get_document_count()
-        except HttpResponseError as error:
-            if error.status_code != HTTPStatus.NOT_FOUND:
-                raise
-            return False
-        return True
-
-    return index.documents.call_with_retry(ask, INDEX_DATA_CONTRIBUTOR)
+    client = index.documents.client
+    return index.documents.call_or_default(lambda: client.get_document_count() >= 0, False)
 
 
 def describe_azure_index(index: AzureIndex, found: SearchIndex, wanted: SearchIndex) -> str:

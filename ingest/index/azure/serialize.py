@@ -138,7 +138,7 @@ def record_to_document(record: Record, root_key: str) -> dict[str, Any]:
         "place": record.source.encode().hex(),
         "committed": list(record.committed),
         "pending": list(record.pending),
-        "details": details_to_json(record.details, epoch=record.epoch),
+        "details": details_to_json(record),
     }
 
 

@@ -1,18 +1,9 @@
-"""The index that chunks are written to and searched in: the records' own, or an application's.
-
-With the default profile chunks and records share an index. With a foreign one the application's
-index gets documents of its own layout, and the records' index keeps a copy of each chunk that no
-search returns. A copy is written after the chunk and deleted before it, so a chunk that has a copy
-is there, unless somebody else removes it; `restore_missing` then writes it again from its copy.
-"""
+"""Target of chunks: the index that they are written to and searched in."""
 
 from __future__ import annotations
 
-import json
 import logging
-import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
-from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -20,36 +11,22 @@ from azure.search.documents.models import VectorizedQuery
 
 from ingest.index import VECTOR_FLAW, Flaw
 from ingest.index.azure.errors import MissingFieldError
-from ingest.index.azure.listing import MAX_FILTER_IDS, MAX_PAGE_DOCUMENTS, list_pages
-from ingest.index.azure.profile import FieldMapping
+from ingest.index.azure.listing import MAX_FILTER_IDS
+from ingest.index.azure.mapping import FieldMapping
 from ingest.index.azure.serialize import (
-    COPIED_VALUE_NAMES,
-    batch_ids,
-    copy_from_document,
-    copy_to_document,
-    decode_vector,
     quote_odata,
 )
 from ingest.index.schema import (
-    CHUNK_FIELD_NAMES,
-    FIGURE_FIELD_NAMES,
     FIGURE_KIND_FIELD,
-    SUMMARY_FIELD,
     VECTOR_FIELD,
 )
 from ingest.models import FigureFilter, Refusal, StoredChunk
 
 if TYPE_CHECKING:
     from ingest.index.azure.client import DocumentClient
-    from ingest.models import Vectors
 
 log = logging.getLogger(__name__)
 
-MARK_KEY = "target"  # of the document that says which index the records belong to
-MAX_COPIES = 200  # with their vectors, in one answer
-SAMPLE_CHUNKS, LARGE_SAMPLE_CHUNKS = 16, 400  # looked up; more if the definition has changed
-
-# In an index of our own.
 FIGURE_FILTERS = {
     FigureFilter.INCLUDE: "",
     FigureFilter.EXCLUDE: f"{FIGURE_KIND_FIELD.name} eq null",
@@ -61,7 +38,7 @@ Scored = list[tuple[float, Values]]
 
 
 class OwnTarget:
-    """The index that holds the records, too."""
+    """Target that is also the index of the records."""
 
     is_foreign = False
 
@@ -70,7 +47,7 @@ class OwnTarget:
         self.mapping = mapping
 
     def close(self) -> None:
-        """Close the connections that are not the records'."""
+        """Close the connections of a separate target."""
 
     def upload(self, new: Sequence[Values], moved: Sequence[Values]) -> list[Refusal]:
         """Write chunks; moved ones keep their vectors."""
@@ -109,11 +86,11 @@ class OwnTarget:
         return [(float(found["@search.score"]), found) for found in page]
 
     def existing_ids(self, ids: set[str]) -> set[str]:
-        """Return those of the ids in the records' index that are here, too."""
+        """Return the ids that the target has, among those in the index of the records."""
         return ids
 
     def is_trusted(self) -> bool:
-        """Return whether the index is certain to be the one that the records describe."""
+        """Return whether the target surely matches the records."""
         return True
 
     def restore_missing(self) -> None:
@@ -147,237 +124,3 @@ class OwnTarget:
 
     def project(self, root: str | None = None) -> None:
         """Do nothing: chunks have no other copy."""
-
-
-class ForeignTarget(OwnTarget):
-    """An application's index. `etag` is that of its definition, "" where it cannot be read."""
-
-    is_foreign = True
-
-    def __init__(
-        self, documents: DocumentClient, mapping: FieldMapping, records: DocumentClient
-    ) -> None:
-        super().__init__(documents, mapping)
-        documents.key_field = mapping.key
-        documents.fence = lambda: records.fence()  # noqa: PLW0108 - it is replaced later
-        self.records = records
-        self.profile_name = self.etag = ""
-        self.can_filter_keys = False
-        self.has_figure_fields = True  # until a query says otherwise
-        self.dimensions = 0  # of its vectors; 0: unknown
-
-    def close(self) -> None:
-        self.documents.close()
-
-    def upload(self, new: Sequence[Values], moved: Sequence[Values]) -> list[Refusal]:
-        """Write chunks with their vectors: the index may not store them."""
-        vectors = self.read_vectors([str(values["id"]) for values in moved]) if moved else {}
-        lost = [str(values["id"]) for values in moved if values["id"] not in vectors]
-        kept = [
-            values | {VECTOR_FIELD: vectors[values["id"]]}
-            for values in moved
-            if values["id"] in vectors
-        ]
-        refusals = self.write([*new, *kept])
-        return refusals + [Refusal(id_, "its vector is not in the records' index") for id_ in lost]
-
-    def write(self, chunks: Sequence[Values]) -> list[Refusal]:
-        """Write chunks, then their copies."""
-        refusals = self.write_documents(chunks)
-        refused = {refusal.id for refusal in refusals}
-        copies = [copy_to_document(v) for v in chunks if v["id"] not in refused]
-        return refusals + self.records.write("upload", copies)
-
-    def write_documents(self, chunks: Sequence[Values]) -> list[Refusal]:
-        """Write chunks; fields that the application has added to them stay."""
-        return self.documents.write("mergeOrUpload", list(map(self.mapping.to_document, chunks)))
-
-    def delete(self, ids: Collection[str]) -> list[Refusal]:
-        refusals = self.records.write("delete", [{"id": id_} for id_ in ids])
-        left = set(ids).difference(refusal.id for refusal in refusals)
-        return refusals + self.documents.write("delete", [{self.mapping.key: id_} for id_ in left])
-
-    def search(
-        self,
-        words: str | None,
-        query: VectorizedQuery | None,
-        depth: int,
-        where: str = "",
-        figures: FigureFilter = FigureFilter.INCLUDE,
-    ) -> Scored:
-        """Return the best chunks that have records, with their scores."""
-        if query:
-            query.fields = self.mapping.vector
-        wanted = depth
-        while True:
-            page = self.documents.search_page(
-                search_text=words,
-                vector_queries=[query] if query else None,
-                filter=where or None,
-                select=[self.mapping.key],
-                top=wanted,
-            )
-            scores = {str(d[self.mapping.key]): float(d["@search.score"]) for d in page}
-            copies = self.read_copies(list(scores), CHUNK_FIELD_NAMES)
-            kind = FIGURE_KIND_FIELD.name
-            known = {i: copy for i, copy in copies.items() if figures.admits(copy.get(kind))}
-            if len(known) >= depth or len(page) < wanted or wanted == MAX_PAGE_DOCUMENTS:
-                found = [(score, known[id_]) for id_, score in scores.items() if id_ in known]
-                return found[:depth]
-            wanted = min(4 * wanted, MAX_PAGE_DOCUMENTS)
-            if query:
-                query.k_nearest_neighbors = max(query.k_nearest_neighbors or 0, wanted)
-
-    def read_copies(self, ids: Sequence[str], select: Sequence[str]) -> dict[str, Values]:
-        """Read fields of the copies of chunks."""
-
-        def ask(some: Sequence[str]) -> list[Values]:
-            return self.search_copies(
-                select,
-                filter=f"kind eq 'chunk' and search.in(id, {quote_odata(','.join(some))}, ',')",
-                top=MAX_PAGE_DOCUMENTS,
-            )
-
-        pages = self.records.threads.map(ask, batch_ids(ids, MAX_FILTER_IDS))
-        return {str(found["id"]): found for page in pages for found in page}
-
-    def search_copies(self, select: Sequence[str], **query: Any) -> list[Values]:
-        """Read fields of the copies that match a query; an index may lack FIGURE_FIELDS."""
-        if self.has_figure_fields:
-            try:
-                return self.records.search_page(search_text="*", select=list(select), **query)
-            except MissingFieldError:
-                self.has_figure_fields = False
-        known = [name for name in select if name not in FIGURE_FIELD_NAMES]
-        return self.records.search_page(search_text="*", select=known, **query)
-
-    def read_vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
-        """Read the vectors of copies."""
-        found = self.read_copies(ids, ["id", VECTOR_FIELD])
-        return {id_: decode_vector(copy[VECTOR_FIELD]) for id_, copy in found.items()}
-
-    def flaws(self, chunks: Iterator[StoredChunk], dimensions: int) -> Iterator[Flaw]:
-        """Find chunks that the index lacks."""
-        del dimensions
-        while some := {chunk.id: chunk for chunk in islice(chunks, MAX_FILTER_IDS)}:
-            for id_ in self.find_missing(list(some)):
-                reason = f"{self.documents.name} does not have it"
-                yield Flaw(VECTOR_FLAW, reason, id_, some[id_].root, some[id_].source)
-
-    def find_missing(self, ids: Sequence[str]) -> list[str]:
-        """Return those of the ids that the index does not have."""
-        if self.can_filter_keys:
-            page = self.documents.search_page(
-                search_text="*",
-                filter=f"search.in({self.mapping.key}, {quote_odata(','.join(ids))}, ',')",
-                select=[self.mapping.key],
-                top=MAX_PAGE_DOCUMENTS,
-            )
-            found = {str(document[self.mapping.key]) for document in page}
-            return [id_ for id_ in ids if id_ not in found]
-        looked_up = self.documents.threads.map(self.documents.get, ids)
-        return [id_ for id_, document in zip(ids, looked_up, strict=True) if document is None]
-
-    def existing_ids(self, ids: set[str]) -> set[str]:
-        pages = list(batch_ids(ids, MAX_FILTER_IDS))
-        return ids.difference(*map(self.find_missing, pages)) if ids else ids
-
-    def read_mark(self) -> Values | None:
-        """Read the mark of the index that the records belong to; None before the first run."""
-        found = self.records.get(MARK_KEY)
-        mark: Values | None = json.loads(found[SUMMARY_FIELD]) if found else None
-        return mark
-
-    def write_mark(self) -> None:
-        """Record which index the records belong to, and what its documents look like."""
-        mark = {
-            "profile": self.profile_name,
-            "index": self.documents.name,
-            "etag": self.etag,
-            "mapping": self.mapping.to_json(),
-        }
-        document = {"id": MARK_KEY, "kind": MARK_KEY, SUMMARY_FIELD: json.dumps(mark)}
-        self.records.raise_if_refused(self.records.write("upload", [document]))
-
-    def reconcile(self, poll: Callable[..., Any]) -> None:
-        """Make the index hold every chunk that has a copy, if there is doubt that it does.
-
-        `poll` repeats a read until it is not None; the caller holds the lease.
-        """
-        mark = self.read_mark()
-        if self.records.count("chunk"):
-            if mark and mark["mapping"] != self.mapping.to_json():
-                log.warning(
-                    "the fields of %s have changed: writing its chunks again, without embedding",
-                    self.documents.name,
-                )
-                self.project()
-            elif not self.is_trusted(poll):
-                self.restore_missing()
-        self.write_mark()
-
-    def is_trusted(self, poll: Callable[..., Any] = lambda read: read()) -> bool:
-        """Return whether the index is the one of the records, and has as many chunks."""
-        mark, known = self.read_mark(), self.records.count("chunk")
-
-        def read_count() -> int | None:
-            count = self.documents.count_all()
-            return count if count >= known else None
-
-        if poll(read_count) is None:
-            return False
-        is_same = mark is not None and mark["etag"] == self.etag
-        sample = self.sample_ids(SAMPLE_CHUNKS if is_same else LARGE_SAMPLE_CHUNKS)
-        return not self.find_missing(sample)
-
-    def sample_ids(self, size: int) -> list[str]:
-        """Return the ids of some chunks, which are hashes, from a random one on."""
-        start = secrets.token_hex(8)
-        ids: list[str] = []
-        for where in (f"id ge '{start}'", f"id lt '{start}'"):
-            page = self.records.search_page(
-                search_text="*",
-                filter=f"kind eq 'chunk' and {where}",
-                order_by=["id asc"],
-                select=["id"],
-                top=size,
-            )
-            ids += [str(document["id"]) for document in page]
-        return ids[:size]
-
-    def restore_missing(self) -> None:
-        """Write the chunks that the index lacks again, from their copies."""
-        restored = 0
-        for page in self.copies():
-            missing = set(self.find_missing([values["id"] for values in page]))
-            if missing:
-                self.raise_if_refused([v for v in page if v["id"] in missing])
-                restored += len(missing)
-        if restored:
-            log.warning(
-                "%s lacked %s chunks that its records name, so it was emptied or recreated: "
-                "wrote them again, without embedding",
-                self.documents.name,
-                f"{restored:,}",
-            )
-
-    def project(self, root: str | None = None) -> None:
-        """Write all chunks, or those of a root, again from their copies."""
-        for page in self.copies(root):
-            self.raise_if_refused(page)
-
-    def raise_if_refused(self, chunks: Sequence[Values]) -> None:
-        """Write chunks. Raises ServiceError if the index refuses one."""
-        self.documents.raise_if_refused(self.write_documents(chunks))
-
-    def copies(self, root: str | None = None) -> Iterator[list[Values]]:
-        """Yield pages of the values of all chunks, or those of a root.
-
-        Chunks whose vectors have another size are left out: they are of an earlier model, and the
-        run replaces them.
-        """
-        where = "kind eq 'chunk'" + (f" and root eq {quote_odata(root)}" if root else "")
-        for page in list_pages(partial(self.search_copies, COPIED_VALUE_NAMES), where, MAX_COPIES):
-            values = [copy_from_document(document) for document in page]
-            if fitting := [v for v in values if self.dimensions in (0, len(v[VECTOR_FIELD]))]:
-                yield fitting

@@ -9,12 +9,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Sequence
-from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from azure.core.exceptions import HttpResponseError
-
-from ingest.azure.roles import INDEX_DATA_CONTRIBUTOR, SEARCH_SERVICE_CONTRIBUTOR
+from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
 from ingest.errors import ServiceError
 from ingest.index.azure.listing import MAX_FILTER_IDS, MAX_PAGE_DOCUMENTS
 from ingest.index.azure.serialize import batch_ids, quote_odata
@@ -42,7 +39,10 @@ class TextHashes:
         """Return whether the index has the field and returns its vectors; warns once if not."""
         with self.lock:
             if self.is_supported is None:
-                self.is_supported = self.probe()
+                # An index of an earlier version lacks the hash, or does not return vectors.
+                names = (TEXT_HASH_FIELD.name, VECTOR_FIELD)
+                none = f"{TEXT_HASH_FIELD.name} eq 'none'"
+                self.is_supported = self.documents.has_fields(names, none)
                 if not self.is_supported:
                     log.warning(
                         "%s on %s was created by an earlier version, which does not return vectors "
@@ -53,27 +53,6 @@ class TextHashes:
                         SEARCH_SERVICE_CONTRIBUTOR.name,
                     )
             return self.is_supported
-
-    def probe(self) -> bool:
-        """Ask for the hash and the vector of no chunk; False if the index has not got both."""
-        query: dict[str, Any] = {
-            "filter": f"{TEXT_HASH_FIELD.name} eq 'none'",
-            "select": [TEXT_HASH_FIELD.name, VECTOR_FIELD],
-            "top": 1,
-        }
-
-        def ask() -> bool:
-            try:
-                next(iter(self.documents.client.search("*", **query)), None)
-            except HttpResponseError as error:
-                if error.status_code == HTTPStatus.BAD_REQUEST:
-                    return False
-                if error.status_code == HTTPStatus.NOT_FOUND and self.documents.may_be_absent:
-                    return True
-                raise
-            return True
-
-        return self.documents.call_with_retry(ask, INDEX_DATA_CONTRIBUTOR)
 
     def to_fields(self, entry: IndexEntry) -> dict[str, str]:
         """Return the fields to write for a chunk, which are none if the index has no such field."""
@@ -109,18 +88,8 @@ class TextHashes:
 
 def wait_for_fields(documents: DocumentClient, names: list[str]) -> None:
     """Wait until the service knows the new fields of an index. Raises ServiceError."""
-
-    def are_known() -> bool:
-        try:
-            next(documents.client.search("*", select=names, top=1), None)
-        except HttpResponseError as error:
-            if error.status_code != HTTPStatus.BAD_REQUEST:
-                raise
-            return False
-        return True
-
     for _ in range(SCHEMA_SETTLE_SECONDS):
-        if documents.call_with_retry(are_known, INDEX_DATA_CONTRIBUTOR):
+        if documents.has_fields(names):
             return
         documents.retry_policy.sleep(1)
     raise ServiceError(

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MAX_RECENT_WRITES = 5000  # kept, until a service surely shows them
+LISTING_LAG_SECONDS = 10.0  # the service documents "a few"
 MAX_LAG_SECONDS = 300.0
 POLL_SECONDS = 0.25
 # Reads in a row that must show a write. Of two replicas, one alone answers so many by chance in one

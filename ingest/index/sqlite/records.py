@@ -64,7 +64,7 @@ class SqliteRecords(Tables):
         values = {name: getattr(record, name) for name in RECORD_NAMES}
         values["committed"] = " ".join(record.committed)
         values["pending"] = " ".join(record.pending)
-        values["details"] = details_to_json(record.details)
+        values["details"] = details_to_json(record)
         marks = ", ".join("?" * len(values))
         with self.database.transaction():
             self.db.execute(

@@ -1,9 +1,9 @@
 """Describe the figures of a document with a chat model; each description is paid for once.
 
-A description is kept in the index, where the pages that OCR has read are, before anything else
-happens. Its key holds the objects that draw the figure, the words sent with it, the model, the
-version of the prompt, and the root. A reader that a document has taken over can claim to have seen
-any figure: `find_entry` decides whether what is kept of another document may be believed.
+A description is cached in the index, with the pages read by OCR, as soon as it arrives. Its key
+hashes the objects that draw the figure, the words sent with it, the model, the version of the
+prompt, and the root. A sandbox that a document controls can claim to have seen any figure:
+`find_entry` decides whether to trust an entry of another document.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MAX_CONCURRENT_FIGURES = 8  # at a service
-EXPECTED_ANSWER_TOKENS = 350  # of a figure, in an estimate
+EXPECTED_ANSWER_TOKENS = 350  # of a description, in an estimate
 MAX_PICTURE_BYTES = 8_000_000  # services accept 20 MB; no figure within its pixels has as many
 WAIT_SECONDS = 0.5  # between checks for cancellation
 NOT_YET = "the run ended before it was described"
@@ -101,7 +101,7 @@ class FigureDescriber:
         self.calls: SharedCalls[Described] = SharedCalls(self.threads)
 
     def count_unsent(self) -> tuple[int, ChatTokens]:
-        """Return how many figures seen so far a run would ask for, and their tokens."""
+        """Return the number of figures seen so far that a run would describe, and their tokens."""
         found = list(self.unsent.values())
         return len(found), ChatTokens(
             sum(one.sent for one in found), sum(one.answered for one in found)
@@ -125,7 +125,7 @@ class FigureDescriber:
     ) -> PreparedDocument:
         """Return a document with the outcomes of its figures, and with their chunks.
 
-        `asks`: describe those that are not cached, too; otherwise they are left to a later read.
+        `asks`: describe figures that are not cached; otherwise a later read does.
         Raises StoppedError or ConfigError.
         """
         if not document.figures:
@@ -173,7 +173,7 @@ class FigureDescriber:
         return tasks
 
     def recall(self, task: FigureTask) -> Described:
-        """Return what is known of a figure; note what a run would pay if nothing is."""
+        """Return the cached outcome of a figure; without one, count the tokens it would cost."""
         task = self.cache.find(task)
         found, _ = self.cache.load(task)
         if found:
@@ -185,7 +185,7 @@ class FigureDescriber:
         return Described(FigureOutcome.FAILED, NOT_YET)
 
     def describe_all(self, tasks: Sequence[FigureTask]) -> list[Described]:
-        """Return the outcomes of figures, cached or asked for, and wait for them.
+        """Return the outcomes of figures, from the cache or the model.
 
         Raises StoppedError or ConfigError.
         """
@@ -198,16 +198,16 @@ class FigureDescriber:
         return [call.result() for call in calls]
 
     def is_overdue(self) -> bool:
-        """Return whether an answer that is not there yet would come too late."""
+        """Return whether to stop waiting for answers."""
         return self.chat is not None and self.chat.is_overdue()
 
     def start_call(self, task: FigureTask) -> Future[Described]:
-        """Start the call for a figure, or return the one of this document that is under way."""
+        """Start the call for a figure, or return the one under way in this document."""
         owner = (task.root, task.source)
         return self.calls.start(task.entry.key, owner, partial(self.describe_one, task))
 
     def describe_one(self, task: FigureTask) -> Described:
-        """Return the outcome of a figure, cached or asked for."""
+        """Return the outcome of a figure, from the cache or the model."""
         task = self.cache.find(task)
         found, attempts = self.cache.load(task)
         if found:
@@ -233,7 +233,7 @@ class FigureDescriber:
             return made
 
     def has_image(self, found: Described) -> bool:
-        """Return whether the picture of a described figure is stored, if it is to be."""
+        """Return whether a described figure needs no picture, or has one."""
         if not found.description or not self.images:
             return True
         return bool(found.image) and self.images.has(found.image)
@@ -246,7 +246,7 @@ class FigureDescriber:
         except DocumentError as error:
             log.warning("%s: page %d: a figure: %s", task.source, task.figure.page, error)
             return replace(found, image="")
-        # What is drawn now may differ from what was described.
+        # The figure as drawn now may differ from the described one.
         if task.entry.picture == hash_bytes(picture):
             self.cache.save(task, made, picture)
         return made
@@ -280,7 +280,7 @@ class FigureDescriber:
         return Described(FigureOutcome.DESCRIBED, description=asdict(description))
 
     def send(self, task: FigureTask, picture: bytes, room: int) -> ChatAnswer:
-        """Send the picture of a figure, with so much room for the answer."""
+        """Send the picture of a figure; `room` limits the answer."""
         assert self.chat
         try:
             size = read_size(picture)
@@ -295,7 +295,7 @@ class FigureDescriber:
         )
 
     def count_tokens(self, task: FigureTask, size: tuple[int, int]) -> int:
-        """Return the tokens that a request for a figure is billed, approximately."""
+        """Estimate the tokens billed for a figure."""
         texts = [INSTRUCTIONS, task.words, json.dumps(SCHEMA)]
         return count_image_tokens(self.model, *size) + sum(count_tokens(texts))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace as with_
@@ -13,6 +14,7 @@ from typing import Any
 import pytest
 
 from ingest import ingest
+from ingest.cli.rebuild import list_generations
 from ingest.commands.rebuild.rebuild import (
     SwitchResult,
     open_generations,
@@ -307,8 +309,12 @@ def test_a_rebuild_that_was_paused_does_not_hide_what_a_run_wrote_since(
     assert azure.search.aliases == before
 
 
-def test_an_index_with_a_name_of_its_own_needs_an_alias(azure: Azure, bare: Settings) -> None:
-    """The error says how to create the alias that a rebuild needs."""
+def test_an_index_with_a_name_of_its_own_needs_an_alias(
+    azure: Azure, bare: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The error says how to create the alias that a rebuild needs; a list shows the index."""
+    list_generations(client_settings(azure), Namespace(json=False, quiet=False))
+    assert capsys.readouterr().out.startswith(f"in use   {INDEX}  ")
     with open_alias(client_settings(azure)) as found:
         with pytest.raises(ConfigError, match=r"chunks .* is an index, .* --alias NAME"):
             found.current()

@@ -35,7 +35,7 @@ from ingest.config.index import index_location
 from ingest.config.settings import Settings
 from ingest.embed.deployments import Endpoint
 from ingest.errors import ConfigError, IngestError
-from ingest.index.azure.client import SEARCH_API_VERSION
+from ingest.index.azure.connection import SEARCH_API_VERSION
 from ingest.models import __version__
 from ingest.runtime.prices import PRICED_TOKENS, find_price
 

@@ -15,7 +15,7 @@ from ingest.commands.doctor.live.visibility import batch
 from ingest.config.index import index_definition
 from ingest.config.settings import Settings
 from ingest.errors import IngestError, ServiceError
-from ingest.index.azure.client import SEARCH_API_VERSION
+from ingest.index.azure.connection import SEARCH_API_VERSION
 
 VERSION = f"api-version={SEARCH_API_VERSION}"
 NAME_PREFIX = "ingest-live-"

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from ingest.commands.doctor.live.exchange import Json, Service
 from ingest.errors import ServiceError
-from ingest.index.azure.client import SEARCH_API_VERSION
+from ingest.index.azure.connection import SEARCH_API_VERSION
 from ingest.index.azure.visibility import SEEN_IN_A_ROW
 
 POLL_SECONDS = 0.02
