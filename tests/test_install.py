@@ -80,25 +80,20 @@ def test_the_wheel_runs_the_main_job(wheel: Path, tmp_path: Path) -> None:
     assert "ingest/py.typed" in names  # or no type checker looks at its types
     write(tmp_path / "docs/a.pdf", prose("lathes"))
 
-    where = run_process(
-        sys.executable,
-        "-P",
-        "-c",
-        "import ingest; print(ingest.__file__)",
-        cwd=tmp_path,
-        PYTHONPATH=str(site),
+    def run_installed(*arguments: str) -> str:
+        python = [sys.executable, "-P", *arguments]
+        done = run_process(*python, cwd=tmp_path, PYTHONPATH=str(site))
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert "1 new" in run_installed("-m", "ingest", "run", "docs")
+    code = (
+        "import ingest; from ingest.cli import main; print(ingest.__file__); "
+        "main(['search', 'lathes']); main(['report'])"
     )
-    assert where.stdout.startswith(str(site))
-    done = run_process(
-        sys.executable, "-P", "-m", "ingest", "run", "docs", cwd=tmp_path, PYTHONPATH=str(site)
-    )
-    assert done.returncode == 0, done.stderr
-    assert "1 new" in done.stdout
-    found = run_process(
-        sys.executable, "-P", "-m", "ingest", "search", "lathes", cwd=tmp_path, PYTHONPATH=str(site)
-    )
-    assert "a.pdf" in found.stdout
-    run_process(sys.executable, "-P", "-m", "ingest", "report", cwd=tmp_path, PYTHONPATH=str(site))
+    module, *found = run_installed("-c", code).splitlines()
+    assert module.startswith(str(site))
+    assert found[0].startswith("a.pdf")
     assert "a.pdf" in (tmp_path / "report.html").read_text()
 
 
