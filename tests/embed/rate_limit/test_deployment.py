@@ -365,6 +365,17 @@ def test_a_setting_tells_how_long_a_window_is(told: tuple[str, ...]) -> None:
     assert client.ended < 110
 
 
+@pytest.mark.parametrize("began", [57.8, 59.4])
+def test_tokens_of_two_windows_are_not_taken_for_those_of_a_longer_one(began: float) -> None:
+    """The job begins as half a minute ends, so that one and a half windows are used up at once."""
+    quota = Quota(steady_quota, Aligned(30, began=began), RETRY_AFTER, RPM)
+    client = Ours(DeploymentLimiter(LearntLimit(TPM)), per_token=1e-4, left=2.6 * TPM)
+    simulate(quota, 600, client)
+    assert client.left < 1
+    assert client.ended < 130
+    assert len(client.seen.refused) <= 2
+
+
 @pytest.mark.parametrize("start", [9.0, 9.1])
 def test_a_window_of_ten_seconds_may_end_right_after_the_first_request(start: float) -> None:
     """What is left seems to be that of a minute, until a request is refused for some seconds."""
