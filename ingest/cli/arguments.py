@@ -141,7 +141,9 @@ def add_check(command: argparse.ArgumentParser) -> None:
     """Add the arguments of `check`; with --repair it runs the pipeline, and takes its options."""
     command.add_argument("--repair", action="store_true", help="repair what is found")
     command.add_argument(
-        "--read", action="store_true", help="read every file, and every vector on a service"
+        "--read",
+        action="store_true",
+        help="read all files, and all texts and vectors on a service",
     )
     command.add_argument(
         "--forget",

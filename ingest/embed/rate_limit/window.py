@@ -18,13 +18,14 @@ from ingest.embed.rate_limit.quota import QUOTA_WINDOW_SECONDS, SentRequest
 # The lengths of the windows that services count in.
 SLICE_SECONDS, HALF_SECONDS = 10.0, 30.0
 WINDOW_LENGTHS = (SLICE_SECONDS, HALF_SECONDS, QUOTA_WINDOW_SECONDS)
-# Where the quota is unknown and the window may be a slice or the end of a minute: that of a million
-# tokens a minute. A larger slice is less likely than a minute.
-UNKNOWN_SLICE_TOKENS = 167_000.0
-WINDOW_TOLERANCE = 1.3  # of the capacity: a window that let through more is longer
+# Where the quota is unknown and the window may be a slice or the end of a minute: that of 1.3
+# million tokens a minute. A larger slice is less likely than a minute.
+UNKNOWN_SLICE_TOKENS = 217_000.0
+LENGTH_TOLERANCE = 0.05  # of the capacity, if it tells the length of the window
 # Added to the length of a window, for the clock and for the varying time to the service.
 WINDOW_SKEW_SECONDS = 0.3
 WINDOW_ROUNDING_SECONDS = 1.25  # by which a Retry-After in whole seconds may be late
+MAX_SPANNED_WINDOWS = 2  # by requests that end with the refusal: a part of one, and the next
 MIN_WINDOW_REQUESTS = 5  # in a window that reveals its capacity
 COMPARABLE_SHARE = 0.8  # of the capacity: if less than this got through, others used the rest
 RESET_JUMP_SHARE = 0.1  # of the limit: a larger rise of the remaining tokens is a window reset
@@ -48,6 +49,7 @@ class TokenWindow:
     ends_at: float = -math.inf  # a guess, if it is not known to be fixed
     exhausted_at: float = -math.inf  # when a window was last used up
     exhausted_by: list[SentRequest] = field(default_factory=list)  # by these requests
+    refused_tokens: float = 0.0  # of the request that it had no room for
     is_revealing: bool = False  # whether these reveal the capacity
     requests: deque[SentRequest] = field(default_factory=deque)  # that it counts, oldest first
     tokens: float = 0.0  # of these
@@ -205,6 +207,7 @@ class TokenWindow:
         """
         now = request.sent_at
         self.expire(now)
+        self.refused_tokens = request.tokens
         is_early = self.is_fixed and 0 <= now - self.started_at < WINDOW_SKEW_SECONDS
         is_expected = self.tokens + request.tokens > capacity
         # A refusal after a few requests, or far from what fits, says more of others.
@@ -214,7 +217,7 @@ class TokenWindow:
             and (
                 capacity == math.inf
                 or self.tokens >= COMPARABLE_SHARE * self.capacity
-                or any(is_whole_window(self.tokens, limit, each) for each in WINDOW_LENGTHS)
+                or find_length(self.tokens, limit) is not None
             )
         )
         if self.is_revealing:
@@ -229,27 +232,26 @@ class TokenWindow:
         if it is not known.
         """
         self.learn_length(request.sent_at, limit)
+        share = limit * self.seconds / QUOTA_WINDOW_SECONDS
         if self.is_revealing:
-            self.capacity = self.used_since(request.sent_at - self.seconds)
-        self.learn_kind(request)
+            used = self.used_since(request.sent_at - self.seconds)
+            self.capacity = used if used + self.refused_tokens <= share else math.inf
+        self.learn_kind(request, share)
 
     def learn_length(self, reopened_at: float, limit: float) -> None:
         """Learn the window's length, as it had room again at a time.
 
-        Later, a shorter one is only a lower quota.
+        Later, a shorter one is only a lower quota, unless a fixed one ended too early.
         """
         waited = reopened_at - self.exhausted_at - ROUNDING_SECONDS
         if waited > self.seconds:
             self.seconds = QUOTA_WINDOW_SECONDS
-        if self.is_measured:
+        has_ended_early = self.is_fixed and reopened_at < self.ends_at - ROUNDING_SECONDS
+        if self.is_measured and not has_ended_early:
             return
         self.is_measured = True
-        for seconds in WINDOW_LENGTHS:
-            # Of a minute of unknown limit, the last seconds may look like a slice.
-            since = reopened_at - (seconds if limit < math.inf else QUOTA_WINDOW_SECONDS)
-            if waited <= seconds and is_whole_window(self.used_since(since), limit, seconds):
-                self.seconds = seconds
-                return
+        used = self.used_since(reopened_at - QUOTA_WINDOW_SECONDS)
+        self.seconds = find_length(used, limit, waited) or self.seconds
 
     def used_since(self, start: float) -> float:
         """Return the tokens that used up the window that began at a time.
@@ -266,14 +268,20 @@ class TokenWindow:
         if self.capacity < math.inf:
             self.capacity = max(self.capacity, self.tokens)
 
-    def learn_kind(self, request: SentRequest) -> None:
+    def learn_kind(self, request: SentRequest, share: float) -> None:
         """Learn whether the window is fixed.
 
-        A rolling window has room again when the oldest request that used it up leaves it; one that
-        has room earlier is fixed, and began anew.
+        A rolling window lets through its share of the limit, and has room again when the oldest
+        request that used it up leaves it. One that let through more, or has room earlier, is fixed,
+        and began anew.
         """
+        since = self.exhausted_at - self.seconds
+        used = sum(each.tokens for each in self.exhausted_by if each.sent_at > since)
         oldest = self.exhausted_by[0].sent_at if self.exhausted_by else math.inf
-        if oldest < request.sent_at < oldest + self.seconds - ROUNDING_SECONDS:
+        if (
+            used > (1 + LENGTH_TOLERANCE) * share
+            or oldest < request.sent_at < oldest + self.seconds - ROUNDING_SECONDS
+        ):
             self.is_fixed = True
         if self.is_fixed:
             self.started_at, self.ends_at = request.sent_at, request.sent_at + self.seconds
@@ -289,9 +297,19 @@ class TokenWindow:
         return min(rate, self.tokens * QUOTA_WINDOW_SECONDS / self.seconds)  # it may be a burst
 
 
-def is_whole_window(tokens: float, limit: float, seconds: float) -> bool:
-    """Return whether a window of a length is used up by so many tokens, at a limit per minute."""
-    capacity = limit * seconds / QUOTA_WINDOW_SECONDS
+def find_length(tokens: float, limit: float, waited: float = 0.0) -> float | None:
+    """Return the length of the windows that so many tokens used up; None if they tell nothing.
+
+    They are those of one window, or of the end of one and of all of the next. `limit` is per
+    minute; `waited` are the seconds until there was room again.
+    """
     if limit == math.inf:
-        return seconds == SLICE_SECONDS and tokens <= WINDOW_TOLERANCE * UNKNOWN_SLICE_TOKENS
-    return COMPARABLE_SHARE * capacity <= tokens <= WINDOW_TOLERANCE * capacity
+        return SLICE_SECONDS if waited <= SLICE_SECONDS and tokens <= UNKNOWN_SLICE_TOKENS else None
+    shares = {
+        seconds: tokens * QUOTA_WINDOW_SECONDS / seconds / limit
+        for seconds in WINDOW_LENGTHS
+        if waited <= seconds
+    }
+    exact = [each for each in shares if abs(shares[each] - 1) < LENGTH_TOLERANCE]
+    possible = [each for each in shares if COMPARABLE_SHARE <= shares[each] < MAX_SPANNED_WINDOWS]
+    return next(iter(exact + possible), None)

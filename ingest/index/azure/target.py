@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from azure.search.documents.models import VectorizedQuery
 
-from ingest.index import VECTOR_FLAW, Flaw
+from ingest.index import FIELD_FLAW, VECTOR_FLAW, Flaw
 from ingest.index.azure.errors import MissingFieldError
 from ingest.index.azure.listing import MAX_FILTER_IDS
 from ingest.index.azure.mapping import FieldMapping
@@ -20,6 +20,7 @@ from ingest.index.schema import (
     FIGURE_KIND_FIELD,
     VECTOR_FIELD,
 )
+from ingest.index.stored_chunks import REQUIRED_FIELD_NAMES
 from ingest.models import FigureFilter, Refusal, StoredChunk
 
 if TYPE_CHECKING:
@@ -97,10 +98,10 @@ class OwnTarget:
         """Do nothing: only the model can make a missing vector."""
 
     def flaws(self, chunks: Iterator[StoredChunk], dimensions: int) -> Iterator[Flaw]:
-        """Find chunks without a vector.
+        """Find chunks without a vector, or without another field that each of them has.
 
-        The service validates vectors on upload, so one can only be missing. Reading them all would
-        take long; an exhaustive search returns every chunk that has one.
+        The service validates what is uploaded, so a value can only be missing. Reading all vectors
+        would take long; an exhaustive search returns every chunk that has one.
         """
         query = VectorizedQuery(
             vector=[1.0] + [0.0] * (dimensions - 1),
@@ -113,11 +114,15 @@ class OwnTarget:
                 search_text=None,
                 vector_queries=[query],
                 filter=f"search.in(id, {quote_odata(','.join(some))}, ',')",
-                select=["id"],
+                select=["id", *REQUIRED_FIELD_NAMES],
                 top=MAX_FILTER_IDS,
             )
-            for id_ in some.keys() - {str(document["id"]) for document in near}:
-                yield Flaw(VECTOR_FLAW, "it has no vector", id_, some[id_].root, some[id_].source)
+            found = {str(document["id"]): document for document in near}
+            for id_, chunk in some.items():
+                if id_ not in found:
+                    yield Flaw(VECTOR_FLAW, "it has no vector", id_, chunk.root, chunk.source)
+                elif any(found[id_].get(name) is None for name in REQUIRED_FIELD_NAMES):
+                    yield Flaw(FIELD_FLAW, "it cannot be read", id_, chunk.root, chunk.source)
 
     def reconcile(self, poll: Callable[..., Any]) -> None:
         """Do nothing: an index that was emptied has no records either."""

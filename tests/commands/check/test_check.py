@@ -181,20 +181,28 @@ def test_a_vector_that_cannot_be_compared_is_embedded_again(
     assert dump_chunks(local.index) == before
 
 
-def test_a_chunk_without_a_vector_is_found_on_a_service(remote: Shelf, azure: Azure) -> None:
-    """A thorough check finds a chunk whose vector was cleared, and a repair embeds it."""
+def test_a_chunk_without_its_vector_or_text_is_found_on_a_service(
+    remote: Shelf, azure: Azure
+) -> None:
+    """A thorough check finds chunks that were cleared; a repair embeds only the lost vector."""
     assert isinstance(remote.index, AzureIndex)
-    broken = remote.chunks("a.pdf")[1]
-    remote.index.documents.send_batch("merge", [{"id": broken.id, "embedding": None}])
+    before = remote.chunks("a.pdf")
+    mute, broken, *_ = before
+    cleared = [{"id": mute.id, "content": None}, {"id": broken.id, "embedding": None}]
+    remote.index.documents.send_batch("merge", cleared)
     assert remote.check() == []
 
-    (found,) = remote.check(thorough=True)
-    assert (found.kind, found.ids, found.source) == (FindingKind.VECTOR, (broken.id,), "a.pdf")
+    found = remote.check(thorough=True)
+    assert {(each.kind, each.ids, each.source) for each in found} == {
+        (FindingKind.STALE, (mute.id,), "a.pdf"),
+        (FindingKind.VECTOR, (broken.id,), "a.pdf"),
+    }
     azure.search.delays.search = 8.0
     remote.repair(thorough=True)
 
     assert remote.bench.embeds.texts == [broken.text]
     assert remote.check(thorough=True, has_written=True) == []
+    assert remote.chunks("a.pdf") == before
 
 
 def test_words_that_are_lost_are_put_back_without_a_model(local: Shelf) -> None:

@@ -210,6 +210,7 @@ class Ours:
     seen: Seen = field(default_factory=Seen)
     under_way: int = 0
     flying: float = 0.0  # tokens of requests without an answer
+    on_answer: Act | None = None  # what waits for one
 
     def start(self, quota: Quota, at: Later) -> None:
         """Send whenever the pace and the senders allow it."""
@@ -219,16 +220,17 @@ class Ours:
             if not self.pace.window.total_tokens:
                 tokens = min(tokens, FIRST_BATCH_TOKENS)
             if tokens < 1:
-                if self.under_way:
-                    at(now + LONGEST_LOOK, look)
+                self.on_answer = look
                 return
             when, _ = self.pace.ready_at(tokens, now)
             fits = self.flying + tokens <= max_tokens_under_way(self.pace.allowed_tokens(now))
-            if self.under_way < self.at_once and when <= now and (fits or not self.flying):
+            if when > now:
+                at(min(max(when, now + PAUSE), now + LONGEST_LOOK), look)
+            elif self.under_way < self.at_once and (fits or not self.flying):
                 self.send(quota, at, self.pace.record_sent(tokens, now))
                 at(now, look)
             else:
-                at(min(max(when, now + PAUSE), now + LONGEST_LOOK), look)
+                self.on_answer = look
 
         at(0.0, look)
 
@@ -250,16 +252,21 @@ class Ours:
                 at(turn.sent_at + way / 2, lambda then: refused(headers, then))
 
         def answered(headers: Mapping[str, str], now: float) -> None:
-            self.under_way -= 1
-            self.flying -= turn.tokens
             self.ended = now
             self.pace.record_success(turn, headers, now)
+            land(now)
 
         def refused(headers: Mapping[str, str], now: float) -> None:
-            self.under_way -= 1
-            self.flying -= turn.tokens
             self.left += turn.tokens
             self.pace.record_throttled(turn, headers, now)
+            land(now)
+
+        def land(now: float) -> None:
+            self.under_way -= 1
+            self.flying -= turn.tokens
+            if self.on_answer:
+                at(now, self.on_answer)
+                self.on_answer = None
 
         at(turn.sent_at + way / 4, arrive)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable
+from functools import cache
 from itertools import pairwise
 
 import pytest
@@ -76,8 +77,8 @@ def test_with_a_setting_no_header_is_needed(
     """With a configured quota, all of it is used even if the service sends no headers."""
     for seed in SEEDS:
         client = Ours(DeploymentLimiter(LearntLimit(TPM)))
-        simulate(Quota(steady_quota, counting(), told), 600, client, seed=seed)
-        assert measure_share(client, 60, 600) >= 0.97
+        simulate(Quota(steady_quota, counting(), told), 420, client, seed=seed)
+        assert measure_share(client, 60, 420) >= 0.97
         assert len(client.seen.refused) <= 1
 
 
@@ -86,7 +87,7 @@ def test_with_a_setting_no_header_is_needed(
 def test_no_minute_has_more_than_the_quota(tpm: int, at_once: int, seed: int) -> None:
     """In no minute is more than the quota sent, but for one refusal."""
     client = Ours(DeploymentLimiter(LearntLimit(tpm)), at_once)
-    simulate(Quota(lambda _: tpm, Sliding(), SILENT), 240, client, seed=seed)
+    simulate(Quota(lambda _: tpm, Sliding(), SILENT), 130, client, seed=seed)
     assert len(client.seen.refused) <= 1
     assert client.seen.most(60) <= tpm
 
@@ -103,9 +104,9 @@ def test_requests_are_spaced_evenly_enough_for_a_limit_by_the_second(
             DeploymentLimiter(request_limit=LearntLimit(math.inf if told else rpm)), largest=50
         )
         quota = Quota(steady_quota, told=told, rpm=rpm, calls=Window(seconds))
-        simulate(quota, 200, client, seed=seed)
+        simulate(quota, 66, client, seed=seed)
         assert client.seen.refused == []
-        assert len(client.seen.accepted) >= 0.88 * rpm * 200 / 60
+        assert len(client.seen.accepted) >= 0.88 * rpm * 66 / 60
 
 
 def test_few_requests_carry_all_of_the_tokens() -> None:
@@ -141,10 +142,10 @@ def test_two_jobs_that_begin_together_share_the_first_minutes(told: tuple[str, .
 def test_two_of_us_share_evenly(seed: int) -> None:
     """Two jobs on one deployment get half each, with hardly a refusal."""
     two = [Ours(DeploymentLimiter()), Ours(DeploymentLimiter())]
-    simulate(Quota(steady_quota, rpm=RPM), 900, *two, seed=seed)
-    assert sum(measure_share(client, 60, 900) for client in two) >= 0.97
+    simulate(Quota(steady_quota, rpm=RPM), 420, *two, seed=seed)
+    assert sum(measure_share(client, 60, 420) for client in two) >= 0.97
     for client in two:
-        assert measure_share(client, 120, 900) == pytest.approx(0.5, abs=0.05)
+        assert measure_share(client, 120, 420) == pytest.approx(0.5, abs=0.05)
         assert client.seen.share_refused <= 0.005
 
 
@@ -285,6 +286,14 @@ KINDS: dict[str, Callable[[float], Window | Sliding]] = {
 }
 
 
+@cache
+def measure_ideal(kind: str, minutes: float, start: float) -> float:
+    """The seconds of a job of a client that knows when the windows end."""
+    ideal = Ideal(minutes * TPM, size=8_000, per_token=1e-4)
+    simulate(Quota(steady_quota, KINDS[kind](start), rpm=RPM), 600, ideal)
+    return ideal.ended
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("told", [FULL, REMAINING, RETRY_AFTER])
 @pytest.mark.parametrize("limit", [math.inf, TPM])
@@ -293,12 +302,10 @@ def test_a_job_of_some_minutes_takes_hardly_longer_than_it_must(
 ) -> None:
     """A job takes at most a tenth longer than one that knows when the windows end."""
     for seed, (minutes, start) in enumerate([(2.2, 0.0), (2.8, 52.0), (3.71, 10.0), (4.6, 25.0)]):
-        ideal = Ideal(minutes * TPM, size=8_000, per_token=1e-4)
-        simulate(Quota(steady_quota, KINDS[kind](start), told, RPM), 600, ideal, seed=seed)
         client = Ours(DeploymentLimiter(LearntLimit(limit)), per_token=1e-4, left=minutes * TPM)
         simulate(Quota(steady_quota, KINDS[kind](start), told, RPM), 600, client, seed=seed)
         assert client.left < 1
-        assert ideal.ended / client.ended >= 0.9
+        assert measure_ideal(kind, minutes, start) / client.ended >= 0.9
         assert len(client.seen.refused) <= 1  # the one that finds a window used up
 
 
@@ -306,12 +313,10 @@ def test_a_job_of_some_minutes_takes_hardly_longer_than_it_must(
 @pytest.mark.parametrize("limit", [math.inf, TPM])
 def test_a_job_uses_the_seconds_that_a_window_has_left(told: tuple[str, ...], limit: float) -> None:
     """It begins three seconds before the service's minute ends, and needs some of that minute."""
-    ideal = Ideal(2.45 * TPM, size=8_000, per_token=1e-4)
-    simulate(Quota(steady_quota, Aligned(began=57), told, RPM), 600, ideal)
     client = Ours(DeploymentLimiter(LearntLimit(limit)), per_token=1e-4, left=2.45 * TPM)
     simulate(Quota(steady_quota, Aligned(began=57), told, RPM), 600, client)
     assert client.left < 1
-    assert ideal.ended / client.ended >= 0.9
+    assert measure_ideal("full minutes", 2.45, 57) / client.ended >= 0.9
 
 
 @pytest.mark.parametrize("kind", ["from a request on", "rolling"])
@@ -328,12 +333,10 @@ def test_a_retry_after_that_misleads_or_is_missing_costs_little(
     kind: str, told: tuple[str, ...], said: Callable[[float], float]
 ) -> None:
     """When there was room again is learnt from what is accepted, not from what was said."""
-    ideal = Ideal(3.4 * TPM, size=8_000, per_token=1e-4)
-    simulate(Quota(steady_quota, KINDS[kind](0), told, RPM), 600, ideal)
     client = Ours(DeploymentLimiter(), per_token=1e-4, left=3.4 * TPM)
     simulate(Quota(steady_quota, KINDS[kind](0), told, RPM, said=said), 600, client)
     assert client.left < 1
-    assert ideal.ended / client.ended >= 0.9
+    assert measure_ideal(kind, 3.4, 0) / client.ended >= 0.9
     assert len(client.seen.refused) <= 6
 
 
@@ -360,6 +363,17 @@ def test_a_setting_tells_how_long_a_window_is(told: tuple[str, ...]) -> None:
     simulate(Quota(steady_quota, Window(30), told, RPM), 600, client)
     assert client.left < 1
     assert client.ended < 110
+
+
+@pytest.mark.parametrize("began", [57.8, 59.4])
+def test_tokens_of_two_windows_are_not_taken_for_those_of_a_longer_one(began: float) -> None:
+    """The job begins as half a minute ends, so that one and a half windows are used up at once."""
+    quota = Quota(steady_quota, Aligned(30, began=began), RETRY_AFTER, RPM)
+    client = Ours(DeploymentLimiter(LearntLimit(TPM)), per_token=1e-4, left=2.6 * TPM)
+    simulate(quota, 600, client)
+    assert client.left < 1
+    assert client.ended < 130
+    assert len(client.seen.refused) <= 2
 
 
 @pytest.mark.parametrize("start", [9.0, 9.1])

@@ -62,7 +62,7 @@ def measure_used_shares(turns: Gate, slept: Slept, minutes: int, idle: float = 0
 def test_each_deployment_has_a_pace_of_its_own() -> None:
     """Three resources are three quotas, and all of each is used."""
     turns, slept = create_gate([create_limiter(), create_limiter(), create_limiter()])
-    assert all(share >= 0.97 for share in measure_used_shares(turns, slept, 10))
+    assert all(share >= 0.97 for share in measure_used_shares(turns, slept, 4))
 
 
 def test_the_first_deployment_is_filled_before_the_next_is_asked() -> None:
