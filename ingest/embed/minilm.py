@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
 from importlib import resources
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -34,8 +34,9 @@ WEIGHTS_SHA256 = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2
 WINDOW_TOKENS = 256  # word pieces, including [CLS] and [SEP]
 BEGIN_TOKEN_ID, END_TOKEN_ID = 101, 102  # [CLS] and [SEP] in the vocabulary
 
-# Texts of different lengths do not gain from a shared call; small batches finish documents sooner.
-BATCH_TEXTS = 8
+BATCH_TEXTS = 8  # small batches finish documents sooner
+
+Window: TypeAlias = tuple[int, Sequence[int]]  # number of its text, and ids
 
 # `cache` alone would let two threads load the model at the same time.
 LOAD_LOCK = threading.Lock()
@@ -57,24 +58,47 @@ def local_embedder(threads: int) -> Embedder:
 def embed(texts: Sequence[str]) -> Vectors:
     """Embed texts as unit vectors, shape (len(texts), 384). Thread-safe."""
     pieces = load_tokenizer().encode_batch(list(texts), add_special_tokens=False)
-    vectors = np.stack([embed_pieces(p.ids) for p in pieces])
+    vectors = np.zeros((len(pieces), MINILM_DIMENSIONS), np.float32)
+    windows = (
+        (n, part)
+        for n, each in enumerate(pieces)
+        for part in split_windows(each.ids, WINDOW_TOKENS - 2)
+    )
+    for call in group_windows(windows):
+        numbers, parts = zip(*call, strict=True)
+        np.add.at(vectors, list(numbers), sum_states(parts))
     unit: Vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     return unit
 
 
-def embed_pieces(ids: Sequence[int]) -> NDArray[np.float32]:
-    """Return the mean over all word pieces of a text, shape (384,)."""
-    total = np.zeros(MINILM_DIMENSIONS, np.float32)
-    for window in split_windows(ids, WINDOW_TOKENS - 2):
-        row = np.array([[BEGIN_TOKEN_ID, *window, END_TOKEN_ID]], np.int64)
-        inputs = {
-            "input_ids": row,
-            "attention_mask": np.ones_like(row),
-            "token_type_ids": np.zeros_like(row),
-        }
-        (states,) = get_onnx_session().run(None, inputs)
-        total += states[0].sum(axis=0)
-    return total
+def group_windows(windows: Iterable[Window]) -> Iterator[list[Window]]:
+    """Put short windows of similar length together, as many as fit into one of full length.
+
+    A call reads all weights, which takes as long as 20 word pieces; larger calls gain no more.
+    """
+    group: list[Window] = []
+    for window in sorted(windows, key=lambda window: len(window[1])):
+        if group and (len(group) + 1) * (len(window[1]) + 2) > WINDOW_TOKENS:
+            yield group
+            group = []
+        group.append(window)
+    if group:
+        yield group
+
+
+def sum_states(parts: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+    """Return the sum over the word pieces of each window, shape (len(parts), 384)."""
+    rows = [[BEGIN_TOKEN_ID, *part, END_TOKEN_ID] for part in parts]
+    longest = max(map(len, rows))
+    mask = np.array([[1] * len(row) + [0] * (longest - len(row)) for row in rows], np.int64)
+    inputs = {
+        "input_ids": np.array([row + [0] * (longest - len(row)) for row in rows], np.int64),
+        "attention_mask": mask,
+        "token_type_ids": np.zeros_like(mask),
+    }
+    (states,) = get_onnx_session().run(None, inputs)
+    sums: NDArray[np.float32] = (states * mask[:, :, None].astype(np.float32)).sum(axis=1)
+    return sums
 
 
 def split_windows(ids: Sequence[int], size: int) -> Iterator[Sequence[int]]:

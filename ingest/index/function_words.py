@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+MIN_FUNCTION_WORD_SHARE = 0.15  # of the words of a text that is in a language
 # Written with a capital inside a sentence, as "WHO", "May" and "Will" are as names.
 INNER_WORD = re.compile(r"(?<=[^.?!:\s] )\w\w+")
 # By language, without accents. Words of a language that are content words in another are told
@@ -75,6 +76,15 @@ def content_words(words: Sequence[str]) -> list[str]:
     """
     known = FUNCTION_WORDS[guess_language(words)]
     return [word for word in words if word not in known] or list(words)
+
+
+def is_written_in(text: str, language: str, *, rather_than: str) -> bool:
+    """Return whether a text is in a language by its function words, rather than in another one."""
+    words = text.lower().split()
+    known = sum(map(FUNCTION_WORDS[language].__contains__, words))
+    if known <= MIN_FUNCTION_WORD_SHARE * len(words):
+        return False
+    return known > sum(word in FUNCTION_WORDS.get(rather_than, ()) for word in words)
 
 
 def find_names(text: str) -> list[str]:

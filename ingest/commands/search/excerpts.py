@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 WORD_WEIGHT = 0.3  # of the share of the question's words, against a cosine
 FIRST_LINE_WEIGHT = 0.01  # decides between equal windows
 PAGE_WEIGHT = 0.1  # of the share of the hit's text that is on the page of the window
-MAX_EMBEDDED_CHARS = 5800  # for one search; five hits take 92%, some 1,100 tokens
+MAX_EMBEDDED_CHARS = 5800  # for one search; five hits take at most 92%, some 1,100 tokens
 EMBEDDED_SHARE = 0.4  # of what better hits have left
 MAX_OVERLAP = 0.5  # of a window that is embedded with a better one, by words: it says the same
 PAGE_OF_LINK = re.compile(r"#page=\d+\Z")
@@ -50,9 +50,10 @@ def add_excerpts(
         for passages, spans in zip(found, windows, strict=True)
     ]
     scores = score_words(question, texts)
-    if hits and vector is not None and embedder is not None and embedder.is_local:
+    if vector is not None and embedder is not None and embedder.is_local:
         chosen = list(choose_windows(windows, texts, scores))
-        scores = score_meaning(vector, texts, scores, chosen, embedder)
+        if any(chosen):
+            scores = score_meaning(vector, texts, scores, chosen, embedder)
     lines = islice(chain(EXCERPT_LINES, repeat(EXCERPT_LINES[-1])), len(hits))
     return [
         locate(hit, passages, rank_windows(passages, spans, by_window), most)
@@ -132,7 +133,10 @@ def choose_windows(
     texts: Sequence[Sequence[str]],
     scores: Sequence[Sequence[float]],
 ) -> Iterator[list[int]]:
-    """Yield the numbers of the windows to embed for each hit: at least one, by words."""
+    """Yield the numbers of the windows to embed for each hit, by words.
+
+    None if there is room for one only, which would be the best whatever its cosine.
+    """
     left = float(MAX_EMBEDDED_CHARS)
     for spans, some, by_words in zip(windows, texts, scores, strict=True):
         room = EMBEDDED_SHARE * left
@@ -145,7 +149,7 @@ def choose_windows(
                 break
             chosen.append(number)
             room -= len(some[number])
-        yield chosen
+        yield chosen if len(chosen) > 1 else []
 
 
 def share_overlap(span: Span, other: Span) -> float:
@@ -173,8 +177,8 @@ def score_meaning(
 
 
 def embed_parallel(texts: Sequence[str], embedder: Embedder) -> Vectors:
-    """Embed texts with as many threads as the model takes calls."""
-    size = max(1, min(embedder.inputs, -(-len(texts) // embedder.at_once)))
+    """Embed texts with as many threads as the model takes calls, each its share of them."""
+    size = max(1, -(-len(texts) // embedder.at_once))
     batches = [texts[start : start + size] for start in range(0, len(texts), size)]
     with ThreadPoolExecutor(embedder.at_once) as threads:
         return np.concatenate(list(threads.map(embedder.embed, batches)))

@@ -5,14 +5,14 @@ from __future__ import annotations
 import logging
 import math
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import accumulate, islice
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ingest.index.function_words import FUNCTION_WORDS, find_names, guess_language
+from ingest.index.function_words import FUNCTION_WORDS, find_names, guess_language, is_written_in
 from ingest.index.ranking import Matrix
 from ingest.index.sqlite.tokenize import fold_case, match_query, query_terms
 from ingest.models import Mode
@@ -30,6 +30,7 @@ MIN_QUERY_WORDS = 2
 MAX_DOCUMENT_FREQUENCY = 0.5  # share of chunks; BM25 scores a more frequent word 0
 MIN_FUNCTION_WORDS = 2  # of a question, to tell its language
 MIN_LANGUAGE_SHARE = 0.15  # of chunks in a language, for an index that is not foreign to it
+UNTRANSLATED_WEIGHT = 0.5  # of words in chunks that are in the language of a foreign question
 MAX_ROWS_READ = 20_000  # by one query, in some 20 ms; beyond, frequent words are left out
 
 
@@ -57,10 +58,13 @@ class SqliteSearcher:
         """
         if mode is Mode.VECTOR:
             return [] if vector is None else self.current_matrix().only(among).nearest(vector, top)
-        words = self.select_words(text)
-        if mode is Mode.TEXT or vector is None:
-            return self.search_words(words, top, among)
+        language = self.foreign_language(text)
+        words = self.select_words(text, language)
         by_text = self.search_words(words, max(TEXT_CANDIDATES, top), among)
+        if language:
+            by_text = self.discount_untranslated(by_text, language)
+        if mode is Mode.TEXT or vector is None:
+            return by_text[:top]
         good = GOOD_SHARE * self.highest_score(words)
         return self.current_matrix().only(among).fuse(vector, by_text, good, weight, top)
 
@@ -106,20 +110,44 @@ class SqliteSearcher:
         found = self.db.execute(select, (match_query(list(words)), limit))
         return list(islice((row for row in found if among is None or row[0] in among), top))
 
-    def select_words(self, text: str) -> dict[str, int]:
+    def discount_untranslated(
+        self, by_text: Sequence[tuple[int, float]], language: str
+    ) -> list[tuple[int, float]]:
+        """Lower the scores of chunks in a language that is not their document's; best first.
+
+        Parts of a translated manual that are still in the question's language have its words
+        because of that; a translated part that answers has only names and code of them.
+        """
+        return sorted(
+            (
+                (number, score * (UNTRANSLATED_WEIGHT if self.is_quoted(number, language) else 1))
+                for number, score in by_text
+            ),
+            key=itemgetter(1),
+            reverse=True,
+        )
+
+    def is_quoted(self, number: int, language: str) -> bool:
+        """Return whether a chunk is in a language, and its document in another one."""
+        select = "SELECT content, language FROM chunks WHERE number = ? AND language <> ?"
+        row = self.db.execute(select, (number, language)).fetchone()
+        return row is not None and is_written_in(str(row[0]), language, rather_than=row[1])
+
+    def select_words(self, text: str, language: str = "") -> dict[str, int]:
         """Drop the words that occur in many chunks; if all do, keep the rarest few.
 
         Returns the number of chunks with each word, rarest first. This does the job of a stop word
-        list, in the languages of the documents. Words that no chunk has are kept, with 0, if the
-        question is in another language: chunks that answer have translations of them, so one with
-        a single word of the question must not score as if it had all.
+        list, in the languages of the documents. `language` is that of a question in another one:
+        its function words are dropped, which are as rare as names there. Words that no chunk has
+        are kept then, with 0: chunks that answer have translations of them, so one with a single
+        word of the question must not score as if it had all.
         """
         counts = self.count_each(query_terms(text))
-        foreign = self.foreign_function_words(text, counts)
-        content = {word: n for word, n in counts.items() if word not in foreign}
-        if any(content.values()):
-            counts = content
-        if not foreign:
+        if language:
+            foreign = find_function_words(text, counts, language)
+            content = {word: n for word, n in counts.items() if word not in foreign}
+            counts = content if any(content.values()) else counts
+        else:
             counts = {word: n for word, n in counts.items() if n}
         most = MAX_DOCUMENT_FREQUENCY * self.count_all()
         rare = {
@@ -129,18 +157,16 @@ class SqliteSearcher:
         }
         return rare or dict(list(counts.items())[:MIN_QUERY_WORDS])
 
-    def foreign_function_words(self, text: str, counts: Mapping[str, int]) -> set[str]:
-        """Return the function words of a question in a language of few chunks; else none.
+    def foreign_language(self, text: str) -> str:
+        """Return the language of a question, told by its function words, if few chunks are in it.
 
-        They are as rare as names there. `counts` has the number of chunks with each word.
+        Returns "" for other questions.
         """
-        folded = {word: fold_case(word) for word in counts}
-        language = guess_language(list(folded.values()))
-        names = set(map(fold_case, find_names(text)))
-        found = {w for w, key in folded.items() if key in FUNCTION_WORDS[language] - names}
-        if len(found) < MIN_FUNCTION_WORDS:  # perhaps words of another language
-            return set()
-        return set() if self.has_language(language) else found
+        words = query_terms(text)
+        language = guess_language([fold_case(word) for word in words])
+        if len(find_function_words(text, words, language)) < MIN_FUNCTION_WORDS:
+            return ""  # perhaps words of another language
+        return "" if self.has_language(language) else language
 
     def has_language(self, language: str) -> bool:
         """Return whether enough chunks are of documents in a language, or in an unknown one.
@@ -171,3 +197,9 @@ class SqliteSearcher:
         total = self.count_all()
         weights = (math.log((total - count + 0.5) / (count + 0.5)) for count in words.values())
         return (BM25_K1 + 1) * sum(max(weight, 0.0) for weight in weights)
+
+
+def find_function_words(text: str, words: Iterable[str], language: str) -> set[str]:
+    """Return those of a question's words that are function words of a language, and no names."""
+    known = FUNCTION_WORDS[language] - set(map(fold_case, find_names(text)))
+    return {word for word in words if fold_case(word) in known}
