@@ -36,6 +36,7 @@ SPACE_BESIDE_FULL_WIDTH = re.compile(
 )
 HAS_FULL_WIDTH = re.compile(f"[{FULL_WIDTH}]")
 MAX_BROKEN_CHARS = 5  # of a line on average, its end included; longer ones are lines
+LINE = re.compile(r"\S(?:[^\r\n]*\S)?")
 LINE_END = re.compile(r"(?<=\S)\r\n(?=\S)")
 FULL_WIDTH_LINE_END = re.compile(
     f"\r\n(?:(?<=[{FULL_WIDTH}]..)(?=.)|(?<=...)(?=[{FULL_WIDTH}]))", re.DOTALL
@@ -128,6 +129,25 @@ def add_missing_spaces(handle: TextHandle, text: str, placeholders: Placeholders
                 if chars[place] == HYPHEN_MARK:
                     continue  # it ends the line, and find_words() parts it
                 chars[place] = placeholders.standing_for(f" {chars[place]}")
+    return "".join(chars)
+
+
+def part_backward_cells(handle: TextHandle, text: str, placeholders: Placeholders) -> str:
+    """Put a space where a line that was drawn as one goes back to the left of its beginning.
+
+    Ghostscript does so where a cell over several rows is drawn after those right of it.
+    """
+    lines = [match.span() for match in LINE.finditer(text)]
+    edges = list_char_edges(handle, [place for start, end in lines for place in (start, end - 1)])
+    lefts = edges[::BOX_FIELDS]
+    chars = list(text)
+    for (start, end), first, last in zip(lines, lefts[::2], lefts[1::2], strict=True):
+        if last < first:
+            inked = [place for place in range(start, end) if not text[place].isspace()]
+            found = list_char_edges(handle, inked)[::BOX_FIELDS]
+            for place, before, after in zip(inked[1:], found, found[1:], strict=False):
+                if after < first <= before and text[place : place + 2].isalnum():
+                    chars[place] = placeholders.standing_for(f" {chars[place]}")
     return "".join(chars)
 
 
