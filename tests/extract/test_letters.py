@@ -358,20 +358,28 @@ def test_numbers_of_thousands_and_addresses_keep_together() -> None:
     )
 
 
-def test_letters_above_a_table_that_are_drawn_one_by_one_are_a_line() -> None:
-    """A title in Japanese is whole, though PDFium takes such a page for vertical text."""
-    title, row = "時間割3年2組", ("国語", "数学", "英語", "理科")
-    places = [(scripts.LEFT + scripts.WIDTH * n, scripts.TOP, char) for n, char in enumerate(title)]
-    places += [
-        (scripts.LEFT + 90 * column + scripts.WIDTH * n, scripts.TOP - 40 - 22 * line, char)
-        for line in range(4)
-        for column, cell in enumerate(row)
-        for n, char in enumerate(cell)
+@pytest.mark.parametrize(
+    ("title", "row"),
+    [
+        ("時間割3年2組", ["国語", "数学", "英語", "理科"]),
+        ("Prices in May", ["Oak", "Elm", "Ash", "Yew"]),
+    ],
+)
+def test_letters_of_a_table_that_are_drawn_one_by_one_are_words(title: str, row: list[str]) -> None:
+    """Titles and cells are whole, though PDFium takes a page of columns for vertical text."""
+    lines = [
+        (0, 0, title),
+        *((130 * n, 40 + 22 * y, t) for y in range(4) for n, t in enumerate(row)),
     ]
-    data = scripts.draw_page(*(scripts.Shown(x, y, char) for x, y, char in places))
+    data = scripts.draw_page(
+        *(
+            scripts.Shown(scripts.LEFT + x, scripts.TOP - y, text, apart=True)
+            for x, y, text in lines
+        )
+    )
     read = extract(data, ExtractOptions("pdfium")).pages[0].splitlines()
     assert read[0] == title
-    assert read[-1] == "| 国語 | 数学 | 英語 | 理科 |"
+    assert read[-1] == f"| {' | '.join(row)} |"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from pypdf.generic import DictionaryObject, NameObject
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.engines.pdfium import Pdfium
 from ingest.extract.engines.pdfium_bidi import ReadCluster, read_row, reorder_page
-from ingest.extract.engines.pdfium_clusters import Cluster, order_lam_alef
+from ingest.extract.engines.pdfium_clusters import Cluster, order_lam_alef, read_clusters
 from ingest.extract.engines.pdfium_footnotes import part_clusters
 from ingest.extract.engines.pdfium_positions import find_text_positions
 from ingest.extract.engines.pdfium_raw import (
@@ -28,6 +28,7 @@ from ingest.extract.engines.pdfium_raw import (
     load_text,
     read_characters,
 )
+from ingest.extract.engines.pdfium_signs import correct_signs, join_signs
 from ingest.extract.engines.pdfium_syllables import GlyphTexts, correct_syllables
 from ingest.extract.indic import order_vowels, restore_letters
 from ingest.extract.layout.segments import Direction, find_directions, find_gaps
@@ -222,6 +223,19 @@ def test_a_syllable_of_several_glyphs_is_read_once() -> None:
     assert read(draw_page(*am, Shown(LEFT + 2 * WIDTH, TOP, "ระ"))) == "ชำระ"
     twice = [Shown(LEFT, TOP, ["दा"]), Shown(LEFT + WIDTH, TOP, ["दा"])]
     assert read(draw_page(*twice)) == "दादा"
+
+
+def test_a_vowel_of_hindi_is_the_one_that_its_glyph_draws() -> None:
+    """WeasyPrint takes an upright for one with a hook, and a hook with a dot for the dot."""
+    engine = Pdfium(draw_page(Shown(LEFT, TOP, "मं मो मों")), ())
+    page = load_page(engine.address, 0)
+    text = load_text(page)
+    clusters = read_clusters(page, text, read_characters(text, count_characters(text)))
+    found = join_signs("".join(cluster.text for cluster in correct_signs(text, clusters)))
+    close_text(text)
+    close_page(page)
+    assert found.replace(NOTHING, "") == "में मा मों"
+    assert join_signs("\u0948\u093e") == "\u094c" + NOTHING
 
 
 def test_glyphs_mapped_to_the_syllable_of_their_first_use_are_read() -> None:

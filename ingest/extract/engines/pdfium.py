@@ -66,6 +66,7 @@ from ingest.extract.engines.pdfium_raw import (
     rotation_of,
     use_installed_fonts,
 )
+from ingest.extract.engines.pdfium_spaces import part_backward_cells
 from ingest.extract.engines.pdfium_structure import StructureReader, is_tagged
 from ingest.extract.engines.pdfium_syllables import GlyphTexts
 from ingest.extract.engines.placeholders import Placeholders
@@ -234,6 +235,8 @@ class Pdfium:
                 text, shown = reorder_page(page, text, drawn, self.glyph_texts)
             else:
                 shown = correct_characters(text, shown, self.placeholders)
+                if self.is_distilled:
+                    shown = part_backward_cells(text, shown, self.placeholders)
             if self.is_distilled and not shown.isascii():
                 shown = correct_reversed(shown, self.placeholders)
             lines = measure_all_lines(text, shown) if self.heading_detector else None

@@ -38,6 +38,7 @@ from ingest.extract.engines.pdfium_raw import (
     char_code,
     count_characters,
 )
+from ingest.extract.engines.pdfium_signs import correct_signs, join_signs
 from ingest.extract.engines.pdfium_syllables import (
     FOREIGN_IN_ARABIC,
     GlyphTexts,
@@ -127,6 +128,8 @@ def reorder_page(
         ]
     if is_distilled or LEFT_VOWELS.search(raw) or FOREIGN_IN_ARABIC.search(raw):
         unmapped = list_unmapped(handle, raw, clusters)
+        if any(unmapped):
+            clusters = correct_signs(handle, clusters)
         clusters = correct_syllables(clusters, unmapped, texts, is_distilled=is_distilled)
     if not clusters:
         return handle, drawn
@@ -359,4 +362,4 @@ def build_text(handle: TextHandle, rows: Sequence[Sequence[ReadCluster]]) -> tup
     arranged = ReorderedText(handle)
     arranged.places, arranged.edges = places, edges
     text = SIGN_BEFORE_VOWEL.sub(lambda m: m.group()[::-1], "".join(parts))
-    return arranged, order_vowels(correct_am(text))
+    return arranged, join_signs(order_vowels(correct_am(text)))

@@ -13,6 +13,7 @@ from ingest.extract.engines.pdfium_raw import (
     list_char_edges,
 )
 from ingest.extract.engines.placeholders import NOTHING, Placeholders
+from ingest.extract.layout.word_boxes import MIN_SEGMENT_GAP_HEIGHTS
 
 # Where a space is missing if there is a gap. Most pages have none of them, and a search for one
 # character takes hardly any time.
@@ -33,39 +34,54 @@ FULL_WIDTH = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7a3"
 SPACE_BESIDE_FULL_WIDTH = re.compile(
     f"[0-9A-Za-z](?<=[{FULL_WIDTH}] .)|[{FULL_WIDTH}](?<=[0-9A-Za-z] .)"
 )
+HAS_FULL_WIDTH = re.compile(f"[{FULL_WIDTH}]")
+MAX_BROKEN_CHARS = 5  # of a line on average, its end included; longer ones are lines
+LINE = re.compile(r"\S(?:[^\r\n]*\S)?")
+LINE_END = re.compile(r"(?<=\S)\r\n(?=\S)")
 FULL_WIDTH_LINE_END = re.compile(
     f"\r\n(?:(?<=[{FULL_WIDTH}]..)(?=.)|(?<=...)(?=[{FULL_WIDTH}]))", re.DOTALL
 )
-HAS_FULL_WIDTH = re.compile(f"[{FULL_WIDTH}]")
 MAX_SET_SPACE_HEIGHTS = 0.26  # as programs set it: a quarter of the type at most
 
 
 def correct_spaces(handle: TextHandle, text: str, placeholders: Placeholders) -> str:
     """Return the characters of a page with the spaces that it shows; as many as before."""
+    has_full_width = HAS_FULL_WIDTH.search(non_ascii(text))
+    is_broken = text.count("\r\n") * MAX_BROKEN_CHARS > len(text)
+    if has_full_width or is_broken:
+        text = join_lines(handle, text, LINE_END if is_broken else FULL_WIDTH_LINE_END)
     # A document that lacks spaces on a page lacks them on the next ones, with a sign of it or not.
     if placeholders.misses_spaces or any(is_gap(handle, place) for place in list_signs(text)):
         placeholders.misses_spaces = True
         text = add_missing_spaces(handle, text, placeholders)
-    if HAS_FULL_WIDTH.search(non_ascii(text)):
-        text = drop_set_spaces(handle, join_broken_lines(handle, text))
+    if has_full_width:
+        text = drop_set_spaces(handle, text)
     return text
 
 
-def join_broken_lines(handle: TextHandle, text: str) -> str:
-    """Return the characters of a page without the line ends between those side by side.
+def join_lines(handle: TextHandle, text: str, line_end: re.Pattern[str]) -> str:
+    """Return the characters of a page without those line ends that are within a line.
 
-    PDFium takes a page of many short runs, as Chromium draws Chinese in tables, for vertical text.
+    PDFium takes a page of columns with wide gaps for vertical text, and ends a line after each
+    letter that is drawn by itself, as Chromium does where a font has widths in whole pixels.
     """
-    ends = [match.start() for match in FULL_WIDTH_LINE_END.finditer(text)]
+    ends = [match.start() for match in line_end.finditer(text)]
     edges = list_char_edges(handle, [place for end in ends for place in (end - 1, end + 2)])
     chars = list(text)
     for number, end in enumerate(ends):
         first = 2 * BOX_FIELDS * number
         _, top, right, bottom = edges[first : first + BOX_FIELDS]
         left, next_top, _, next_bottom = edges[first + BOX_FIELDS : first + 2 * BOX_FIELDS]
-        near = MIN_SPACE_HEIGHTS * (top - bottom)
-        if max(abs(left - right), abs(top - next_top), abs(bottom - next_bottom)) <= near:
+        height, gap = max(top - bottom, next_top - next_bottom), left - right
+        near = MIN_SPACE_HEIGHTS * height
+        if abs(top + bottom - next_top - next_bottom) > 2 * near:
+            continue
+        if abs(gap) <= near:
             chars[end : end + 2] = NOTHING * 2
+        elif 0 < gap <= MIN_SEGMENT_GAP_HEIGHTS * height and not HAS_FULL_WIDTH.search(
+            text, end - 1, end + 3
+        ):
+            chars[end : end + 2] = " ", NOTHING
     return "".join(chars)
 
 
@@ -113,6 +129,25 @@ def add_missing_spaces(handle: TextHandle, text: str, placeholders: Placeholders
                 if chars[place] == HYPHEN_MARK:
                     continue  # it ends the line, and find_words() parts it
                 chars[place] = placeholders.standing_for(f" {chars[place]}")
+    return "".join(chars)
+
+
+def part_backward_cells(handle: TextHandle, text: str, placeholders: Placeholders) -> str:
+    """Put a space where a line that was drawn as one goes back to the left of its beginning.
+
+    Ghostscript does so where a cell over several rows is drawn after those right of it.
+    """
+    lines = [match.span() for match in LINE.finditer(text)]
+    edges = list_char_edges(handle, [place for start, end in lines for place in (start, end - 1)])
+    lefts = edges[::BOX_FIELDS]
+    chars = list(text)
+    for (start, end), first, last in zip(lines, lefts[::2], lefts[1::2], strict=True):
+        if last < first:
+            inked = [place for place in range(start, end) if not text[place].isspace()]
+            found = list_char_edges(handle, inked)[::BOX_FIELDS]
+            for place, before, after in zip(inked[1:], found, found[1:], strict=False):
+                if after < first <= before and text[place : place + 2].isalnum():
+                    chars[place] = placeholders.standing_for(f" {chars[place]}")
     return "".join(chars)
 
 

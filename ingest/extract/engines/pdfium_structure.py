@@ -24,6 +24,7 @@ from ingest.extract.engines.pdfium_raw import (
     list_page_items,
     rotation_of,
 )
+from ingest.extract.engines.placeholders import NOTHING
 from ingest.extract.layout.continued import ArrangedPage, Columns
 from ingest.extract.layout.lines import (
     LINE_END,
@@ -201,7 +202,7 @@ def read_tagged_page(
     structure = find_structure(elements)
     order = list(list_contents(structure))
     places = {content: place for place, content in reversed(list(enumerate(order)))}
-    if not places or len(structure.parts) * MAX_LINES_OF_PART < text.count(LINE_END):
+    if not places or len(order) * MAX_LINES_OF_PART < text.count(LINE_END):
         return TaggedPage()
     contents = read_contents(page)
     drawn = [places[content] for content in contents.values() if content in places]
@@ -215,7 +216,7 @@ def read_tagged_page(
     if is_drawn_in_order:
         titles = find_titles(handle, text, structure, contents)
         return TaggedPage(text, headings=tuple(titles))
-    offsets = [offset for offset, char in enumerate(text) if not char.isspace()]
+    offsets = [n for n, char in enumerate(text) if char != NOTHING and not char.isspace()]
     found = list_char_contents(handle, offsets, contents)
     known = [content if content in places else -1 for content in found]
     if len(known) - known.count(-1) < MIN_COVERED_SHARE * len(known):

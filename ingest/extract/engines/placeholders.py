@@ -37,4 +37,10 @@ class Placeholders:
         text = text.replace(NOTHING, "")
         if not (self.texts and PLACEHOLDER.search(non_ascii(text))):
             return text
-        return PLACEHOLDER.sub(lambda match: self.texts.get(match.group(), match.group()), text)
+
+        def expand(match: re.Match[str]) -> str:
+            found = self.texts.get(match[0], match[0])
+            # A word that begins a cell needs no space before it.
+            return found.lstrip(" ") if text[match.start() - 1] in "\n " else found
+
+        return PLACEHOLDER.sub(expand, text)

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pypdf import PdfReader, PdfWriter
 from pypdf.generic import ArrayObject, BooleanObject, DictionaryObject, NameObject, NumberObject
+from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 
 from ingest.extract.document import ExtractOptions, extract
@@ -157,6 +158,31 @@ def test_a_cell_stays_in_its_column_where_the_tree_leaves_out_empty_ones() -> No
         "| Parental |  | Spring |",
         "|  | Everyone |  |",
     ]
+
+
+def test_a_long_tagged_table_is_a_table() -> None:
+    """A table is as much of a page as its cells, though it is one element of the tree."""
+    rows = [
+        Tag("TR", [cell("TD", 60, 800 - 12 * n, f"Item {n}"), cell("TD", 99, 800 - 12 * n, "no")])
+        for n in range(40)
+    ]
+    shown = lines(draw_tagged(Tag("Document", [Tag("Table", rows)])))
+    assert shown[-1] == "| Item 39 | no |"
+
+
+def test_a_tagged_table_may_be_drawn_letter_by_letter() -> None:
+    """Browsers draw each letter by itself in fonts whose widths are whole pixels."""
+
+    def letters(x: float, y: float, text: str) -> Tag:
+        places = [x + stringWidth(text[:n], FONT, SIZE) for n in range(len(text))]
+        return Tag("TD", [(place, y, letter) for place, letter in zip(places, text, strict=True)])
+
+    rows = [
+        Tag("TR", [letters(60, 800 - 15 * n, f"Row{n}"), letters(400, 800 - 15 * n, "Yes")])
+        for n in range(4)
+    ]
+    shown = lines(draw_tagged(Tag("Document", [Tag("Table", rows)])))
+    assert shown == ["| Row0 | Yes |", "| --- | --- |", *(f"| Row{n} | Yes |" for n in (1, 2, 3))]
 
 
 def test_tagged_headings_are_headings_in_any_type() -> None:
