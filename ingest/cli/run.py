@@ -48,7 +48,7 @@ from ingest.runtime.budget import Budget
 from ingest.runtime.formatting import format_dollars, pluralize
 from ingest.runtime.request_ids import request_id_prefix
 from ingest.runtime.telemetry import RunInfo, Telemetry, start_telemetry
-from ingest.runtime.timing import CHARGED_TOKENS, EMBEDDED_TOKENS, WRITTEN_TOKENS, Stopwatch
+from ingest.runtime.timing import CHARGED_TOKENS, Stopwatch
 from ingest.sources import Root
 
 log = logging.getLogger(__name__)
@@ -124,6 +124,7 @@ def show_summary(
     """Print the results of a run, and the contents of the index."""
     budget, totals = recorder.services.budget, recorder.totals
     report_limit(budget)
+    report_unwritten(recorder.services.times, settings)
     if options.json:
         print(output.run_summary_json(summary, index_totals, spent=spending_json(budget)))
     elif not options.quiet:
@@ -191,8 +192,8 @@ def report_limit(budget: Budget) -> None:
 
 
 def report_unwritten(times: Stopwatch, settings: Settings) -> None:
-    """Log the tokens that a failed run paid for and did not write, if any."""
-    lost = times.counts[EMBEDDED_TOKENS] - times.counts[WRITTEN_TOKENS]
+    """Log the tokens that a run paid for and did not write, if any."""
+    lost = times.unwritten_tokens()
     if lost <= 0 or not times.counts[CHARGED_TOKENS]:
         return
     folder = journal_folder(settings)

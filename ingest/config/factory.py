@@ -108,7 +108,7 @@ def open_services(  # noqa: PLR0913 - settings, and the ways to use an index
                     take_over |= replacements.successor is not None
                     check_settings(services, settings, take_over=take_over)
         yield services
-        if journal and not stop.is_requested():
+        if journal and not stop.is_requested() and not services.times.unwritten_tokens():
             journal.delete(partial(find_written, services.index))
 
 

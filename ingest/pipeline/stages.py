@@ -228,7 +228,7 @@ def embed_batch(
     texts = [piece.chunk.text_to_embed for piece in batch]
     for places, results in embed_in_parts(services.embedder, texts):
         part = EmbeddedBatch([batch[place] for place in places], results)
-        services.times.count(EMBEDDED_TOKENS, part.tokens)
+        services.times.count(EMBEDDED_TOKENS, part.vector_tokens())
         pass_on(part)
 
 
@@ -245,7 +245,8 @@ def upload_batches(
 
         def call() -> dict[str, Refusal]:
             refused = upload_batch(item, services.index)
-            services.times.count(WRITTEN_TOKENS, item.tokens if item.paid else 0)
+            if item.paid:
+                services.times.count(WRITTEN_TOKENS, item.vector_tokens(refused))
             return refused
 
         timed = services.times.wrap(WRITING_CHUNKS, call, *source_keys(item.chunks))

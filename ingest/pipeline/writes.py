@@ -7,7 +7,7 @@ The pipeline saves the records, many at a time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Generic, NamedTuple, TypeGuard, TypeVar
 
@@ -73,6 +73,14 @@ class EmbeddedBatch(NamedTuple):
     def tokens(self) -> int:
         """Tokens of the chunks, which are paid for unless the vectors are those of equal texts."""
         return sum(piece.chunk.tokens for piece in self.chunks)
+
+    def vector_tokens(self, refused: Collection[str] = ()) -> int:
+        """Return the tokens of the chunks that have a vector, without those of some ids."""
+        return sum(
+            piece.chunk.tokens
+            for piece, result in zip(self.chunks, self.results, strict=True)
+            if not isinstance(result, str) and piece.chunk.id not in refused
+        )
 
     @property
     def transactions(self) -> Iterable[Transaction]:

@@ -206,6 +206,10 @@ class Stopwatch:
         with self.lock:
             self.counts[counter] += number
 
+    def unwritten_tokens(self) -> int:
+        """Return the tokens of vectors that were received and not written."""
+        return self.counts[EMBEDDED_TOKENS] - self.counts[WRITTEN_TOKENS]
+
     def current_wait(self) -> str:
         """Return the name of the run's current wait; "" if it makes progress."""
         with self.lock:

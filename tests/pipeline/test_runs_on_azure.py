@@ -134,19 +134,28 @@ def test_documents_refused_inside_a_success_are_sent_again_alone(
     assert set(chunks.values()) == {1}
 
 
-def test_a_document_the_index_will_never_take_fails_alone(azure: Azure, folder: Path) -> None:
-    """A permanent refusal fails its document, with the service's words, and no other."""
+def test_a_document_the_index_will_never_take_fails_alone(
+    azure: Azure, folder: Path, tmp_path: Path
+) -> None:
+    """A permanent refusal fails its document, with the service's words, and is not paid again."""
     write_first(folder)
     bad = next(iter(chunk_keys(azure, folder)))
     azure.search.indexes.clear()
     azure.faults.add(faults.refuse(400, keys=[bad]), "search", "POST", "docs/search.index")
 
-    found = results_by_source(run(folder, client(azure)))
+    settings = client(azure, INGEST_JOURNAL=str(tmp_path / "journal"))
+    found = results_by_source(run(folder, settings))
 
     failed = [event for event in found.values() if event.outcome == "failed"]
     assert len(failed) == 1
     assert "a chunk was refused" in failed[0].reason
     assert "400" in failed[0].reason
+
+    azure.faults.planned.clear()
+    paid = azure.openai.texts.total()
+    assert "failed" not in outcomes_by_source(run(folder, settings)).values()
+    assert azure.openai.texts.total() == paid
+    assert list((tmp_path / "journal").iterdir()) == []
 
 
 def chunk_keys(azure: Azure, folder: Path) -> list[str]:
