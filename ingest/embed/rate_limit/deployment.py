@@ -32,6 +32,7 @@ from ingest.embed.rate_limit.window import (
     WINDOW_LENGTHS,
     WINDOW_SKEW_SECONDS,
     TokenWindow,
+    find_exact_length,
 )
 from ingest.runtime.retry import parse_retry_after
 from ingest.runtime.timing import FIRST_ANSWER, REQUEST_QUOTA, TOKEN_QUOTA
@@ -53,7 +54,6 @@ LAST_REQUEST_SHARE = 1.25  # of that size: the last request of a window is small
 
 BURST_PERIOD_SECONDS = 360.0  # from the first request on; later, a burst gains nothing
 QUOTA_UNIT_TOKENS = 1_000  # of which all quotas are multiples
-LENGTH_TOLERANCE = 0.05  # of the limit, if a share of it tells the length of the windows
 MIN_TESTED_WAIT_SECONDS = 5.0  # shorter waits for the end of a window are not tested
 # While no limit is reported: slowly enough that a refusal is back before the next request, and only
 # one request finds a window used up. It doubles after a while, as there may be no limit.
@@ -260,7 +260,8 @@ class DeploymentLimiter:
             return
         most = left + request.tokens
         if is_first:
-            self.learn_length(most)
+            limit = self.token_limit.limit
+            self.window.seconds = find_exact_length(most, limit) or self.window.seconds
         reported = self.token_limit.reported
         request.is_exact = request.is_single or not self.under_way
         if self.window.record_remaining(request, left, reported, arrived, self.others):
@@ -271,13 +272,6 @@ class DeploymentLimiter:
         self.others.check(request, self.window.highest_left / self.window.seconds, now)
         if is_first and most > self.whole_window(most) - COUNTING_TOLERANCE * request.tokens:
             self.others.next_check_at = now
-
-    def learn_length(self, left: float) -> None:
-        """Learn the window's length, if its share of the limit was left at first."""
-        for seconds in WINDOW_LENGTHS:
-            share = left * QUOTA_WINDOW_SECONDS / seconds / self.token_limit.limit
-            if abs(share - 1) < LENGTH_TOLERANCE:
-                self.window.seconds = seconds
 
     def whole_window(self, left: float) -> float:
         """Return the tokens of a window that nobody has used; a limit is in whole thousands."""

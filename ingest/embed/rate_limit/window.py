@@ -305,11 +305,19 @@ def find_length(tokens: float, limit: float, waited: float = 0.0) -> float | Non
     """
     if limit == math.inf:
         return SLICE_SECONDS if waited <= SLICE_SECONDS and tokens <= UNKNOWN_SLICE_TOKENS else None
-    shares = {
-        seconds: tokens * QUOTA_WINDOW_SECONDS / seconds / limit
-        for seconds in WINDOW_LENGTHS
-        if waited <= seconds
-    }
-    exact = [each for each in shares if abs(shares[each] - 1) < LENGTH_TOLERANCE]
-    possible = [each for each in shares if COMPARABLE_SHARE <= shares[each] < MAX_SPANNED_WINDOWS]
-    return next(iter(exact + possible), None)
+    exact = find_exact_length(tokens, limit)
+    if exact and waited <= exact:
+        return exact
+    for seconds in WINDOW_LENGTHS:
+        windows = tokens * QUOTA_WINDOW_SECONDS / seconds / limit
+        if waited <= seconds and COMPARABLE_SHARE <= windows < MAX_SPANNED_WINDOWS:
+            return seconds
+    return None
+
+
+def find_exact_length(tokens: float, limit: float) -> float | None:
+    """Return the length of the windows whose share of a limit is so many tokens, if any."""
+    for seconds in WINDOW_LENGTHS:
+        if abs(tokens * QUOTA_WINDOW_SECONDS / seconds / limit - 1) < LENGTH_TOLERANCE:
+            return seconds
+    return None
