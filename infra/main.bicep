@@ -66,7 +66,7 @@ param existingDocumentIntelligence string = ''
 @description('Create Application Insights for the host, which is billed by volume.')
 param applicationInsights bool = false
 
-@description('E-mail address for alerts on failed documents and on nights without a good run. Empty: no alerts.')
+@description('E-mail address for alerts on failed documents and on nights without a complete run. Empty: no alerts.')
 param alertEmail string = ''
 
 @description('Name of the container of PDFs.')

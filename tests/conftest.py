@@ -180,7 +180,7 @@ def outcomes_by_source(events: Sequence[object]) -> dict[str, str]:
 def drop_times(documents: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """The documents of an index on the emulator, without those that tell of runs and leases.
 
-    The one of roots has the time of the last good run.
+    The one of roots has the time of the last complete run.
     """
     made = {}
     for key, document in documents.items():

@@ -1,4 +1,4 @@
-metadata description = 'Alerts by e-mail: documents that could not be indexed, and nights without a good run.'
+metadata description = 'Alerts by e-mail: documents that could not be indexed, and nights without a complete run.'
 
 param token string
 param location string
@@ -66,8 +66,8 @@ resource noGoodRun 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = {
   tags: tags
   kind: 'LogAlert'
   properties: {
-    displayName: 'ingest: no good run for 30 hours'
-    description: 'A good run ends with exit code 0 or 3. The last runs: az containerapp job execution list.'
+    displayName: 'ingest: no complete run for 30 hours'
+    description: 'A complete run ends with exit code 0 or 3. The last runs: az containerapp job execution list.'
     severity: 1
     enabled: true
     scopes: [logsId]
@@ -79,7 +79,7 @@ resource noGoodRun 'Microsoft.Insights/scheduledQueryRules@2026-03-01' = {
     criteria: {
       allOf: [
         {
-          // A night, a run and its retry. Without a good run the result is a row with 0, not no row.
+          // A night, a run and its retry. Without a complete run the result is a row with 0, not no row.
           query: 'ContainerAppConsoleLogs | where TimeGenerated > ago(30h) | extend line = parse_json(Log) | where line.event == "end" and toint(line.exit) in (0, 3) | summarize good = count()'
           metricMeasureColumn: 'good'
           timeAggregation: 'Total'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
@@ -19,8 +18,6 @@ from ingest.index.manifest import (
 from ingest.models import DESCRIBES, IMAGES_IN, Recipe
 from ingest.runtime.formatting import format_dollars, pluralize
 from ingest.runtime.prices import Rates
-
-log = logging.getLogger(__name__)
 
 SETTING_NAMES = {
     "extractor": "INGEST_EXTRACTOR",

@@ -132,7 +132,7 @@ class Budget:
         return self.rates.usd(self.tokens, self.pages, self.chat)
 
     def remaining_tokens(self) -> float:
-        """Estimate the tokens left to spend, without those reserved by requests under way."""
+        """Estimate the tokens left to spend. Those reserved by requests under way count as left."""
         embedding = self.rates.embedding
         settled = self.tokens - self.open_tokens
         tokens = self.max_tokens - settled - self.chat.total

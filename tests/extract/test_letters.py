@@ -326,6 +326,13 @@ def test_a_page_with_glyphs_that_stand_for_nothing_is_read_as_any_other() -> Non
     assert extract(data, ExtractOptions()).pages == ("N\nMWN\nMWN\nMWN",)
 
 
+def test_a_word_that_begins_a_text_or_a_cell_has_no_space_before_it() -> None:
+    """A missing space is put between words, and not before the first."""
+    known = Placeholders()
+    word = known.standing_for(" A")
+    assert known.replace(f"{word}sh\n{word}sh | {word}sh{word}sh") == "Ash\nAsh | Ash Ash"
+
+
 def test_the_ligatures_of_ghostscript_are_letters() -> None:
     """It reverses the bytes of each letter; Chinese and Korean text has such characters too."""
     known = Placeholders()

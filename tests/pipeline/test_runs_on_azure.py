@@ -304,12 +304,14 @@ def test_new_roles_are_waited_for(azure: Azure, folder: Path) -> None:
 def test_an_identity_that_may_only_write_documents_can_fill_an_index(
     azure: Azure, folder: Path
 ) -> None:
-    """Creating needs a role that filling does not: the job gets along without it."""
+    """Creating needs a role that filling does not: the job does not wait for it."""
     write_first(folder)
     run(folder, client(azure))
     azure.identity.default.withdraw(SERVICE_CONTRIBUTOR)
     write_second(folder)
-    assert "changed" in outcomes_by_source(run(folder, client(azure))).values()
+    events = run(folder, client(azure, INGEST_WAIT_FOR_ROLES="10s"))
+    assert "changed" in outcomes_by_source(events).values()
+    assert azure.search.statuses[403] == 1
 
 
 def test_a_schema_that_differs_is_said_exactly(azure: Azure, folder: Path) -> None:

@@ -32,7 +32,7 @@ MAX_MEASURED_LETTERS = 20
 
 def correct_signs(handle: TextHandle, clusters: Sequence[Cluster]) -> list[Cluster]:
     """Return the clusters of a page with the vowel signs that are drawn."""
-    letters = (c for c in clusters if c.place >= 0 and CONSONANT.fullmatch(c.text))
+    letters = (c for c in clusters if is_measurable(c) and CONSONANT.fullmatch(c.text))
     tops = [measure(handle, letter)[1] for letter in islice(letters, MAX_MEASURED_LETTERS)]
     if not tops:
         return list(clusters)
@@ -45,14 +45,19 @@ def iter_corrected(
 ) -> Iterator[Cluster]:
     """Yield clusters with the signs that are drawn; one with a hook is at least so high."""
     for cluster in clusters:
-        text = cluster.text
-        if cluster.place >= 0 and not cluster.is_exact and text in (UPRIGHT_WITH_HOOK, DOT):
+        text, is_exact = cluster.text, cluster.is_exact
+        if text in (UPRIGHT_WITH_HOOK, DOT) and not is_exact and is_measurable(cluster):
             width, top = measure(handle, cluster)
             if text == DOT and width > MAX_DOT_WIDTH:
                 text = HOOK_WITH_DOT
             elif text == UPRIGHT_WITH_HOOK and top < least:
                 text = UPRIGHT
         yield cluster if text == cluster.text else replace(cluster, text=text)
+
+
+def is_measurable(cluster: Cluster) -> bool:
+    """Return whether a cluster is a glyph of the page, in type that is not flat."""
+    return cluster.place >= 0 and cluster.size > 0
 
 
 def measure(handle: TextHandle, cluster: Cluster) -> tuple[float, float]:

@@ -41,6 +41,7 @@ class Placeholders:
         def expand(match: re.Match[str]) -> str:
             found = self.texts.get(match[0], match[0])
             # A word that begins a cell needs no space before it.
-            return found.lstrip(" ") if text[match.start() - 1] in "\n " else found
+            is_first = match.start() == 0 or text[match.start() - 1] in "\n "
+            return found.lstrip(" ") if is_first else found
 
         return PLACEHOLDER.sub(expand, text)

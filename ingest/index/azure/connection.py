@@ -188,7 +188,7 @@ class SearchConnection:
                 raise
             return True
 
-        return self.call_or_default(ask, True)
+        return self.call_if_present(ask, True)
 
     def call_if_present(self, ask: Callable[[], T], default: T) -> T:
         """Call the service; return `default` if the index is absent, and may be."""

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from http import HTTPStatus
 
+from azure.core.exceptions import HttpResponseError
 from azure.search.documents.indexes.models import SearchField
 
 from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
@@ -45,11 +47,18 @@ def ensure_index(
     only read and write documents passes if the index exists. `find_vectorizer` is called for an
     index to be created whose definition has no vectorizer.
     """
-    try:
-        found = index.documents.fetch_definition()
-    except ConfigError:
-        if not can_read_documents(index):
+
+    def fetch_definition() -> SearchIndex | None:
+        try:
+            return index.documents.indexes.get_index(index.documents.name)
+        except HttpResponseError as error:
+            # Asked at once: INGEST_WAIT_FOR_ROLES is not for a role that the run does not need.
+            if error.status_code == HTTPStatus.FORBIDDEN and can_read_documents(index):
+                return wanted
             raise
+
+    found = index.documents.call_or_default(fetch_definition, None, SEARCH_SERVICE_CONTRIBUTOR)
+    if found is wanted:
         check_additional_fields(index, wanted)
         return
     if found is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
@@ -66,8 +65,6 @@ from ingest.models import (
 
 if TYPE_CHECKING:
     from ingest.models import Vectors
-
-log = logging.getLogger(__name__)
 
 # Service statistics take a role that may create indexes; writing documents does not.
 NO_STATISTICS_STATUSES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
