@@ -177,7 +177,7 @@ def revoke_source(record: Record, index: Index) -> tuple[int, Record]:
     """
     ids = possible_ids(record)
     if not ids and not record.details.attachments:
-        return 0, record
+        return 0, replace(record, spoilt=False)  # the next run removes unnamed attachments
     # Until that record is saved, this one says that the source must be read.
     index.save(mark_unfinished(record, ids)).result()
     deleted = count_stored(ids, record, index)
