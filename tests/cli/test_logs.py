@@ -7,6 +7,7 @@ import re
 import sqlite3
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -144,12 +145,11 @@ def test_the_last_line_says_for_how_long_a_document_is_in_trouble(
     set_age(broken)
     command("run", "docs")
     first = time.strftime("%Y%m%dT%H%M%SZ-abcdef", time.gmtime(time.time() - 12.5 * 86400))
-    with sqlite3.connect(tmp_path / ".ingest/index.db") as db:
+    with closing(sqlite3.connect(tmp_path / ".ingest/index.db")) as db, db:
         db.execute(
             "UPDATE records SET details = ? WHERE source = 'half.pdf'",
             [json.dumps({"since": first})],
         )
-    db.close()
 
     done = command("run", "docs", "-q")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
@@ -55,7 +56,7 @@ def test_a_spoilt_record_costs_a_reading(
     made.settle()
     if place == "folder":
         name, value = next(iter(values.items()))
-        with sqlite3.connect(tmp_path / "index.db") as db:
+        with closing(sqlite3.connect(tmp_path / "index.db")) as db, db:
             db.execute(f"UPDATE records SET {name} = ? WHERE source = 'a.pdf'", (value,))
     else:
         index = made.service.indexes[INDEX]
@@ -106,7 +107,7 @@ def spoil(bench: Bench, statement: str, *values: object) -> SqliteIndex:
     path = bench.index.database.path
     assert path
     bench.index.close()
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db, db:
         db.execute(statement, values)
     bench.index = SqliteIndex(path.parent, MODEL, DIMENSIONS, create=True)
     return bench.index
@@ -196,7 +197,7 @@ def test_a_file_that_cannot_be_used_is_one_clear_error(
     path = bench.index.database.path
     assert path
     bench.index.close()
-    with sqlite3.connect(path) as db:
+    with closing(sqlite3.connect(path)) as db, db:
         db.execute(statement)
     with pytest.raises(ConfigError, match=text):
         next(SqliteIndex(path.parent, MODEL, DIMENSIONS, create=True).records(), None)
