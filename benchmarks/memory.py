@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from measure import peak, small_pdfs, tell, typical
@@ -24,13 +23,10 @@ from ingest.config.factory import open_services
 from ingest.config.settings import Settings
 from ingest.embed.minilm import MINILM_DIMENSIONS, MODEL_NAME
 from ingest.index.sqlite.index import SqliteIndex
-from ingest.models import SourceResult
+from ingest.models import SourceResult, Vectors
 from ingest.pipeline.context import Run
 from ingest.pipeline.root import ingest_root
 from ingest.sources.folder import Folder
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
 
 FEW, MANY = 500, 5_000
 REPETITIONS = 3

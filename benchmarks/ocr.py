@@ -15,7 +15,6 @@ from collections import Counter
 from difflib import SequenceMatcher
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from measure import ROOT, cpu, tell, typical
@@ -24,10 +23,7 @@ from PIL import Image, ImageDraw
 from ingest.extract.cleaning import clean
 from ingest.extract.engines.pdfium import Pdfium
 from ingest.extract.ocr.local import recognise
-from ingest.models import OcrResult
-
-if TYPE_CHECKING:
-    from ingest.models import GreyImage
+from ingest.models import GreyImage, OcrResult
 
 SAMPLES = {
     "English, tables": "benefits/benefits-plan.pdf",

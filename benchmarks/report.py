@@ -25,12 +25,21 @@ from ingest.config.connections import create_connections
 from ingest.config.embedding import create_embedder
 from ingest.config.settings import Settings
 from ingest.index.sqlite.index import SqliteIndex
-from ingest.models import Chunk, Code, IndexEntry, Outcome, Record, Source, Summary, Timeline
+from ingest.models import (
+    Chunk,
+    Code,
+    IndexEntry,
+    Outcome,
+    Record,
+    Source,
+    Summary,
+    Timeline,
+    Vectors,
+)
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-    from ingest.models import Vectors
 
 SOURCES = 10_000
 CHUNKS = 6  # of each

@@ -37,7 +37,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from debian_pdfs import CACHE, unpack
@@ -69,10 +69,7 @@ from ingest.config.connections import create_connections
 from ingest.config.embedding import create_embedder
 from ingest.config.index import open_index
 from ingest.embed import Embedder
-from ingest.models import Mode, StoredChunk
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
+from ingest.models import Mode, StoredChunk, Vectors
 
 HERE = Path(__file__).parent / "retrieval"
 sys.path.insert(0, str(HERE))

@@ -29,12 +29,11 @@ from ingest.chunk.tokens import count_tokens
 from ingest.commands.search.excerpts import add_excerpts
 from ingest.embed.minilm import local_embedder
 from ingest.index.sqlite.index import SqliteIndex
-from ingest.models import Chunk, Hit, IndexEntry, Mode, Source
+from ingest.models import Chunk, Hit, IndexEntry, Mode, Source, Vectors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ingest.models import Vectors
 
 CHUNKS = 50_000
 PER_DOCUMENT = 100

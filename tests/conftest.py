@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ from ingest.embed import Embedder
 from ingest.extract.document import ignore_progress
 from ingest.index import Index
 from ingest.index.sqlite.index import SqliteIndex
-from ingest.models import PreparedDocument, Recipe, RunEvent, SourceResult
+from ingest.models import PreparedDocument, Recipe, RunEvent, SourceResult, Vectors
 from ingest.pipeline.context import Reader, Run, Services
 from ingest.pipeline.diff import Stale
 from ingest.pipeline.reader.attachments import prepare_with_attachments
@@ -59,10 +59,6 @@ from tests.needs import (  # noqa: F401 - hooks
     pytest_terminal_summary,
 )
 from tests.processes import call
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
-
 
 # A generated example may take as long as a busy machine needs.
 settings.register_profile("patient", deadline=None)

@@ -15,7 +15,7 @@ from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import BinaryIO, cast
 
 import numpy as np
 import pytest
@@ -40,13 +40,11 @@ from ingest import (
 )
 from ingest.embed.validation import validate_vectors
 from ingest.index.sqlite.index import SqliteIndex
+from ingest.models import Vectors
 from ingest.sources.validation import LegacyRoot, LegacyRootAdapter, ValidatedRoot, is_file
 from tests.conftest import DIMENSIONS, MODEL, Embeds, run_process
 from tests.emulator.emulator import Azure
 from tests.pdfs import pdf, prose, write
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
 
 ONE = Settings(workers=1)
 

@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.cli import logs, watchdog
 from ingest.cli.parser import build_parser
+from ingest.config.settings import Settings
 from ingest.errors import BusyError, IngestError
+from ingest.index import Index
 from ingest.redaction import hold_secret
 
 if TYPE_CHECKING:
     from ingest.cli.exit_message import CommandExit
     from ingest.config.connections import Connections
-    from ingest.config.settings import Settings
     from ingest.embed import Embedder
-    from ingest.index import Index
 
 # Secrets that the SDKs read by themselves; settings and tokens are redacted where they are used.
 SECRET_VARIABLES = (

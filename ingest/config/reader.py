@@ -22,21 +22,21 @@ from ingest.extract.passwords import read_passwords
 from ingest.extract.sandbox.pool import SandboxLimits
 from ingest.models import Recipe
 from ingest.pipeline.context import Reader
+from ingest.pipeline.images import ImageStore
 from ingest.pipeline.reader.prepare import document_pool, read_document
 from ingest.pipeline.reader.read import DocumentReader
 from ingest.runtime.bottleneck import PREFETCH_FACTOR
 from ingest.runtime.budget import Budget
 from ingest.runtime.prices import NO_CHAT
+from ingest.runtime.rate_limit import RateLimiter
 from ingest.runtime.timing import Stopwatch
 
 if TYPE_CHECKING:
     from ingest.embed.openai_chat import ChatModel
     from ingest.extract.ocr.document_intelligence import DocumentIntelligence
     from ingest.extract.ocr.page_cache import OcrCache
-    from ingest.pipeline.images import ImageStore
     from ingest.pipeline.reader.figures import FigureDescriber
     from ingest.pipeline.reader.scanned_pages import ScannedPageOcr
-    from ingest.runtime.rate_limit import RateLimiter
 
 MAX_WAITING_FOR_FIGURES = 8  # documents whose figures are being described
 # CPU time after which a process that reads is replaced by a new one. That takes 12 to 22 ms; with

@@ -5,12 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from ingest.models import Embed
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
+from ingest.models import Embed, Vectors
 
 LOCAL_PREFIX = "local:"  # of the names of models that run in this process
 

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from ingest.embed import Embedder
+from ingest.models import Vectors
 from ingest.runtime.budget import Budget
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
 
 
 @dataclass(slots=True)

@@ -22,17 +22,14 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ingest.embed import Embedder
 from ingest.embed.parts import EmbeddedPart, PartwiseEmbedder, collect_parts, embed_in_parts
 from ingest.embed.validation import find_flaws
-from ingest.models import hash_text, vector_space
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
+from ingest.models import Vectors, hash_text, vector_space
 
 log = logging.getLogger(__name__)
 

@@ -19,13 +19,13 @@ import numpy as np
 
 from ingest.embed import LOCAL_PREFIX, Embedder
 from ingest.errors import ConfigError
+from ingest.models import Vectors
 from ingest.runtime.onnx import import_onnxruntime
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import BertWordPieceTokenizer
 
-    from ingest.models import Vectors
 
 MODEL_NAME = "all-MiniLM-L6-v2-int8"
 MINILM_DIMENSIONS = 384

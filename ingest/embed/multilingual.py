@@ -13,15 +13,13 @@ import threading
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ingest.embed import LOCAL_PREFIX, Embedder
 from ingest.errors import ConfigError
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
+from ingest.models import Vectors
 
 MODEL_NAME = "multilingual-e5-small-q4"
 E5_DIMENSIONS = 384

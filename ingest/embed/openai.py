@@ -14,7 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx2
 import numpy as np
@@ -32,6 +32,7 @@ from ingest.embed.openai_errors import (
 )
 from ingest.embed.rate_limit.limiter import Gate
 from ingest.embed.rate_limit.quota import count_quota_tokens
+from ingest.models import Vectors
 from ingest.runtime.rate_limit import Permit
 from ingest.runtime.request_ids import REQUEST_ID_HEADER, LoggedRequest
 from ingest.runtime.retry import (
@@ -42,9 +43,6 @@ from ingest.runtime.retry import (
     call_with_retry,
 )
 from ingest.runtime.timing import CHARGED_TOKENS, EMBEDDING_SERVICE, THROTTLED_REQUESTS, Stopwatch
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
 
 log = logging.getLogger(__name__)
 

@@ -7,17 +7,14 @@ not look like a bad document.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from ingest.embed.openai import Deployments, embed_with_retry
 from ingest.embed.openai_errors import SplitCause, SplitRequired
 from ingest.embed.parts import EmbeddedPart
 from ingest.embed.validation import PROBE_TEXT, find_flaw
 from ingest.errors import ConfigError
+from ingest.models import Vectors
 from ingest.runtime.retry import CONFIRMATIONS, MAX_FAILURES, MAX_FAILURES_OF_SUSPECT
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
 
 # A text is suspected of these only while the service embeds another one.
 UNCERTAIN_CAUSES = (SplitCause.FAILURE, SplitCause.DENIAL)

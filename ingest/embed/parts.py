@@ -8,16 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from ingest.embed import Embedder, PartialEmbedding
 from ingest.embed.validation import check_vectors
 from ingest.errors import ConfigError
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
+from ingest.models import Vectors
 
 
 class EmbeddedPart(NamedTuple):

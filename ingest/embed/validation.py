@@ -9,17 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ingest.embed import Embedder, PartialEmbedding
 from ingest.errors import ConfigError
-from ingest.models import Embed
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
-
+from ingest.models import Embed, Vectors
 
 PROBE_TEXT = "probe"  # to find out whether an embedder fails on any text
 

@@ -7,14 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
 from ingest.extract.pdf import extract_pdf
 from ingest.extract.sandbox.pool import OnPage
-from ingest.models import Document, OcrResult
-
-if TYPE_CHECKING:
-    from ingest.models import GreyImage
+from ingest.models import Document, GreyImage, OcrResult
 
 
 @dataclass(frozen=True, slots=True)

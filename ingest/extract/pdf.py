@@ -44,11 +44,10 @@ from ingest.extract.running_lines import remove_running_lines
 from ingest.extract.safe_call import try_call
 from ingest.extract.sandbox.pool import OnPage
 from ingest.extract.verify import MIN_AGREEMENT, TextVerifier
-from ingest.models import Code, Details, Document, Heading, OcrResult
+from ingest.models import Code, Details, Document, Figure, GreyImage, Heading, OcrResult
 
 if TYPE_CHECKING:
     from ingest.extract.document import ExtractOptions
-    from ingest.models import Figure, GreyImage
 
 # Shares of a page's characters that are garbage.
 MAX_GARBLED_SHARE = 0.1  # with more, the other engine reads the page

@@ -11,12 +11,9 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-from ingest.models import OcrResult
-
-if TYPE_CHECKING:
-    from ingest.models import GreyImage
+from ingest.models import GreyImage, OcrResult
 
 MIN_LINE_LETTERS = 12  # of a line; a shorter one is found anywhere, or nowhere
 MIN_LINE_CONFIDENCE = 0.85  # a line recognised with less says nothing about the text

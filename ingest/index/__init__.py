@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from ingest.errors import BusyError
 from ingest.index.manifest import Manifest
@@ -26,12 +26,9 @@ from ingest.models import (
     SourceKey,
     StoredChunk,
     Summary,
+    Vectors,
 )
 from ingest.runtime.formatting import pluralize
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
-
 
 MAX_SAVED_RUNS = 100  # older ones are deleted
 # Weight of vectors in hybrid search, where words have 1. docs/eval.md has the measurements, and

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ingest.errors import ConfigError
 from ingest.index import HYBRID_WEIGHT, VECTOR_FLAW, ChunkStore, Flaw, FreeSpace, IndexTotals
@@ -24,10 +23,16 @@ from ingest.index.sqlite.texts import (
     find_ids_by_text,
     save_texts,
 )
-from ingest.models import FigureFilter, Hit, IndexEntry, Mode, Permissions, Refusal, StoredChunk
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
+from ingest.models import (
+    FigureFilter,
+    Hit,
+    IndexEntry,
+    Mode,
+    Permissions,
+    Refusal,
+    StoredChunk,
+    Vectors,
+)
 
 STATE_FILE_NAME = "state.db"  # not index.db: it has no chunks
 CHECK_BATCH_CHUNKS = 400  # whose vectors are read at once

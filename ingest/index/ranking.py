@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ingest.models import Hit
+from ingest.models import Hit, Vectors
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from ingest.models import Vectors
 
 FUSION_CANDIDATES = 50  # of the vector ranking
 SPARE_HITS = 10  # read beyond twice those wanted, as copies of a text are merged

@@ -5,9 +5,9 @@ Import them from here; the modules of this package are named after what their va
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TypeAlias
 
-from ingest.models.arrays import Embed
+from ingest.models.arrays import ColourImage, Embed, GreyImage, Vectors
 from ingest.models.documents import (
     Attachment,
     Chunk,
@@ -81,11 +81,6 @@ from ingest.models.sources import (
     strip_document_suffix,
 )
 
-if TYPE_CHECKING:
-    from ingest.models.arrays import ColourImage as ColourImage
-    from ingest.models.arrays import GreyImage as GreyImage
-    from ingest.models.arrays import Vectors as Vectors
-
 # Here, because `scripts/ingest` runs the package without installing it.
 __version__ = "0.1.0"
 
@@ -111,6 +106,7 @@ __all__ = [
     "Chunk",
     "ChunkFigure",
     "Code",
+    "ColourImage",
     "DeletionsWithheld",
     "DescribedFigure",
     "Details",
@@ -121,6 +117,7 @@ __all__ = [
     "FigureFilter",
     "FigureKind",
     "FigureOutcome",
+    "GreyImage",
     "Heading",
     "Hit",
     "IndexEntry",
@@ -151,6 +148,7 @@ __all__ = [
     "Timeline",
     "Unread",
     "Values",
+    "Vectors",
     "__version__",
     "document_kind",
     "hash_fields",

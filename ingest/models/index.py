@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
+from ingest.models.arrays import Vectors
 from ingest.models.documents import Chunk, Details, OcrResult
 from ingest.models.sources import Source, SourceKey
-
-if TYPE_CHECKING:
-    from ingest.models.arrays import Vectors
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from ingest.models import Vectors
+from ingest.models import Vectors
 
 MAX_BYTES = 64 << 20  # 11,000 vectors of 1,536 dimensions
 # Of a table that has a bit for each hash that was dropped: 4 MB, and of a million texts, 3 percent

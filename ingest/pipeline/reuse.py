@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from functools import partial
-from typing import TYPE_CHECKING, TypeAlias, TypeGuard, TypeVar
+from typing import TypeAlias, TypeGuard, TypeVar
 
 from ingest.embed.batch import fill_batches
 from ingest.embed.validation import find_flaw
 from ingest.index import Index
-from ingest.models import RunEvent
+from ingest.models import RunEvent, Vectors
 from ingest.pipeline.context import Services
 from ingest.pipeline.records import IDLE_EVENT
 from ingest.pipeline.transaction import Transaction
@@ -24,9 +24,6 @@ from ingest.pipeline.writes import EmbeddedBatch, NewChunk, is_new_chunk
 from ingest.runtime.cancellation import Cancellation
 from ingest.runtime.concurrency import RESULT_POLL_SECONDS, map_concurrent
 from ingest.runtime.timing import REUSING_VECTORS
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
 
 T = TypeVar("T")
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from ingest.errors import DocumentError
 from ingest.models import (
@@ -23,14 +22,12 @@ from ingest.models import (
     Refusal,
     Source,
     SourceResult,
+    Vectors,
     hash_text,
 )
 from ingest.pipeline.diff import is_unmodified, was_interrupted
 from ingest.pipeline.results import first_run_with_problem
 from ingest.runtime.formatting import pluralize
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
 
 OCR_HINT = "--ocr local reads them"  # remedy for pages that are images
 NO_TEXT_REASON = "no text on any page"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeGuard, TypeVar
+from typing import Generic, NamedTuple, TypeGuard, TypeVar
 
 from ingest.errors import DocumentError, ServiceError
 from ingest.index import ChunkStore, Index
@@ -27,6 +27,7 @@ from ingest.models import (
     Source,
     SourceKey,
     SourceResult,
+    Vectors,
     parent_name,
 )
 from ingest.pipeline.diff import Skipped, Stale
@@ -39,10 +40,6 @@ from ingest.pipeline.transaction import (
     refreshed_record,
 )
 from ingest.sources import source_url
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
-
 
 T = TypeVar("T")
 

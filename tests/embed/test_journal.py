@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -21,11 +20,8 @@ from ingest.embed.journal import (
     add_journal,
     open_journal,
 )
-from ingest.models import hash_text
+from ingest.models import Vectors, hash_text
 from tests.conftest import DIMENSIONS, Embeds, vector
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
 
 NO_PROCESS = 2**22 + 1  # no system gives out such an id
 TEXTS = [f"text {n}" for n in range(5)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,14 +16,12 @@ from ingest.config.settings import build_settings
 from ingest.embed import Embedder, PartialEmbedding
 from ingest.embed.validation import validate_vectors
 from ingest.errors import ConfigError, IngestError, ServiceError
+from ingest.models import Vectors
 from tests.conftest import DIMENSIONS
 from tests.embed.rate_limit.simulation import Slept
 from tests.emulator import faults
 from tests.emulator.emulator import Azure
 from tests.emulator.server import Response
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
 
 TEXTS = [f"text {n}" for n in range(9)]
 

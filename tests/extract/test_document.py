@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pypdf
 import pytest
@@ -18,14 +17,23 @@ from ingest.extract.engines.pdfium_lines import DrawnLines
 from ingest.extract.garbled import garbled_share
 from ingest.extract.pdf import extract_page_text
 from ingest.extract.sandbox.pool import OnPage
-from ingest.models import DOCUMENT_SUFFIXES, Document, Heading, Outcome, Recipe, Source, Unread
+from ingest.models import (
+    DOCUMENT_SUFFIXES,
+    ColourImage,
+    Document,
+    Figure,
+    GreyImage,
+    Heading,
+    Outcome,
+    PageShares,
+    Recipe,
+    Source,
+    Unread,
+)
 from ingest.pipeline.reader.prepare import Task, prepare
 from ingest.sources.folder import Folder
 from tests.conftest import ROOT
 from tests.pdfs import pdf, prose, to_bytes
-
-if TYPE_CHECKING:
-    from ingest.models import ColourImage, Figure, GreyImage, PageShares
 
 DATA = ROOT / "data"
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image, ImageDraw
@@ -22,11 +21,8 @@ from ingest.extract.figures.captions import (
 )
 from ingest.extract.figures.document import find_figures
 from ingest.extract.figures.shapes import Box
-from ingest.models import Document, OcrResult
+from ingest.models import Document, GreyImage, OcrResult
 from tests.pdfs import objects_pdf, stream
-
-if TYPE_CHECKING:
-    from ingest.models import GreyImage
 
 DATA = Path(__file__).parents[2] / "data"
 ABOVE = "Sales grew in every quarter of the year, which nobody had expected so early."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import string
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -15,11 +14,8 @@ from ingest.errors import ConfigError
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.ocr import local
 from ingest.extract.verify import MIN_AGREEMENT, TextVerifier
-from ingest.models import OcrResult
+from ingest.models import GreyImage, OcrResult
 from tests.pdfs import draw_text, objects_pdf, pdf, prose, stream
-
-if TYPE_CHECKING:
-    from ingest.models import GreyImage
 
 LINES = prose("lathes", 40).split("\n")
 

@@ -10,17 +10,14 @@ import itertools
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from ingest.index.sqlite.index import SqliteIndex
-from ingest.models import IndexEntry, Recipe, Record, Refusal
+from ingest.models import IndexEntry, Recipe, Record, Refusal, Vectors
 from tests.conftest import DIMENSIONS, MODEL, Bench, Embeds, dump
 from tests.pdfs import prose, set_age, write
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
 
 
 class Crash(BaseException):

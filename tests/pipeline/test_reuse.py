@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.index.sqlite.index import SqliteIndex
-from ingest.models import Chunk, PreparedDocument, Record, RunEvent, Source
+from ingest.models import Chunk, PreparedDocument, Record, RunEvent, Source, Vectors
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.recent_vectors import RecentVectors
 from ingest.pipeline.reuse import (
@@ -36,9 +36,6 @@ from ingest.runtime.cancellation import Cancellation
 from ingest.sources.folder import parse_folder_roots
 from tests.conftest import DIMENSIONS, MODEL, Bench, outcomes_by_source, results_by_source, vector
 from tests.pdfs import prose, write
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
 
 
 def move_root(folder: Path) -> Path:

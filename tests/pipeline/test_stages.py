@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -33,6 +33,7 @@ from ingest.models import (
     Source,
     SourceResult,
     Unread,
+    Vectors,
 )
 from ingest.pipeline.context import Run
 from ingest.pipeline.dry_run import dry_run
@@ -42,9 +43,6 @@ from ingest.sources.folder import Folder, parse_folder_roots
 from tests.conftest import ROOT, Bench, dump, outcomes_by_source, results_by_source
 from tests.pdfs import prose, set_age, write
 from tests.processes import PATIENCE
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
 
 
 def chunk_ids(bench: Bench, name: str) -> tuple[str, ...]:

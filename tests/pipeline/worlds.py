@@ -49,6 +49,7 @@ from ingest.models import (
     Refusal,
     Source,
     StoredChunk,
+    Vectors,
 )
 from ingest.pipeline.context import Reader, Run, Services
 from ingest.pipeline.root import ingest_root
@@ -64,7 +65,6 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from ingest.index import Index
-    from ingest.models import Vectors
     from ingest.pipeline.diff import Stale
     from ingest.sources import Root
 

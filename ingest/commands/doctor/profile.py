@@ -10,10 +10,10 @@ from ingest.azure.roles import INDEX_DATA_CONTRIBUTOR, SEARCH_SERVICE_CONTRIBUTO
 from ingest.commands.doctor.finding import DoctorContext, DoctorFinding, Verdict, run_probe
 from ingest.config import index as index_config
 from ingest.config.profile import load_profile
+from ingest.embed import Embedder
 from ingest.errors import ConfigError, IngestError, RoleError
 
 if TYPE_CHECKING:
-    from ingest.embed import Embedder
     from ingest.index.azure.foreign_target import ForeignTarget
     from ingest.index.azure.index import AzureIndex
 

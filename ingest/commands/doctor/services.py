@@ -14,19 +14,18 @@ from ingest.azure.roles import (
     OPENAI_USER,
     SEARCH_SERVICE_CONTRIBUTOR,
 )
+from ingest.azure.token_cache import TokenCache
 from ingest.commands.doctor.finding import DoctorContext, DoctorFinding, Verdict, run_probe
 from ingest.commands.doctor.profile import check_foreign_index
 from ingest.config import embedding
 from ingest.config import index as index_config
 from ingest.config.profile import load_profile
 from ingest.config.reader import ocr_engine_name, open_document_intelligence
-from ingest.embed.deployments import MODEL_DIMENSIONS
+from ingest.embed import Embedder
+from ingest.embed.deployments import MODEL_DIMENSIONS, Endpoint
 from ingest.errors import IngestError, RoleError
 
 if TYPE_CHECKING:
-    from ingest.azure.token_cache import TokenCache
-    from ingest.embed import Embedder
-    from ingest.embed.deployments import Endpoint
     from ingest.embed.openai_probe import ProbeResult
     from ingest.index.azure.index import AzureIndex
 

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import MutableMapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ingest.embed import Embedder, PartialEmbedding
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
+from ingest.models import Vectors
 
 
 def cache_embeddings(embedder: Embedder, cache: MutableMapping[str, Vectors]) -> Embedder:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest.commands.eval.cache import cache_embeddings
 from ingest.commands.eval.evaluate import evaluate
@@ -25,15 +25,12 @@ from ingest.config.settings import Settings, environment_settings
 from ingest.config.sources import open_roots
 from ingest.errors import ConfigError
 from ingest.index.azure.profile import DEFAULT_NAME
-from ingest.models import SourceResult
+from ingest.models import SourceResult, Vectors
 from ingest.pipeline.context import Run
 from ingest.pipeline.dry_run import dry_run
 from ingest.pipeline.root import ingest_root
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.cancellation import Cancellation
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
 
 # Settings that may differ between recipes of one model, by their names on the command line.
 RECIPE_SETTINGS = {

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import Protocol, cast
 
 from ingest.chunk.tokens import count_tokens
 from ingest.commands.eval.cache import cache_embeddings
@@ -27,10 +27,7 @@ from ingest.commands.search.scripts import uses_vector
 from ingest.embed import Embedder
 from ingest.index import ChunkStore, RecordStore
 from ingest.index.generated import split_mark
-from ingest.models import Hit, Mode, StoredChunk
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
+from ingest.models import Hit, Mode, StoredChunk, Vectors
 
 TOP_CHUNKS = 20  # hits for a question; as many small chunks as fill the token budget
 MIN_PASSAGE_SHARE = 0.5  # of the passage in a chunk that answers; or the best chunk's share

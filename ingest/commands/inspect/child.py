@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from ingest.chunk.chunks import PAGE_BREAK, choose_title, make_chunks
 from ingest.commands.inspect.view import Box, ChunkView, DocumentView, PageImage, PageView, Segment
@@ -21,12 +21,9 @@ from ingest.extract.engines.chain import EngineChain
 from ingest.extract.figures.document import MAX_DESCRIBED_FIGURES
 from ingest.extract.sandbox.answers import InvalidAnswerError
 from ingest.extract.sandbox.pool import OnPage
-from ingest.models import Chunk, Code, Document, RunningLines
+from ingest.models import Chunk, Code, Document, GreyImage, RunningLines
 from ingest.pipeline.reader.page_images import encode_png
 from ingest.pipeline.reader.prepare import Task, extract_options
-
-if TYPE_CHECKING:
-    from ingest.models import GreyImage
 
 IMAGE_HEIGHT_PIXELS = 900  # enough to read small type
 MAX_IMAGE_BYTES = 90_000  # a larger image gets fewer shades

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 from ingest.commands.inspect.view import DocumentView, FigureView
 from ingest.extract.figures.captions import find_label
@@ -12,11 +12,9 @@ from ingest.index import Index
 from ingest.models import DESCRIBES, IMAGES_IN, DescribedFigure, PreparedDocument, Record
 from ingest.pipeline.reader.figure_chunks import format_description
 from ingest.pipeline.reader.figures import FigureDescriber
+from ingest.pipeline.reader.prepare import Task
 from ingest.runtime.formatting import FIGURE_WORDS
 from ingest.runtime.timing import Stopwatch
-
-if TYPE_CHECKING:
-    from ingest.pipeline.reader.prepare import Task
 
 
 def recall_descriptions(index: Index, limits: SandboxLimits) -> FigureDescriber | None:

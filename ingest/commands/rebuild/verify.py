@@ -12,7 +12,6 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from itertools import groupby, islice
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -39,6 +38,7 @@ from ingest.models import (
     RunEvent,
     Source,
     SourceResult,
+    Vectors,
     parent_name,
 )
 from ingest.pipeline.context import Services
@@ -47,9 +47,6 @@ from ingest.pipeline.diff import NOT_INDEXED_OUTCOMES
 from ingest.pipeline.records import never_abandon
 from ingest.pipeline.transaction import possible_ids
 from ingest.runtime.concurrency import map_concurrent
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
 
 HIT_RANK = 5  # rank down to which hits count: as many chunks as applications give their model
 MAX_HIT_RATE_LOSS = 0.02  # one question in fifty

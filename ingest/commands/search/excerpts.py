@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import lru_cache
 from itertools import chain, islice, repeat
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,10 +23,7 @@ from ingest.commands.search.passages import EXCERPT_LINES, LINE_CHARS, Passages,
 from ingest.embed import Embedder
 from ingest.index.function_words import content_words
 from ingest.index.sqlite.tokenize import fold_case, query_terms
-from ingest.models import Hit
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
+from ingest.models import Hit, Vectors
 
 # Measured on four sets of questions (docs/decisions/index.md).
 WORD_WEIGHT = 0.3  # of the share of the question's words, against a cosine

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 from ingest.commands.search.excerpts import add_excerpts
 from ingest.commands.search.missing_words import find_missing_words
 from ingest.commands.search.outdated import mark_outdated
 from ingest.commands.search.scripts import uses_vector
-from ingest.models import FigureFilter, Mode
-
-if TYPE_CHECKING:
-    from ingest.embed import Embedder
-    from ingest.index import Index
-    from ingest.models import Hit, Permissions, Vectors
+from ingest.embed import Embedder
+from ingest.index import Index
+from ingest.models import FigureFilter, Hit, Mode, Permissions, Vectors
 
 
 @dataclass(frozen=True, slots=True)

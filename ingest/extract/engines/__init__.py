@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from ingest.models import ColourImage, Figure, GreyImage, Heading, PageShares
+
 if TYPE_CHECKING:
     from ingest.extract.annotations import PageAnnotations
     from ingest.extract.engines.pdfium_lines import DrawnLines
-    from ingest.models import ColourImage, Figure, GreyImage, Heading, PageShares
 
 HEADER_BYTES = 1024  # viewers accept the header anywhere in these: ISO 32000, Annex H
 

@@ -83,11 +83,11 @@ from ingest.extract.layout.lines import measure_all_lines
 from ingest.extract.ocr import RENDER_DPI
 from ingest.extract.safe_call import try_call
 from ingest.extract.traits import find_traits
+from ingest.models import ColourImage, Figure, GreyImage, Heading, PageShares
 
 if TYPE_CHECKING:
     from ingest.extract.engines.glyph_names import GlyphNames
     from ingest.extract.engines.pdfium_lines import DrawnLines
-    from ingest.models import ColourImage, Figure, GreyImage, Heading, PageShares
 
 use_installed_fonts(used=False)  # the text of a document must be that of any machine
 

@@ -19,10 +19,10 @@ from ingest.extract.engines.pdfium_raw import (
     read_characters,
 )
 from ingest.extract.engines.pdfium_render import to_pixels
+from ingest.models import GreyImage
 
 if TYPE_CHECKING:
     from ingest.extract.engines.pdfium import Pdfium
-    from ingest.models import GreyImage
 
 LINE_END = "\r\n"
 MARGIN_SHARE = 0.1  # of a line's height, around it

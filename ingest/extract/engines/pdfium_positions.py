@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, groupby
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +31,7 @@ from ingest.extract.engines.pdfium_raw import (
 )
 from ingest.extract.engines.pdfium_syllables import GlyphTexts
 from ingest.extract.layout.geometry import Boxes, read_char_boxes
-
-if TYPE_CHECKING:
-    from ingest.models import GreyImage
+from ingest.models import GreyImage
 
 MAX_SEARCHED_CHARS = 30_000  # a page with more is not searched; a dense page has a fifth as many
 MIN_DISTINCT_LETTERS = 4  # a shorter part is matched only near where the last one ended

@@ -11,13 +11,13 @@ from pypdfium2 import raw
 from ingest.extract.engines.pdfium_objects import Box
 from ingest.extract.engines.pdfium_raw import PageHandle
 from ingest.extract.figures.picture import margins, pixels_per_point
+from ingest.models import ColourImage, PageShares
 
 if TYPE_CHECKING:
     import numpy as np
     import pypdfium2
     from numpy.typing import NDArray
 
-    from ingest.models import ColourImage, PageShares
 
 RENDER_SCALE = 1.5  # pixels per point
 MAX_RENDER_PIXELS = 4_000_000

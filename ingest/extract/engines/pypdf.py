@@ -18,11 +18,10 @@ from ingest.extract.passwords import (
     locked_error,
     unsupported_encryption_error,
 )
-from ingest.models import Heading
+from ingest.models import ColourImage, Figure, GreyImage, Heading, PageShares
 
 if TYPE_CHECKING:
     from ingest.extract.engines.pdfium_lines import DrawnLines
-    from ingest.models import ColourImage, Figure, GreyImage, PageShares
 
 # pypdf logs every repair it makes, but problems are reported in a document's outcome.
 logging.getLogger("pypdf").setLevel(logging.CRITICAL)

@@ -12,12 +12,11 @@ from ingest.extract.figures.insert import insert_words
 from ingest.extract.figures.masks import add_masks
 from ingest.extract.figures.shapes import is_large
 from ingest.extract.safe_call import try_call
-from ingest.models import Figure, PageShares
+from ingest.models import Figure, GreyImage, PageShares
 
 if TYPE_CHECKING:
     from ingest.extract.document import ExtractOptions
     from ingest.extract.engines.chain import EngineChain
-    from ingest.models import GreyImage
 
 MAX_READ_FIGURES = 500  # of a document, in which words are looked for
 MAX_DESCRIBED_FIGURES = 2000  # of a document

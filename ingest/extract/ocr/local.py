@@ -6,13 +6,9 @@ The engine is imported with the first scanned page: a process without scans does
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
 
 from ingest.errors import ConfigError
-from ingest.models import OcrResult
-
-if TYPE_CHECKING:
-    from ingest.models import GreyImage
+from ingest.models import GreyImage, OcrResult
 
 # Name of this engine in Details.ocr. If it changes, all scans are read again.
 ENGINE_NAME = "local:rapidocr-3.10"

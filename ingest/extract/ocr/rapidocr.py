@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ingest.extract.ocr.line_order import TextLine, arrange_lines
-from ingest.models import OcrResult
+from ingest.models import GreyImage, OcrResult
 from ingest.runtime.onnx import import_onnxruntime
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-
-    from ingest.models import GreyImage
 
     # Corners of text lines, clockwise from the top left: shape (lines, 4, 2), x and y.
     Quads = NDArray[np.float32]

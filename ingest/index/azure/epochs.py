@@ -19,12 +19,12 @@ from http import HTTPStatus
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
+from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.listing import MAX_PAGE_DOCUMENTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ingest.index.azure.client import DocumentClient
 
 # Of the lease document: fields that every index has.
 EPOCH_FIELD, CHAIN_FIELD = "size", "fingerprint"

@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from azure.search.documents.indexes.models import SearchField
 
@@ -15,6 +14,7 @@ from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.create import ensure_index
 from ingest.index.azure.definition import (
     SearchIndex,
+    Vectorizer,
     build_records_definition,
     build_vector_search,
     existing_fields,
@@ -32,9 +32,6 @@ from ingest.index.azure.mapping import (
 from ingest.index.azure.profile import Profile, Rule
 from ingest.index.azure.texts import wait_for_fields
 from ingest.index.schema import VECTOR_FIELD
-
-if TYPE_CHECKING:
-    from ingest.index.azure.definition import Vectorizer
 
 log = logging.getLogger(__name__)
 

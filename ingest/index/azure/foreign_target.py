@@ -13,11 +13,12 @@ import secrets
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from azure.search.documents.models import VectorizedQuery
 
 from ingest.index import VECTOR_FLAW, Flaw
+from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.errors import MissingFieldError
 from ingest.index.azure.listing import MAX_FILTER_IDS, MAX_PAGE_DOCUMENTS, list_pages
 from ingest.index.azure.mapping import FieldMapping
@@ -37,11 +38,7 @@ from ingest.index.schema import (
     SUMMARY_FIELD,
     VECTOR_FIELD,
 )
-from ingest.models import FigureFilter, Refusal, StoredChunk
-
-if TYPE_CHECKING:
-    from ingest.index.azure.client import DocumentClient
-    from ingest.models import Vectors
+from ingest.models import FigureFilter, Refusal, StoredChunk, Vectors
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from azure.core.exceptions import HttpResponseError
 from azure.search.documents.models import VectorizedQuery
@@ -61,10 +60,8 @@ from ingest.models import (
     SourceKey,
     StoredChunk,
     Summary,
+    Vectors,
 )
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
 
 # Service statistics take a role that may create indexes; writing documents does not.
 NO_STATISTICS_STATUSES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)

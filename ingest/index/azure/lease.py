@@ -16,9 +16,10 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from ingest.errors import BusyError, IngestError, ServiceError
+from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.epochs import (
     CHAIN_FIELD,
     EPOCH_FIELD,
@@ -31,9 +32,6 @@ from ingest.index.azure.epochs import (
 )
 from ingest.index.azure.owner import create_owner, describe_owner, is_owner_gone
 from ingest.index.schema import SUMMARY_FIELD
-
-if TYPE_CHECKING:
-    from ingest.index.azure.client import DocumentClient
 
 T = TypeVar("T")
 

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
+from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.serialize import batch_ids, quote_odata
-
-if TYPE_CHECKING:
-    from ingest.index.azure.client import DocumentClient
 
 MAX_PAGE_DOCUMENTS = 1000  # in one answer to a search
 MAX_FILTER_IDS = 400  # in one filter

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from ingest.index.azure.client import DocumentClient
 from ingest.index.manifest import Manifest, manifest_from_json, manifest_to_json
 from ingest.index.schema import SUMMARY_FIELD
-
-if TYPE_CHECKING:
-    from ingest.index.azure.client import DocumentClient
 
 MANIFEST_DOCUMENT_KEY = "manifest"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
-from typing import TYPE_CHECKING
 
+from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.errors import refused_record_error
 from ingest.index.azure.listing import list_documents
 from ingest.index.azure.serialize import page_key, quote_odata
@@ -17,9 +17,6 @@ from ingest.index.schema import (
     inherit_page,
 )
 from ingest.models import CachedPage, Record, SourceKey
-
-if TYPE_CHECKING:
-    from ingest.index.azure.client import DocumentClient
 
 
 class AzurePageCache:

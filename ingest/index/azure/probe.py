@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from http import HTTPStatus
-from typing import TYPE_CHECKING
 
 from azure.core.exceptions import HttpResponseError
 from azure.search.documents.models import VectorizedQuery
@@ -15,9 +14,7 @@ from ingest.index.azure.create import check_compatible_definition
 from ingest.index.azure.definition import SearchIndex, missing_fields
 from ingest.index.azure.foreign_target import SAMPLE_CHUNKS, ForeignTarget
 from ingest.index.azure.index import AzureIndex
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
+from ingest.models import Vectors
 
 # The cosine of a text's vector with its own by another model is about 0, whatever their sizes.
 MIN_SAME_MODEL_COSINE = 0.5

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ingest.errors import DocumentError
+from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.errors import MissingFieldError, refused_record_error
+from ingest.index.azure.lease import Lease
 from ingest.index.azure.listing import MAX_PAGE_DOCUMENTS, Documents
+from ingest.index.azure.roots import AzureRoots
 from ingest.index.azure.serialize import (
     LISTED_RECORD_FIELDS,
     quote_odata,
@@ -21,11 +23,6 @@ from ingest.index.records import ID_LISTS, record_from_values
 from ingest.index.schema import UNREAD_OUTCOMES
 from ingest.models import Record, SourceKey
 from ingest.runtime.batch_writer import Coalescer
-
-if TYPE_CHECKING:
-    from ingest.index.azure.client import DocumentClient
-    from ingest.index.azure.lease import Lease
-    from ingest.index.azure.roots import AzureRoots
 
 MAX_BATCH_RECORDS = 100  # in one request
 

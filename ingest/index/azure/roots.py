@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest.errors import ConfigError, ServiceError
+from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.listing import list_documents
 from ingest.index.azure.serialize import quote_odata
 from ingest.index.schema import SUMMARY_FIELD, root_from_json, root_to_json
 from ingest.models import KnownRoot
-
-if TYPE_CHECKING:
-    from ingest.index.azure.client import DocumentClient
 
 ROOTS_DOCUMENT_KEY = "roots"
 RENAME_SETTLE_SECONDS = 120  # until queries show what was renamed, at most

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ingest.index import MAX_SAVED_RUNS
+from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.listing import MAX_PAGE_DOCUMENTS
 from ingest.index.schema import SUMMARY_FIELD, summaries_from_json, summary_to_json
 from ingest.models import Summary
-
-if TYPE_CHECKING:
-    from ingest.index.azure.client import DocumentClient
 
 
 def save_run(documents: DocumentClient, summary: Summary) -> None:

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import orjson
@@ -24,9 +24,7 @@ from ingest.index.schema import (
     VECTOR_FIELD,
     chunk_to_document,
 )
-
-if TYPE_CHECKING:
-    from ingest.models import IndexEntry, Record, Vectors
+from ingest.models import IndexEntry, Record, Vectors
 
 # Of one request; the documented limits are 1,000 and 16 MB.
 MAX_BATCH_ACTIONS, MAX_BATCH_BYTES = 1000, 15_000_000

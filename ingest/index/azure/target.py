@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from azure.search.documents.models import VectorizedQuery
 
 from ingest.index import FIELD_FLAW, VECTOR_FLAW, Flaw
+from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.errors import MissingFieldError
 from ingest.index.azure.listing import MAX_FILTER_IDS
 from ingest.index.azure.mapping import FieldMapping
@@ -16,9 +17,6 @@ from ingest.index.azure.serialize import quote_odata
 from ingest.index.schema import FIGURE_KIND_FIELD, VECTOR_FIELD
 from ingest.index.stored_chunks import REQUIRED_FIELD_NAMES
 from ingest.models import FigureFilter, Refusal, StoredChunk
-
-if TYPE_CHECKING:
-    from ingest.index.azure.client import DocumentClient
 
 FIGURE_FILTERS = {
     FigureFilter.INCLUDE: "",

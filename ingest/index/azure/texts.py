@@ -9,17 +9,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING
 
 from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
 from ingest.errors import ServiceError
+from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.listing import MAX_FILTER_IDS, MAX_PAGE_DOCUMENTS
 from ingest.index.azure.serialize import batch_ids, quote_odata
 from ingest.index.schema import TEXT_HASH_FIELD, VECTOR_FIELD
 from ingest.models import IndexEntry
-
-if TYPE_CHECKING:
-    from ingest.index.azure.client import DocumentClient
 
 log = logging.getLogger(__name__)
 

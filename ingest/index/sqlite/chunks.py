@@ -6,7 +6,7 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import astuple
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -33,10 +33,16 @@ from ingest.index.stored_chunks import (
     parse_readers,
     readable_hits,
 )
-from ingest.models import FigureFilter, Hit, IndexEntry, Mode, Permissions, Refusal, StoredChunk
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
+from ingest.models import (
+    FigureFilter,
+    Hit,
+    IndexEntry,
+    Mode,
+    Permissions,
+    Refusal,
+    StoredChunk,
+    Vectors,
+)
 
 MAX_SQL_VARIABLES = 500  # ids in one statement; SQLite before 3.32 takes 999
 

@@ -8,17 +8,13 @@ import sqlite3
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import accumulate, islice
 from operator import itemgetter
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ingest.index.function_words import FUNCTION_WORDS, find_names, guess_language, is_written_in
 from ingest.index.ranking import Matrix
 from ingest.index.sqlite.tokenize import fold_case, match_query, query_terms
-from ingest.models import Mode
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
+from ingest.models import Mode, Vectors
 
 log = logging.getLogger(__name__)
 

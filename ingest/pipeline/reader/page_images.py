@@ -10,7 +10,7 @@ import hashlib
 import io
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -24,10 +24,7 @@ from ingest.extract.page_hash import PageHasher
 from ingest.extract.pdf import render_pdf_page
 from ingest.extract.sandbox.answers import InvalidAnswerError
 from ingest.extract.sandbox.pool import OnPage
-from ingest.models import Code, PageShares
-
-if TYPE_CHECKING:
-    from ingest.models import GreyImage
+from ingest.models import Code, GreyImage, PageShares
 
 # Limits of Document Intelligence: pixels per side, and bytes per file in its free tier.
 MIN_OCR_PIXELS, MAX_SIDE_PIXELS, MAX_UPLOAD_BYTES = 50, 10_000, 4_000_000

@@ -21,18 +21,18 @@ from typing import TYPE_CHECKING, BinaryIO
 from ingest.extract.sandbox.pool import SandboxLimits, SandboxPool, TimedOut
 from ingest.models import PreparedDocument, Recipe
 from ingest.pipeline.diff import Stale
+from ingest.pipeline.images import ImageStore
 from ingest.pipeline.images.document import add_images
 from ingest.pipeline.reader.attachments import prepare_with_attachments
 from ingest.pipeline.reader.budget import FileBudget
+from ingest.pipeline.reader.page_images import RenderTask
 from ingest.pipeline.reader.prepare import RenderPool, Task, reader_owner
 from ingest.pipeline.reader.recovery import ReadWriteLock, read_with_recovery
 from ingest.runtime.timing import FETCHING_DOCUMENTS, HANGING_PAGES, READING_DOCUMENTS, Stopwatch
 from ingest.sources import Root, check_size
 
 if TYPE_CHECKING:
-    from ingest.pipeline.images import ImageStore
     from ingest.pipeline.reader.figures import FigureDescriber
-    from ingest.pipeline.reader.page_images import RenderTask
     from ingest.pipeline.reader.scanned_pages import ScannedPageOcr
 
 

@@ -11,12 +11,11 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ingest.models import GROUPS, OIDS
+from ingest.models import GROUPS, OIDS, Values
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree as ET
 
-    from ingest.models import Values
 
 META_PREFIX, TAG_PREFIX, LIST_SUFFIX = "meta:", "tag:", "[]"
 FIELD_NAME_PATTERN = re.compile(r"(?!azureSearch)[A-Za-z][A-Za-z0-9_]{0,127}")  # of AI Search

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
@@ -25,11 +25,8 @@ from ingest.commands.search.passages import (
     wrap,
 )
 from ingest.embed import Embedder
-from ingest.models import Document, Heading, Hit, Recipe, Source
+from ingest.models import Document, Heading, Hit, Recipe, Source, Vectors
 from tests.pdfs import prose
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
 
 RECIPE = Recipe("auto", 512, 0.12, "hash", 2)
 SOURCE = Source("/docs", "tools.pdf", "/docs/tools.pdf", 1, "1")

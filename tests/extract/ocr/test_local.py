@@ -7,7 +7,6 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import fontpkg
 import numpy as np
@@ -26,14 +25,11 @@ from ingest.extract.engines.pdfium import Pdfium
 from ingest.extract.ocr import local
 from ingest.extract.pdf import MIN_CONFIDENCE
 from ingest.extract.sandbox.pool import SandboxLimits, SandboxPool
-from ingest.models import Code, Document, OcrResult, Recipe, Source
+from ingest.models import Code, Document, GreyImage, OcrResult, Recipe, Source
 from ingest.pipeline.reader.prepare import Task, prepare
 from tests.conftest import ROOT, environment
 from tests.fork_readers import real_readers
 from tests.pdfs import pdf, to_bytes
-
-if TYPE_CHECKING:
-    from ingest.models import GreyImage
 
 DATA = ROOT / "data"
 READS = ExtractOptions(ocr=local.ENGINE_NAME, recognise=local.recognise)

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 from zlib import crc32
 
 import numpy as np
@@ -22,10 +22,7 @@ import pytest
 from ingest import Embedder, Settings, Source, ingest, search
 from ingest.index.manifest import create_manifest
 from ingest.index.sqlite.index import SqliteIndex
-from ingest.models import CachedPage, Mode, OcrResult, Recipe
-
-if TYPE_CHECKING:
-    from ingest.models import Vectors
+from ingest.models import CachedPage, Mode, OcrResult, Recipe, Vectors
 
 FIXTURE = Path(__file__).parent.parent / "fixtures" / "format2"
 FORMAT, MODEL, DIMENSIONS = 2, "words-32", 32
