@@ -54,10 +54,7 @@ from tests.guard import (  # noqa: F401 - hooks
     pytest_timeout_set_timer,
     pytest_unconfigure,
 )
-from tests.needs import (  # noqa: F401 - hooks
-    pytest_collection_modifyitems,
-    pytest_terminal_summary,
-)
+from tests.needs import pytest_collection_modifyitems, pytest_terminal_summary  # noqa: F401 - hooks
 from tests.processes import call
 
 # A generated example may take as long as a busy machine needs.

@@ -18,12 +18,7 @@ from ingest.azure.roles import Role
 from ingest.azure.token_cache import TokenCache
 from ingest.errors import ConfigError, RoleError, ServiceError
 from ingest.redaction import redact
-from ingest.runtime.retry import (
-    BUSY_WEIGHT,
-    TRANSIENT_STATUSES,
-    RetryableError,
-    parse_retry_after,
-)
+from ingest.runtime.retry import BUSY_WEIGHT, TRANSIENT_STATUSES, RetryableError, parse_retry_after
 
 MAX_MESSAGE_CHARS = 200
 PLACEHOLDER_MESSAGES = ("Error code: ", "JSON is invalid", "Operation returned an invalid status")

@@ -31,13 +31,7 @@ from ingest.commands.eval.results import (
     Evaluation,
     FoundChunk,
 )
-from ingest.commands.eval.weight import (
-    HIT_RANK,
-    TRIED_WEIGHTS,
-    Gain,
-    WeightFit,
-    fit_weight,
-)
+from ingest.commands.eval.weight import HIT_RANK, TRIED_WEIGHTS, Gain, WeightFit, fit_weight
 from ingest.config.connections import create_connections
 from ingest.config.index import check_searchable, index_name
 from ingest.config.settings import Settings

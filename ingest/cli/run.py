@@ -36,12 +36,7 @@ from ingest.pipeline.context import Run, Services
 from ingest.pipeline.diff import Stale, compare_root
 from ingest.pipeline.ignored_files import IgnoredFiles
 from ingest.pipeline.root import ingest_root
-from ingest.pipeline.run import (
-    RunRecorder,
-    run_exit_code,
-    run_on_roots,
-    summarized_index,
-)
+from ingest.pipeline.run import RunRecorder, run_exit_code, run_on_roots, summarized_index
 from ingest.pipeline.totals import RunTotals
 from ingest.redaction import redact
 from ingest.runtime.budget import Budget

@@ -12,12 +12,7 @@ from dataclasses import dataclass
 from ingest.index import FreeSpace
 from ingest.models import SourceResult, Summary
 from ingest.pipeline.context import Services
-from ingest.pipeline.dry_run import (
-    DryRunEvent,
-    EmbeddingRequest,
-    RecordCountChange,
-    ReusedText,
-)
+from ingest.pipeline.dry_run import DryRunEvent, EmbeddingRequest, RecordCountChange, ReusedText
 from ingest.runtime.budget import Budget
 from ingest.runtime.prices import NO_CHAT, ChatTokens, Rates
 from ingest.runtime.timing import EMBEDDING_CHUNKS

@@ -28,11 +28,7 @@ from ingest.config.images import open_images
 from ingest.config.index import create_writers, index_location, index_name, open_index
 from ingest.config.location import Location
 from ingest.config.manifest import check_format, check_recipe, describe_other_recipe
-from ingest.config.reader import (
-    ReaderServices,
-    open_document_intelligence,
-    open_reader,
-)
+from ingest.config.reader import ReaderServices, open_document_intelligence, open_reader
 from ingest.config.recipe import create_recipe
 from ingest.config.settings import Settings
 from ingest.embed import Embedder

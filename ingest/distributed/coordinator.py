@@ -16,13 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ingest.distributed.messages import (
-    UNLIMITED,
-    ClusterStatus,
-    Orders,
-    Service,
-    WorkerStatus,
-)
+from ingest.distributed.messages import UNLIMITED, ClusterStatus, Orders, Service, WorkerStatus
 from ingest.embed.deployments import Endpoint, create_rate_limiter
 from ingest.embed.rate_limit.limiter import LocalRateLimiter, Quota
 from ingest.extract.ocr.rate_limit import LeakyBucket

@@ -10,12 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
-from pypdf.generic import (
-    ArrayObject,
-    DictionaryObject,
-    IndirectObject,
-    StreamObject,
-)
+from pypdf.generic import ArrayObject, DictionaryObject, IndirectObject, StreamObject
 
 from ingest.extract.engines.pypdf import Pypdf
 

@@ -17,12 +17,7 @@ from ingest.index.schema import FIGURE_KIND_FIELD
 from ingest.index.sqlite.database import STATE_SCHEMA, Database
 from ingest.index.sqlite.space import measure_parts, reclaim_space
 from ingest.index.sqlite.state import SqliteState
-from ingest.index.sqlite.texts import (
-    delete_texts,
-    find_hashes,
-    find_ids_by_text,
-    save_texts,
-)
+from ingest.index.sqlite.texts import delete_texts, find_hashes, find_ids_by_text, save_texts
 from ingest.models import (
     FigureFilter,
     Hit,

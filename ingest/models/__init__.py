@@ -38,14 +38,7 @@ from ingest.models.index import (
     Refusal,
     StoredChunk,
 )
-from ingest.models.recipe import (
-    DESCRIBES,
-    IMAGES_IN,
-    UNCHANGED_AT,
-    Recipe,
-    hash_text,
-    vector_space,
-)
+from ingest.models.recipe import DESCRIBES, IMAGES_IN, UNCHANGED_AT, Recipe, hash_text, vector_space
 from ingest.models.runs import (
     DeletionsWithheld,
     LeftOut,

@@ -23,19 +23,8 @@ from ingest.models import PreparedDocument, Refusal, RunEvent, RunProgress, Sour
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.crash_guard import CrashGuard, crash_guard
 from ingest.pipeline.diff import Stale, is_of_other_recipe
-from ingest.pipeline.records import (
-    IDLE_EVENT,
-    call_result,
-    never_abandon,
-    save_records,
-)
-from ingest.pipeline.reuse import (
-    Copies,
-    hold_copies,
-    keep_vectors,
-    release_copies,
-    reuse_vectors,
-)
+from ingest.pipeline.records import IDLE_EVENT, call_result, never_abandon, save_records
+from ingest.pipeline.reuse import Copies, hold_copies, keep_vectors, release_copies, reuse_vectors
 from ingest.pipeline.transaction import Transaction
 from ingest.pipeline.writes import (
     EmbeddedBatch,

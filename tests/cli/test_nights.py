@@ -21,14 +21,7 @@ from ingest.cli.signals import handle_signals
 from ingest.cli.status import describe_late, format_marks, without_current_run
 from ingest.config.factory import begin
 from ingest.config.settings import Settings
-from ingest.errors import (
-    BusyError,
-    ConfigError,
-    IngestError,
-    RootError,
-    ServiceError,
-    StoppedError,
-)
+from ingest.errors import BusyError, ConfigError, IngestError, RootError, ServiceError, StoppedError
 from ingest.models import KnownRoot, Summary, __version__
 from ingest.pipeline.run import mark_begun, mark_ended, run_exit_code, run_on_roots
 from ingest.pipeline.totals import RunTotals

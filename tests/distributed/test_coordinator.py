@@ -29,12 +29,8 @@ from tests.embed.rate_limit.simulation import (
     draw_latency,
     simulate,
 )
-from tests.embed.rate_limit.simulation import (
-    SILENT as SAYS_NOTHING,
-)
-from tests.embed.rate_limit.simulation import (
-    Later as At,
-)
+from tests.embed.rate_limit.simulation import SILENT as SAYS_NOTHING
+from tests.embed.rate_limit.simulation import Later as At
 
 TPM = 120_000
 MINUTES = 10

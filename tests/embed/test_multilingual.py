@@ -10,12 +10,7 @@ import pytest
 
 from ingest.config.embedding import suggest_multilingual
 from ingest.config.settings import Settings
-from ingest.embed.multilingual import (
-    E5_DIMENSIONS,
-    embed,
-    load_model,
-    multilingual_embedder,
-)
+from ingest.embed.multilingual import E5_DIMENSIONS, embed, load_model, multilingual_embedder
 from ingest.errors import ConfigError
 
 

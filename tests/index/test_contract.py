@@ -19,11 +19,7 @@ from ingest.errors import BusyError, ConfigError
 from ingest.index import HYBRID_WEIGHT, MAX_SAVED_RUNS, ChunkStore, Index
 from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.create import ensure_index
-from ingest.index.azure.definition import (
-    COMPOUND_ANALYZER_NAME,
-    SearchIndex,
-    build_definition,
-)
+from ingest.index.azure.definition import COMPOUND_ANALYZER_NAME, SearchIndex, build_definition
 from ingest.index.azure.foreign import Wanted, ensure_foreign_index, open_foreign_index
 from ingest.index.azure.generations import AzureGenerations
 from ingest.index.azure.index import AzureIndex

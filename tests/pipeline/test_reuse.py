@@ -20,13 +20,7 @@ from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import Chunk, PreparedDocument, Record, RunEvent, Source, Vectors
 from ingest.pipeline.context import Run, Services
 from ingest.pipeline.recent_vectors import RecentVectors
-from ingest.pipeline.reuse import (
-    MAX_HELD_COPIES,
-    Copies,
-    Item,
-    hold_copies,
-    release_copies,
-)
+from ingest.pipeline.reuse import MAX_HELD_COPIES, Copies, Item, hold_copies, release_copies
 from ingest.pipeline.root import ingest_root
 from ingest.pipeline.run import run_on_roots
 from ingest.pipeline.totals import RunTotals

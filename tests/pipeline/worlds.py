@@ -27,11 +27,7 @@ from ingest.embed import Embedder
 from ingest.errors import BusyError, DocumentError, IngestError
 from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.connection import SEARCH_API_VERSION
-from ingest.index.azure.definition import (
-    SearchIndex,
-    build_definition,
-    build_records_definition,
-)
+from ingest.index.azure.definition import SearchIndex, build_definition, build_records_definition
 from ingest.index.azure.foreign import RECORDS_SUFFIX, bind_target
 from ingest.index.azure.foreign_target import ForeignTarget
 from ingest.index.azure.index import AzureIndex

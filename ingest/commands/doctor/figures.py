@@ -10,12 +10,7 @@ from ingest.commands.doctor.finding import DoctorContext, DoctorFinding, Verdict
 from ingest.config.figures import describes_figures, figures_endpoint, open_figure_chat
 from ingest.config.images import open_images
 from ingest.config.location import Location
-from ingest.embed.chat import (
-    ChatQuestion,
-    ContentRefusedError,
-    RequestRefusedError,
-    draw_probe,
-)
+from ingest.embed.chat import ChatQuestion, ContentRefusedError, RequestRefusedError, draw_probe
 from ingest.errors import ConfigError, IngestError
 from ingest.extract.figures.describe import INSTRUCTIONS, SCHEMA, parse_description
 from ingest.pipeline.images import name_image

@@ -58,11 +58,7 @@ def describe_foreign_index(
     context: DoctorContext, model: Embedder, index: AzureIndex, target: ForeignTarget
 ) -> str:
     """Describe what an index gets and lacks. Raises ConfigError if it cannot be filled."""
-    from ingest.index.azure.foreign import (
-        bind_target,
-        check_vector_space,
-        find_vector_problems,
-    )
+    from ingest.index.azure.foreign import bind_target, check_vector_space, find_vector_problems
     from ingest.index.azure.mapping import describe_losses
 
     settings, profile, name = (

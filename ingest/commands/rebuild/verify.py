@@ -21,14 +21,7 @@ from ingest.commands.eval.evaluate import evaluate
 from ingest.commands.eval.questions import Question
 from ingest.embed import Embedder
 from ingest.errors import ConfigError, ServiceError
-from ingest.index import (
-    MAX_SAVED_RUNS,
-    ChunkStore,
-    Index,
-    IndexTotals,
-    RecordStore,
-    RunHistory,
-)
+from ingest.index import MAX_SAVED_RUNS, ChunkStore, Index, IndexTotals, RecordStore, RunHistory
 from ingest.models import (
     DeletionsWithheld,
     Mode,

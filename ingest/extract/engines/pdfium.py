@@ -15,11 +15,7 @@ from typing import TYPE_CHECKING
 import pypdfium2
 from pypdfium2 import raw
 
-from ingest.extract.annotations import (
-    NO_ANNOTATIONS,
-    PageAnnotations,
-    read_annotations,
-)
+from ingest.extract.annotations import NO_ANNOTATIONS, PageAnnotations, read_annotations
 from ingest.extract.cleaning import clean
 from ingest.extract.engines.pdfium_appearances import read_appearances
 from ingest.extract.engines.pdfium_bidi import needs_reordering, reorder_page
@@ -72,12 +68,7 @@ from ingest.extract.engines.pdfium_syllables import GlyphTexts
 from ingest.extract.engines.placeholders import Placeholders
 from ingest.extract.figures.insert import insert_words
 from ingest.extract.layout import TABLE_MARK, arrange_page
-from ingest.extract.layout.continued import (
-    ArrangedPage,
-    OpenTable,
-    continue_table,
-    find_open_table,
-)
+from ingest.extract.layout.continued import ArrangedPage, OpenTable, continue_table, find_open_table
 from ingest.extract.layout.headings import HeadingDetector
 from ingest.extract.layout.lines import measure_all_lines
 from ingest.extract.ocr import RENDER_DPI

@@ -5,12 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from ingest.extract.engines.pdfium_raw import (
-    BOX_FIELDS,
-    TextHandle,
-    is_generated,
-    list_char_edges,
-)
+from ingest.extract.engines.pdfium_raw import BOX_FIELDS, TextHandle, is_generated, list_char_edges
 from ingest.extract.engines.placeholders import NOTHING
 
 # Accents with a width of their own, and the combining mark of each.

@@ -25,12 +25,7 @@ from ingest.extract.engines.pdfium_objects import (
     read_edges,
     transform_box,
 )
-from ingest.extract.engines.pdfium_raw import (
-    BOX_FIELDS,
-    BatchCall,
-    has_transparency,
-    pointer_to,
-)
+from ingest.extract.engines.pdfium_raw import BOX_FIELDS, BatchCall, has_transparency, pointer_to
 
 Colour = tuple[int, int, int, int]  # red, green, blue, opacity; 0 to 255
 

@@ -21,12 +21,7 @@ from ingest.extract.engines.pdfium_captions import (
     measure_lines,
 )
 from ingest.extract.engines.pdfium_objects import IMAGE, SHADING, PageObjects, leave_out
-from ingest.extract.engines.pdfium_raw import (
-    PageHandle,
-    TextHandle,
-    count_characters,
-    load_text,
-)
+from ingest.extract.engines.pdfium_raw import PageHandle, TextHandle, count_characters, load_text
 from ingest.extract.figures.captions import Caption, NumberedLines, find_caption_lines
 from ingest.extract.figures.shapes import MIN_PATHS
 from ingest.models import Figure

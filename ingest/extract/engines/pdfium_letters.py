@@ -18,11 +18,7 @@ from ingest.extract.engines.pdfium_footnotes import (
     join_raised_parts,
     part_footnote_marks,
 )
-from ingest.extract.engines.pdfium_initials import (
-    LINE_END,
-    LONE_CAPITAL,
-    attach_initials,
-)
+from ingest.extract.engines.pdfium_initials import LINE_END, LONE_CAPITAL, attach_initials
 from ingest.extract.engines.pdfium_raw import (
     BOX_FIELDS,
     TextHandle,

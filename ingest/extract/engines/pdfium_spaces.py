@@ -6,12 +6,7 @@ import re
 from collections.abc import Iterator
 
 from ingest.extract.ascii_parts import non_ascii
-from ingest.extract.engines.pdfium_raw import (
-    BOX_FIELDS,
-    TextHandle,
-    is_generated,
-    list_char_edges,
-)
+from ingest.extract.engines.pdfium_raw import BOX_FIELDS, TextHandle, is_generated, list_char_edges
 from ingest.extract.engines.placeholders import NOTHING, Placeholders
 from ingest.extract.layout.word_boxes import MIN_SEGMENT_GAP_HEIGHTS
 

@@ -9,12 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ingest.extract.engines.pdfium_raw import (
-    PageHandle,
-    TextHandle,
-    count_items,
-    rotation_of,
-)
+from ingest.extract.engines.pdfium_raw import PageHandle, TextHandle, count_items, rotation_of
 from ingest.extract.layout.continued import ArrangedPage
 from ingest.extract.layout.lines import (
     LINE_END,

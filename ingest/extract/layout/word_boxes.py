@@ -9,13 +9,7 @@ from numpy.typing import NDArray
 
 from ingest.extract.engines.pdfium_raw import BOX_FIELDS, ReorderedText, TextHandle
 from ingest.extract.engines.placeholders import FIRST, LAST, NOTHING
-from ingest.extract.layout.geometry import (
-    BROKEN_WORD_CODE,
-    NEWLINE,
-    Boxes,
-    CodePoints,
-    Indices,
-)
+from ingest.extract.layout.geometry import BROKEN_WORD_CODE, NEWLINE, Boxes, CodePoints, Indices
 from ingest.extract.layout.type_boxes import read_type_boxes
 
 # In heights of the type.

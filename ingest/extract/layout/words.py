@@ -13,12 +13,7 @@ from ingest.extract.engines.pdfium_raw import PageHandle, ReorderedText, TextHan
 from ingest.extract.layout.continued import ArrangedPage
 from ingest.extract.layout.drawing_order import find_better_drawing_order, is_drawn_in_order
 from ingest.extract.layout.gaps import find_gapped_runs
-from ingest.extract.layout.geometry import (
-    Boxes,
-    code_points,
-    read_drawn_boxes,
-    read_text_boxes,
-)
+from ingest.extract.layout.geometry import Boxes, code_points, read_drawn_boxes, read_text_boxes
 from ingest.extract.layout.pieces import join_markers
 from ingest.extract.layout.reading_order import order_segments
 from ingest.extract.layout.rulings import find_rulings

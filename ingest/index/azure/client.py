@@ -27,12 +27,7 @@ from ingest.index.azure.errors import (
 from ingest.index.azure.serialize import batch_documents, request_body
 from ingest.models import Refusal
 from ingest.redaction import redact
-from ingest.runtime.retry import (
-    BUSY_WEIGHT,
-    RepeatedFailureError,
-    RetryableError,
-    call_for_item,
-)
+from ingest.runtime.retry import BUSY_WEIGHT, RepeatedFailureError, RetryableError, call_for_item
 from ingest.runtime.timing import INDEX_ANSWER
 
 SUCCESS_STATUSES = (HTTPStatus.OK, HTTPStatus.CREATED)

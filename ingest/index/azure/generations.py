@@ -20,10 +20,7 @@ from azure.search.documents.indexes.models import SearchAlias, SearchIndex
 from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
 from ingest.errors import ConfigError, ServiceError
 from ingest.index.azure.create import ensure_index
-from ingest.index.azure.definition import (
-    find_changed_analyzers,
-    find_incompatibilities,
-)
+from ingest.index.azure.definition import find_changed_analyzers, find_incompatibilities
 from ingest.index.azure.foreign import RECORDS_SUFFIX
 from ingest.index.azure.index import AzureIndex
 from ingest.index.generations import NoAliasError, new_timestamp, newest_unfinished

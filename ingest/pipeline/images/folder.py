@@ -8,12 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ingest.errors import ConfigError
-from ingest.pipeline.images import (
-    OWNER_FILE_NAME,
-    STORED_NAME,
-    name_image,
-    other_owner_error,
-)
+from ingest.pipeline.images import OWNER_FILE_NAME, STORED_NAME, name_image, other_owner_error
 from ingest.runtime.private_file import create_private_folder, write_private_file
 
 

@@ -20,12 +20,7 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO
 
 from ingest.chunk.tokens import count_tokens
-from ingest.embed.chat import (
-    ChatAnswer,
-    ChatQuestion,
-    ContentRefusedError,
-    RequestRefusedError,
-)
+from ingest.embed.chat import ChatAnswer, ChatQuestion, ContentRefusedError, RequestRefusedError
 from ingest.errors import DocumentError, ServiceError, StoppedError
 from ingest.extract.figures.describe import (
     INSTRUCTIONS,

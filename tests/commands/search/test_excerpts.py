@@ -17,13 +17,7 @@ from ingest.commands.search.excerpts import (
     choose_windows,
     words_to_mark,
 )
-from ingest.commands.search.passages import (
-    EXCERPT_LINES,
-    LINE_CHARS,
-    Passages,
-    unwrap,
-    wrap,
-)
+from ingest.commands.search.passages import EXCERPT_LINES, LINE_CHARS, Passages, unwrap, wrap
 from ingest.embed import Embedder
 from ingest.models import Document, Heading, Hit, Recipe, Source, Vectors
 from tests.pdfs import prose

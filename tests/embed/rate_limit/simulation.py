@@ -18,11 +18,7 @@ from typing import Protocol, TypeAlias
 
 from ingest.embed.batch import FIRST_BATCH_TOKENS
 from ingest.embed.rate_limit.deployment import DeploymentLimiter
-from ingest.embed.rate_limit.quota import (
-    QUOTA_WINDOW_SECONDS,
-    SentRequest,
-    max_tokens_under_way,
-)
+from ingest.embed.rate_limit.quota import QUOTA_WINDOW_SECONDS, SentRequest, max_tokens_under_way
 
 # What services tell: all that Azure documents, what was seen, when to come back, nothing.
 FULL = ("limit", "remaining", "retry-after")

@@ -25,18 +25,9 @@ from ingest.extract.sandbox.answers import (
     make_decoder,
 )
 from ingest.models import Code, Figure, PreparedDocument, Recipe, Source
-from ingest.pipeline.reader.answer import (
-    DocumentAnswer,
-    FigureAnswer,
-    accept_document,
-    copy_fields,
-)
+from ingest.pipeline.reader.answer import DocumentAnswer, FigureAnswer, accept_document, copy_fields
 from ingest.pipeline.reader.attachments import prepare_with_attachments
-from ingest.pipeline.reader.page_images import (
-    MAX_PICTURE_BYTES,
-    RenderTask,
-    accept_pages,
-)
+from ingest.pipeline.reader.page_images import MAX_PICTURE_BYTES, RenderTask, accept_pages
 from ingest.pipeline.reader.prepare import Task, read_document
 from tests.conftest import ROOT
 
