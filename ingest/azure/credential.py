@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from ingest.azure import token_hosts
 from ingest.errors import ConfigError
 from ingest.redaction import redact
 from ingest.runtime.retry import TRANSIENT_STATUSES, RetryableError
@@ -29,12 +28,6 @@ LOGIN_TIMEOUT_SECONDS = 60
 
 # In the messages of credentials that this machine does not have.
 UNAVAILABLE = ("authentication unavailable", "azure-identity-broker", "PowerShell is not installed")
-
-# Importable from here too.
-COGNITIVE_SERVICES_SCOPE = token_hosts.COGNITIVE_SERVICES_SCOPE
-SEARCH_SCOPE = token_hosts.SEARCH_SCOPE
-STORAGE_SCOPE = token_hosts.STORAGE_SCOPE
-MONITOR_SCOPE = token_hosts.MONITOR_SCOPE
 
 
 def create_credential(

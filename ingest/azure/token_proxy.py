@@ -22,13 +22,9 @@ from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from ingest.azure.clouds import CLOUDS, Cloud
-from ingest.azure.credential import (
-    COGNITIVE_SERVICES_SCOPE,
-    SEARCH_SCOPE,
-    STORAGE_SCOPE,
-    SharedCredential,
-)
+from ingest.azure.credential import SharedCredential
 from ingest.azure.token_cache import Identity, TokenCache
+from ingest.azure.token_hosts import COGNITIVE_SERVICES_SCOPE, SEARCH_SCOPE, STORAGE_SCOPE
 from ingest.errors import ConfigError, IngestError
 from ingest.redaction import hold_secret
 

@@ -26,6 +26,7 @@ from ingest.cli.run import (
 )
 from ingest.cli.signals import handle_signals
 from ingest.commands.eval.questions import Question, load_questions
+from ingest.commands.eval.weight import HIT_RANK
 from ingest.commands.rebuild.rebuild import (
     SwitchResult,
     open_generations,
@@ -33,7 +34,7 @@ from ingest.commands.rebuild.rebuild import (
     switch_back,
     switch_index,
 )
-from ingest.commands.rebuild.verify import HIT_RANK, RebuildProgress
+from ingest.commands.rebuild.verify import RebuildProgress
 from ingest.config.connections import create_connections
 from ingest.config.index import index_location, index_name
 from ingest.config.run import create_recorder

@@ -20,7 +20,7 @@ from ingest.config.settings import Settings
 from ingest.errors import DocumentError
 from ingest.index import IndexTotals
 from ingest.index.records import SPOILT_REASON
-from ingest.models import KnownRoot, Outcome, Record, Summary
+from ingest.models import NOT_INDEXED_OUTCOMES, KnownRoot, Outcome, Record, Summary
 from ingest.pipeline.in_progress import IN_PROGRESS, is_held, list_records
 from ingest.pipeline.results import first_reported_run
 from ingest.pipeline.transaction import NO_TEXT_REASON, OCR_HINT
@@ -34,7 +34,6 @@ from ingest.runtime.formatting import (
 )
 from ingest.sources.exclude import matches_any_glob
 
-TROUBLE_OUTCOMES = (Outcome.FAILED, Outcome.SKIPPED)
 MAX_SHOWN_RUNS = 5
 LATE_EXIT_CODE = DocumentError.exit_code  # a root was not run for longer than --max-age
 
@@ -131,7 +130,9 @@ def print_json(status: Status, states: dict[str, int]) -> None:
 
 def format_troubles(records: Iterable[Record], options: argparse.Namespace) -> Iterator[str]:
     """Format the sources that are not in the index as they should be, and the unread scans."""
-    shown_outcomes = (*TROUBLE_OUTCOMES, Outcome.EMPTY) if options.verbose else TROUBLE_OUTCOMES
+    shown_outcomes = (
+        (*NOT_INDEXED_OUTCOMES, Outcome.EMPTY) if options.verbose else NOT_INDEXED_OUTCOMES
+    )
     scans: list[int] = []
     for record in records:
         scans += filter(None, [record.details.count_unread_scans()])
@@ -142,7 +143,7 @@ def format_troubles(records: Iterable[Record], options: argparse.Namespace) -> I
         age = describe_age(first_reported_run(record))
         age = f"  {age}" if age else ""
         why = escape_unprintable(record.error) or NO_TEXT_REASON
-        is_outdated = record.outcome in TROUBLE_OUTCOMES and record.chunks > 0
+        is_outdated = record.outcome in NOT_INDEXED_OUTCOMES and record.chunks > 0
         stays = f"  {output.EARLIER_VERSION_HINT}" if is_outdated else ""
         name = escape_unprintable(record.source)
         yield f"{describe_state(record):<9}{name}  {why}{code}{tried}{stays}{age}"

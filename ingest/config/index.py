@@ -265,12 +265,13 @@ def index_definition(settings: Settings, dimensions: int) -> SearchIndex:
     """Build the definition of an index on a search service."""
     from ingest.index.azure.definition import build_definition
 
-    name, analyzer, profile = (
+    return build_definition(
         settings.search_index,
+        dimensions,
         settings.search_analyzer,
+        create_vectorizer(settings),
         load_profile(settings),
     )
-    return build_definition(name, dimensions, analyzer, create_vectorizer(settings), profile)
 
 
 def create_vectorizer(settings: Settings) -> Vectorizer | None:

@@ -20,13 +20,10 @@ from ingest.models import (
     KnownRoot,
     OcrFigure,
     OcrResult,
-    Outcome,
     StoredChunk,
     Summary,
     Timeline,
 )
-
-UNREAD_OUTCOMES = (Outcome.FAILED, Outcome.SKIPPED)
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,15 @@ from ingest.models.index import (
     Refusal,
     StoredChunk,
 )
-from ingest.models.recipe import DESCRIBES, IMAGES_IN, UNCHANGED_AT, Recipe, hash_text, vector_space
+from ingest.models.recipe import (
+    DESCRIBES,
+    IMAGES_IN,
+    RECIPE_DIGEST_CHARS,
+    UNCHANGED_AT,
+    Recipe,
+    hash_text,
+    vector_space,
+)
 from ingest.models.runs import (
     DeletionsWithheld,
     LeftOut,
@@ -55,6 +63,7 @@ from ingest.models.sources import (
     GROUPS,
     ID_PATTERN,
     NOBODY,
+    NOT_INDEXED_OUTCOMES,
     OIDS,
     SKIPPED_CODES,
     Code,
@@ -91,7 +100,9 @@ __all__ = [
     "ID_PATTERN",
     "IMAGES_IN",
     "NOBODY",
+    "NOT_INDEXED_OUTCOMES",
     "OIDS",
+    "RECIPE_DIGEST_CHARS",
     "SKIPPED_CODES",
     "UNCHANGED_AT",
     "Attachment",

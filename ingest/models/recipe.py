@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 UNCHANGED_AT: dict[str, object] = {"figures": ""}
 DESCRIBES = "describe "  # in a recipe's `figures`, before the model that describes them
 IMAGES_IN = ", images in "  # then, before the folder or container that keeps their images
+RECIPE_DIGEST_CHARS = 12  # at the start of a fingerprint; the rest is the hash of the bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Recipe:
             for name, value in named.items()
             if name not in UNCHANGED_AT or value != UNCHANGED_AT[name]
         )
-        return hashlib.sha256(values.encode()).hexdigest()[:12]
+        return hashlib.sha256(values.encode()).hexdigest()[:RECIPE_DIGEST_CHARS]
 
     @property
     def vector_space(self) -> str:

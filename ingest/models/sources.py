@@ -22,6 +22,10 @@ class Outcome(StrEnum):
     FAILED = "failed"
 
 
+# Of sources that are listed, and not in the index as they are now.
+NOT_INDEXED_OUTCOMES = (Outcome.FAILED, Outcome.SKIPPED)
+
+
 class Code(StrEnum):
     """Reason why a source is missing from the index, or is incomplete. Values never change."""
 

@@ -19,9 +19,9 @@ from typing import TypeAlias
 
 from ingest.errors import DocumentError, IngestError
 from ingest.index import RecordStore
-from ingest.models import Code, Recipe, Record, RunEvent, SourceResult
+from ingest.models import NOT_INDEXED_OUTCOMES, Code, Recipe, Record, RunEvent, SourceResult
 from ingest.pipeline.context import Run
-from ingest.pipeline.diff import INTERRUPTED_REASON, NOT_INDEXED_OUTCOMES, Stale, is_unmodified
+from ingest.pipeline.diff import INTERRUPTED_REASON, Stale, is_unmodified
 from ingest.pipeline.results import first_reported_run
 from ingest.pipeline.transaction import Transaction, failure_record
 from ingest.pipeline.writes import Pending, ReadResult

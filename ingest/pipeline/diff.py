@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias, TypeVar
 
 from ingest.models import (
     ATTACHMENT_SEPARATOR,
+    NOT_INDEXED_OUTCOMES,
     Code,
     ListingIssue,
     Outcome,
@@ -47,8 +48,6 @@ MAX_DEATHS = 7
 # A record says this while its source is read, after the known cause of an earlier failure, and
 # still does if the process crashes.
 INTERRUPTED_REASON = "a run ended while this was being read"
-
-NOT_INDEXED_OUTCOMES = (Outcome.FAILED, Outcome.SKIPPED)
 
 
 class Stale(NamedTuple):

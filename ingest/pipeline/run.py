@@ -77,40 +77,52 @@ def run_on_roots(
     run: Run,
     totals: RunTotals,
 ) -> Iterator[Event | RunEvent]:
+    """Run on each root in turn, then delete the images that no document shows any more.
+
+    Raises RootError if no root can be listed.
+    """
+    has_left_images = services.images is not None and has_interrupted_run(services.index)
+    for event in run_each_root(run_root, roots, services, run, totals):
+        has_left_images = has_left_images or may_leave_images(event)
+        yield event
+    if has_left_images and not run.stop.is_requested():
+        delete_unused(services)
+
+
+def run_each_root(
+    run_root: Callable[[Root, Services, Run], Iterator[Event]],
+    roots: Sequence[Root],
+    services: Services,
+    run: Run,
+    totals: RunTotals,
+) -> Iterator[Event | RunEvent]:
     """Run on each root in turn; note one that cannot be listed, and continue.
 
-    Figures are described once the text of all roots is indexed. Raises RootError if no root can be
-    listed.
+    Figures are described once the text of all roots is indexed.
     """
-    unlisted = 0
-    has_left_images = services.images is not None and was_interrupted(services.index)
+    unlisted: list[str] = []
     queues: list[FigureQueue] = []
     if services.reader.describes:
         services = replace(services, figure_queues=queues)
     try:
         for root in roots:
-            of_root = replace(services, has_more_roots=root is not roots[-1])
             try:
-                for event in run_root(root, of_root, run):
-                    has_left_images = has_left_images or may_leave_images(event)
-                    yield event
+                yield from run_root(
+                    root, replace(services, has_more_roots=root is not roots[-1]), run
+                )
             except RootError as error:
-                unlisted += 1
+                unlisted.append(str(error))
                 totals.unlisted.append(str(error))
-                if unlisted < len(roots):
+                if len(unlisted) < len(roots):
                     log.warning("%s; its documents stay in the index as they are", error)
         for queue in queues:
-            for described in describe_figures(queue, services, run):
-                has_left_images = has_left_images or may_leave_images(described)
-                yield described
+            yield from describe_figures(queue, services, run)
     except IngestError:
         for queue in queues:
             yield from queue.take_results()
         raise
-    if unlisted and unlisted == len(roots):
+    if unlisted and len(unlisted) == len(roots):
         raise RootError("; ".join(totals.unlisted))
-    if has_left_images and not run.stop.is_requested():
-        delete_unused(services)
 
 
 class RunRecorder:
@@ -195,7 +207,7 @@ class RunRecorder:
         )
 
 
-def was_interrupted(index: RootRegistry) -> bool:
+def has_interrupted_run(index: RootRegistry) -> bool:
     """Return whether an earlier run has begun and not ended."""
     return any(len(root.begun) > 1 for root in index.roots())
 

@@ -167,7 +167,7 @@ class Transaction:
             chunks=len(self.ids),
             settled=utc_timestamp(),
             run=run,
-            details=details_with_first_run(self, run) if is_partial else document.details,
+            details=details_with_first_run(self, run),
         )
 
 
@@ -203,7 +203,9 @@ def failure_record(
 
 
 def details_with_first_run(transaction: Transaction, run: str) -> Details:
-    """Return the details of a partly readable document."""
+    """Return the details of a document, with the first run that reported what it lacks."""
+    if not transaction.document.details.needs_attention:
+        return transaction.document.details
     record, source = transaction.record, transaction.source
     _, code = describe_missing(transaction.document)
     first = first_run_with_problem(record, source, code, run)
@@ -286,9 +288,7 @@ def indexed_result(transaction: Transaction, run: str = "") -> SourceResult:
         embedded=transaction.embedded_count,
         deleted=len(transaction.surplus_ids.intersection(transaction.record.committed)),
         tokens=transaction.tokens,
-        details=details_with_first_run(transaction, run)
-        if made.details.needs_attention
-        else made.details,
+        details=details_with_first_run(transaction, run),
         reused=transaction.reused_count,
     )
 

@@ -7,14 +7,14 @@ import json
 import pytest
 
 from ingest.azure.clouds import CLOUDS, cloud_of
-from ingest.azure.credential import (
+from ingest.azure.credential import create_credential
+from ingest.azure.token_hosts import (
     COGNITIVE_SERVICES_SCOPE,
     MONITOR_SCOPE,
     SEARCH_SCOPE,
     STORAGE_SCOPE,
-    create_credential,
+    is_token_host,
 )
-from ingest.azure.token_hosts import is_token_host
 from ingest.commands.doctor.env_names import find_contradictions
 from ingest.config.connections import create_connections
 from ingest.config.settings import build_settings

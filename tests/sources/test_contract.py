@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from azure.storage.blob import ContainerClient
 
-from ingest.azure.credential import STORAGE_SCOPE
+from ingest.azure.token_hosts import STORAGE_SCOPE
 from ingest.errors import DocumentError
 from ingest.models import Code, LeftOut, ListingIssue, Outcome, Source, Unread
 from ingest.pipeline.diff import require_sorted

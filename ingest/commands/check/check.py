@@ -18,13 +18,13 @@ from typing import TypeAlias, TypeVar
 
 from ingest.commands.check.finding import CheckFinding, FindingKind
 from ingest.commands.check.images import check_images
-from ingest.commands.check.inventory import Inventory, SourceKey
+from ingest.commands.check.inventory import Inventory
 from ingest.commands.check.record import RecordCheck, find_problems
 from ingest.commands.check.scope import CheckContext
 from ingest.commands.check.sources import RootComparison
 from ingest.errors import ConfigError
 from ingest.index import Flaw, Index
-from ingest.models import parent_name
+from ingest.models import SourceKey, parent_name
 from ingest.pipeline.deletions import AbsenceTracker
 from ingest.runtime.concurrency import map_concurrent
 

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from typing import Self, TypeAlias
+from typing import Self
 
 from ingest.commands.check.record import is_interrupted
 from ingest.errors import ServiceError
 from ingest.index import Flaw
-from ingest.models import Code, Record, StoredChunk
-from ingest.pipeline.diff import NOT_INDEXED_OUTCOMES
-
-SourceKey: TypeAlias = tuple[str, str]  # root and source
+from ingest.models import NOT_INDEXED_OUTCOMES, Code, Record, SourceKey, StoredChunk
 
 CREATE_TABLES_SQL = """
 CREATE TABLE chunks (root, source, fingerprint, ordinal);

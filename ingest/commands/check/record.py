@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from ingest.commands.check.finding import CheckFinding, FindingKind
 from ingest.index import Flaw
-from ingest.models import Record, StoredChunk
-from ingest.pipeline.diff import MAX_DEATHS, NOT_INDEXED_OUTCOMES, was_interrupted
+from ingest.models import NOT_INDEXED_OUTCOMES, Record, StoredChunk
+from ingest.pipeline.diff import MAX_DEATHS, was_interrupted
 from ingest.pipeline.transaction import possible_ids
 from ingest.runtime.formatting import pluralize
 

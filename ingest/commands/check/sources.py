@@ -11,9 +11,16 @@ from functools import partial
 from ingest.commands.check.finding import CheckFinding, FindingKind
 from ingest.commands.check.scope import CheckContext
 from ingest.errors import DocumentError
-from ingest.models import Record, Source, hash_fields, parent_name
+from ingest.models import (
+    NOT_INDEXED_OUTCOMES,
+    RECIPE_DIGEST_CHARS,
+    Record,
+    Source,
+    hash_fields,
+    parent_name,
+)
 from ingest.pipeline.deletions import AbsenceTracker
-from ingest.pipeline.diff import NOT_INDEXED_OUTCOMES, SkipRule, Stale, compare
+from ingest.pipeline.diff import SkipRule, Stale, compare
 from ingest.runtime.concurrency import map_concurrent
 from ingest.sources import Root
 
@@ -21,7 +28,6 @@ from ingest.sources import Root
 # failed, or were read with other settings, are the business of the next run and not findings.
 MATCH_NOTHING = SkipRule(recipe_digest="never", max_attempts=0)
 READ_BLOCK_BYTES = 1 << 20
-RECIPE_DIGEST_CHARS = 12  # a fingerprint is this digest, then the hash of the bytes
 
 
 @dataclass(frozen=True, slots=True)

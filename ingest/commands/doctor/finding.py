@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
+from ingest.azure.roles import Role
 from ingest.azure.token_hosts import COGNITIVE_SERVICES_SCOPE, SEARCH_SCOPE, STORAGE_SCOPE
 from ingest.config.connections import Connections
 from ingest.config.embedding import embedder_locations, is_model_local, is_self_hosted
@@ -16,6 +17,7 @@ from ingest.config.location import Location
 from ingest.config.settings import Settings
 from ingest.errors import ConfigError, IngestError
 
+ROLE_CHECK = "role"
 PROBE_RETRY_SECONDS = 15.0  # limit on retries of one request: a person is waiting
 
 
@@ -104,6 +106,16 @@ class DoctorContext:
             ),
         }
         return [scope for scope, is_needed in needed.items() if is_needed]
+
+
+def role_held(role: Role) -> DoctorFinding:
+    """Return the finding that this identity holds a role."""
+    return DoctorFinding(ROLE_CHECK, Verdict.RIGHT, f"{role.name}: held")
+
+
+def role_unknown(role: Role, reason: str) -> DoctorFinding:
+    """Return the finding that a role was not checked, and why."""
+    return DoctorFinding(ROLE_CHECK, Verdict.UNKNOWN, f"{role.name} ({reason})")
 
 
 def run_probe(check: str, call: Callable[[], str], skip_reason: str = "") -> DoctorFinding:

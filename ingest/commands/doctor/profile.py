@@ -7,7 +7,14 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from ingest.azure.roles import INDEX_DATA_CONTRIBUTOR, SEARCH_SERVICE_CONTRIBUTOR
-from ingest.commands.doctor.finding import DoctorContext, DoctorFinding, Verdict, run_probe
+from ingest.commands.doctor.finding import (
+    ROLE_CHECK,
+    DoctorContext,
+    DoctorFinding,
+    Verdict,
+    role_held,
+    run_probe,
+)
 from ingest.config import index as index_config
 from ingest.config.profile import load_profile
 from ingest.embed import Embedder
@@ -16,8 +23,6 @@ from ingest.errors import ConfigError, IngestError, RoleError
 if TYPE_CHECKING:
     from ingest.index.azure.foreign_target import ForeignTarget
     from ingest.index.azure.index import AzureIndex
-
-ROLE_CHECK = "role"
 
 
 def check_foreign_index(context: DoctorContext, model: Embedder) -> Iterator[DoctorFinding]:
@@ -46,8 +51,7 @@ def check_foreign_index(context: DoctorContext, model: Embedder) -> Iterator[Doc
             yield DoctorFinding("index", Verdict.UNKNOWN, "a role is required to write it")
             return
         if not context.settings.search_key:
-            held = f"{INDEX_DATA_CONTRIBUTOR.name}: held"
-            yield DoctorFinding(ROLE_CHECK, Verdict.RIGHT, held)
+            yield role_held(INDEX_DATA_CONTRIBUTOR)
         found = run_probe("index", lambda: describe_foreign_index(context, model, index, target))
         yield found
         if found.verdict is Verdict.RIGHT and target.mapping.key:
@@ -61,11 +65,8 @@ def describe_foreign_index(
     from ingest.index.azure.foreign import bind_target, check_vector_space, find_vector_problems
     from ingest.index.azure.mapping import describe_losses
 
-    settings, profile, name = (
-        context.settings,
-        load_profile(context.settings),
-        target.documents.name,
-    )
+    settings, name = context.settings, target.documents.name
+    profile = load_profile(settings)
     parts = [f"{name} with the profile {profile.name}"]
     try:
         found = target.documents.fetch_definition()

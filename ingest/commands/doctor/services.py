@@ -15,7 +15,15 @@ from ingest.azure.roles import (
     SEARCH_SERVICE_CONTRIBUTOR,
 )
 from ingest.azure.token_cache import TokenCache
-from ingest.commands.doctor.finding import DoctorContext, DoctorFinding, Verdict, run_probe
+from ingest.commands.doctor.finding import (
+    ROLE_CHECK,
+    DoctorContext,
+    DoctorFinding,
+    Verdict,
+    role_held,
+    role_unknown,
+    run_probe,
+)
 from ingest.commands.doctor.profile import check_foreign_index
 from ingest.config import embedding
 from ingest.config import index as index_config
@@ -28,10 +36,6 @@ from ingest.errors import IngestError, RoleError
 if TYPE_CHECKING:
     from ingest.embed.openai_probe import ProbeResult
     from ingest.index.azure.index import AzureIndex
-
-ROLE_CHECK = "role"
-ROLE_HELD = "{}: held"
-ROLE_NOT_NEEDED = "{}: not held, and not needed while the index exists"
 
 
 def check_embedding(
@@ -61,24 +65,25 @@ def check_deployment(
     """Check the role, unless a key is used, and the deployment, by embedding one word."""
     from ingest.embed.openai_probe import describe_deployment, probe_deployment
 
-    def report_role(verdict: Verdict, text: str) -> Iterator[DoctorFinding]:
-        if not isinstance(key, str):
-            yield DoctorFinding(ROLE_CHECK, verdict, text)
-
+    has_role = not isinstance(key, str)
     if skip_reason:
-        yield from report_role(Verdict.UNKNOWN, f"{OPENAI_USER.name} ({skip_reason})")
+        if has_role:
+            yield role_unknown(OPENAI_USER, skip_reason)
         yield DoctorFinding("deployment", Verdict.UNKNOWN, skip_reason)
         return
     try:
         answer = probe_deployment(endpoint, key, context.connections.retry_policy)
     except RoleError as error:
-        yield from report_role(Verdict.WRONG, str(error))
+        if has_role:
+            yield DoctorFinding(ROLE_CHECK, Verdict.WRONG, str(error))
         yield DoctorFinding("deployment", Verdict.UNKNOWN, "the role is required to check it")
     except IngestError as error:
-        yield from report_role(Verdict.UNKNOWN, f"{OPENAI_USER.name} (no deployment answered)")
+        if has_role:
+            yield role_unknown(OPENAI_USER, "no deployment answered")
         yield DoctorFinding("deployment", Verdict.WRONG, str(error))
     else:
-        yield from report_role(Verdict.RIGHT, ROLE_HELD.format(OPENAI_USER.name))
+        if has_role:
+            yield role_held(OPENAI_USER)
         yield run_probe(
             "deployment",
             lambda: describe_deployment(answer, endpoint) + describe_vectorizer(context, answer),
@@ -123,7 +128,7 @@ def check_ocr(
             yield run_probe("ocr", lambda: f"{ocr_engine_name(context.settings)} on this machine")
         return
     if unless := unreachable.get(context.ocr_endpoint) or identity_problem:
-        yield DoctorFinding(ROLE_CHECK, Verdict.UNKNOWN, f"{COGNITIVE_USER.name} ({unless})")
+        yield role_unknown(COGNITIVE_USER, unless)
         yield DoctorFinding("model", Verdict.UNKNOWN, unless)
         return
     try:
@@ -137,12 +142,10 @@ def check_ocr(
         yield DoctorFinding(ROLE_CHECK, Verdict.WRONG, str(error))
         yield DoctorFinding("model", Verdict.UNKNOWN, "the role is required to check it")
     except IngestError as error:
-        yield DoctorFinding(
-            ROLE_CHECK, Verdict.UNKNOWN, f"{COGNITIVE_USER.name} (no model answered)"
-        )
+        yield role_unknown(COGNITIVE_USER, "no model answered")
         yield DoctorFinding("model", Verdict.WRONG, str(error))
     else:
-        yield DoctorFinding(ROLE_CHECK, Verdict.RIGHT, ROLE_HELD.format(COGNITIVE_USER.name))
+        yield role_held(COGNITIVE_USER)
         yield DoctorFinding("model", Verdict.RIGHT, f"{answer}, billed per page")
     finally:
         service.close()
@@ -165,12 +168,8 @@ def check_index_access(
         unless = unless or "fix the embedder first"
     if unless:
         if uses_tokens:
-            yield DoctorFinding(
-                ROLE_CHECK, Verdict.UNKNOWN, f"{INDEX_DATA_CONTRIBUTOR.name} ({unless})"
-            )
-            yield DoctorFinding(
-                ROLE_CHECK, Verdict.UNKNOWN, f"{SEARCH_SERVICE_CONTRIBUTOR.name} ({unless})"
-            )
+            yield role_unknown(INDEX_DATA_CONTRIBUTOR, unless)
+            yield role_unknown(SEARCH_SERVICE_CONTRIBUTOR, unless)
         yield DoctorFinding("index", Verdict.UNKNOWN, unless)
         return
     if context.search_endpoint and load_profile(context.settings).is_foreign:
@@ -220,9 +219,7 @@ def check_azure_index(context: DoctorContext, model: Embedder) -> Iterator[Docto
         yield DoctorFinding("index", Verdict.UNKNOWN, "fix access to the service first")
     else:
         if not has_key:
-            yield DoctorFinding(
-                ROLE_CHECK, Verdict.RIGHT, ROLE_HELD.format(INDEX_DATA_CONTRIBUTOR.name)
-            )
+            yield role_held(INDEX_DATA_CONTRIBUTOR)
         yield from check_index_definition(context, model, index, can_write=True)
     finally:
         index.close()
@@ -239,8 +236,9 @@ def check_index_definition(
         definition = index.documents.fetch_definition()
     except RoleError as error:
         if can_write and probe.index_exists(index):
+            text = "not held, and not needed while the index exists"
             yield DoctorFinding(
-                ROLE_CHECK, Verdict.RIGHT, ROLE_NOT_NEEDED.format(SEARCH_SERVICE_CONTRIBUTOR.name)
+                ROLE_CHECK, Verdict.RIGHT, f"{SEARCH_SERVICE_CONTRIBUTOR.name}: {text}"
             )
             yield run_probe(
                 "index", lambda: f"{probe.describe_contents(index)}; its fields cannot be read"
@@ -257,9 +255,7 @@ def check_index_definition(
         yield DoctorFinding("index", Verdict.WRONG, str(error))
         return
     if not settings.search_key:
-        yield DoctorFinding(
-            ROLE_CHECK, Verdict.RIGHT, ROLE_HELD.format(SEARCH_SERVICE_CONTRIBUTOR.name)
-        )
+        yield role_held(SEARCH_SERVICE_CONTRIBUTOR)
     if definition is None:
         text = f"{settings.search_index}: does not exist yet; ingest run creates it"
         yield DoctorFinding("index", Verdict.RIGHT, text)

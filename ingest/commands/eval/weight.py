@@ -14,7 +14,8 @@ import numpy as np
 from ingest.commands.eval.metrics import hit_at, mean_difference, reciprocal_rank
 
 TRIED_WEIGHTS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0)
-HIT_RANK, MRR_RANK = 5, 10
+HIT_RANK = 5  # hits down to it count: as many chunks as applications give their model
+MRR_RANK = 10
 FOLDS = 10
 MIN_QUESTIONS = 30  # with fewer, any difference is chance
 SAMPLES = 10_000  # of the bootstrap

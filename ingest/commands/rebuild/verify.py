@@ -19,10 +19,12 @@ from ingest.chunk.chunks import chunk_id_factory
 from ingest.chunk.tables import strip_table_marks
 from ingest.commands.eval.evaluate import evaluate
 from ingest.commands.eval.questions import Question
+from ingest.commands.eval.weight import HIT_RANK
 from ingest.embed import Embedder
 from ingest.errors import ConfigError, ServiceError
 from ingest.index import MAX_SAVED_RUNS, ChunkStore, Index, IndexTotals, RecordStore, RunHistory
 from ingest.models import (
+    NOT_INDEXED_OUTCOMES,
     DeletionsWithheld,
     Mode,
     Outcome,
@@ -36,12 +38,10 @@ from ingest.models import (
 )
 from ingest.pipeline.context import Services
 from ingest.pipeline.deletions import default_deletion_limit
-from ingest.pipeline.diff import NOT_INDEXED_OUTCOMES
 from ingest.pipeline.records import never_abandon
 from ingest.pipeline.transaction import possible_ids
 from ingest.runtime.concurrency import map_concurrent
 
-HIT_RANK = 5  # rank down to which hits count: as many chunks as applications give their model
 MAX_HIT_RATE_LOSS = 0.02  # one question in fifty
 SAMPLE_CHUNKS = 50  # read to recognise the model of an index that does not record it
 

@@ -6,12 +6,8 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
 
-from ingest.models import Record, StoredChunk
-
-RECIPE_DIGEST_CHARS = 12  # leading characters of a fingerprint; the rest is the content hash
-SourceKey: TypeAlias = tuple[str, str]  # root and name of a source
+from ingest.models import RECIPE_DIGEST_CHARS, Record, SourceKey, StoredChunk
 
 
 @dataclass(slots=True)

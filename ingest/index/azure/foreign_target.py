@@ -20,11 +20,16 @@ from azure.search.documents.models import VectorizedQuery
 from ingest.index import VECTOR_FLAW, Flaw
 from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.errors import MissingFieldError
-from ingest.index.azure.listing import MAX_FILTER_IDS, MAX_PAGE_DOCUMENTS, list_pages
+from ingest.index.azure.listing import (
+    MAX_FILTER_IDS,
+    MAX_PAGE_DOCUMENTS,
+    batch_ids,
+    filter_ids,
+    list_pages,
+)
 from ingest.index.azure.mapping import FieldMapping
 from ingest.index.azure.serialize import (
     COPIED_VALUE_NAMES,
-    batch_ids,
     copy_from_document,
     copy_to_document,
     decode_vector,
@@ -132,11 +137,11 @@ class ForeignTarget(OwnTarget):
         def ask(some: Sequence[str]) -> list[Values]:
             return self.search_copies(
                 select,
-                filter=f"kind eq 'chunk' and search.in(id, {quote_odata(','.join(some))}, ',')",
+                filter=f"kind eq 'chunk' and {filter_ids('id', some)}",
                 top=MAX_PAGE_DOCUMENTS,
             )
 
-        pages = self.records.threads.map(ask, batch_ids(ids, MAX_FILTER_IDS))
+        pages = self.records.threads.map(ask, batch_ids(ids))
         return {str(found["id"]): found for page in pages for found in page}
 
     def search_copies(self, select: Sequence[str], **query: Any) -> list[Values]:
@@ -167,7 +172,7 @@ class ForeignTarget(OwnTarget):
         if self.can_filter_keys:
             page = self.documents.search_page(
                 search_text="*",
-                filter=f"search.in({self.mapping.key}, {quote_odata(','.join(ids))}, ',')",
+                filter=filter_ids(self.mapping.key, ids),
                 select=[self.mapping.key],
                 top=MAX_PAGE_DOCUMENTS,
             )
@@ -177,7 +182,7 @@ class ForeignTarget(OwnTarget):
         return [id_ for id_, document in zip(ids, looked_up, strict=True) if document is None]
 
     def existing_ids(self, ids: set[str]) -> set[str]:
-        pages = list(batch_ids(ids, MAX_FILTER_IDS))
+        pages = list(batch_ids(ids))
         return ids.difference(*map(self.find_missing, pages)) if ids else ids
 
     def read_mark(self) -> Values | None:

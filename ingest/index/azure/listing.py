@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, TypeAlias
 
 from ingest.index.azure.client import DocumentClient
-from ingest.index.azure.serialize import batch_ids, quote_odata
+from ingest.index.azure.serialize import quote_odata
 
 MAX_PAGE_DOCUMENTS = 1000  # in one answer to a search
 MAX_FILTER_IDS = 400  # in one filter
@@ -38,6 +39,18 @@ def list_documents(
     return list_pages(partial(documents.search_page, search_text="*", select=list(select)), where)
 
 
+def batch_ids(ids: Iterable[str]) -> Iterator[list[str]]:
+    """Split ids into lists that fit into one filter."""
+    rest = iter(ids)
+    while some := list(islice(rest, MAX_FILTER_IDS)):
+        yield some
+
+
+def filter_ids(field: str, ids: Iterable[str]) -> str:
+    """Return the filter for documents that have one of these ids in a field."""
+    return f"search.in({field}, {quote_odata(','.join(ids))}, ',')"
+
+
 def find_documents(
     documents: DocumentClient, ids: Collection[str], select: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
@@ -46,10 +59,10 @@ def find_documents(
     def ask(some: Sequence[str]) -> Documents:
         return documents.search_page(
             search_text="*",
-            filter=f"search.in(id, {quote_odata(','.join(some))}, ',')",
+            filter=filter_ids("id", some),
             select=list(select),
             top=MAX_PAGE_DOCUMENTS,
         )
 
-    for page in documents.threads.map(ask, batch_ids(ids, MAX_FILTER_IDS)):
+    for page in documents.threads.map(ask, batch_ids(ids)):
         yield from page

@@ -20,8 +20,7 @@ from ingest.index.azure.serialize import (
 )
 from ingest.index.azure.visibility import LISTING_LAG_SECONDS, RecentWrites
 from ingest.index.records import ID_LISTS, record_from_values
-from ingest.index.schema import UNREAD_OUTCOMES
-from ingest.models import Record, SourceKey
+from ingest.models import NOT_INDEXED_OUTCOMES, Record, SourceKey
 from ingest.runtime.batch_writer import Coalescer
 
 MAX_BATCH_RECORDS = 100  # in one request
@@ -95,7 +94,7 @@ class AzureRecords:
 
     def errors_of(self, sources: Collection[SourceKey]) -> dict[SourceKey, str]:
         """Return the errors of those sources that failed or were skipped."""
-        failed = " or ".join(f"outcome eq '{outcome}'" for outcome in UNREAD_OUTCOMES)
+        failed = " or ".join(f"outcome eq '{outcome}'" for outcome in NOT_INDEXED_OUTCOMES)
         these = " or ".join(
             f"(root eq {quote_odata(root)} and source eq {quote_odata(source)})"
             for root, source in sources

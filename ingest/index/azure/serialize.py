@@ -6,8 +6,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -175,13 +174,6 @@ def estimate_bytes(document: dict[str, Any]) -> int:
     texts += MAX_CHARACTER_BYTES * sum(len(str(value)) for values in parts for value in values)
     vectors = (len(value) for value in document.values() if isinstance(value, np.ndarray))
     return DOCUMENT_OVERHEAD_BYTES + texts + ids + offsets + COMPONENT_BYTES * sum(vectors)
-
-
-def batch_ids(items: Iterable[str], size: int) -> Iterator[list[str]]:
-    """Split items into lists of at most `size`."""
-    rest = iter(items)
-    while some := list(islice(rest, size)):
-        yield some
 
 
 def quote_odata(text: str) -> str:

@@ -11,9 +11,8 @@ from azure.search.documents.models import VectorizedQuery
 from ingest.index import FIELD_FLAW, VECTOR_FLAW, Flaw
 from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.errors import MissingFieldError
-from ingest.index.azure.listing import MAX_FILTER_IDS
+from ingest.index.azure.listing import MAX_FILTER_IDS, filter_ids
 from ingest.index.azure.mapping import FieldMapping
-from ingest.index.azure.serialize import quote_odata
 from ingest.index.schema import FIGURE_KIND_FIELD, VECTOR_FIELD
 from ingest.index.stored_chunks import REQUIRED_FIELD_NAMES
 from ingest.models import FigureFilter, Refusal, StoredChunk
@@ -103,7 +102,7 @@ class OwnTarget:
             near = self.documents.search_page(
                 search_text=None,
                 vector_queries=[query],
-                filter=f"search.in(id, {quote_odata(','.join(some))}, ',')",
+                filter=filter_ids("id", some),
                 select=["id", *REQUIRED_FIELD_NAMES],
                 top=MAX_FILTER_IDS,
             )

@@ -13,8 +13,7 @@ from collections.abc import Collection, Sequence
 from ingest.azure.roles import SEARCH_SERVICE_CONTRIBUTOR
 from ingest.errors import ServiceError
 from ingest.index.azure.client import DocumentClient
-from ingest.index.azure.listing import MAX_FILTER_IDS, MAX_PAGE_DOCUMENTS
-from ingest.index.azure.serialize import batch_ids, quote_odata
+from ingest.index.azure.listing import MAX_PAGE_DOCUMENTS, batch_ids, filter_ids
 from ingest.index.schema import TEXT_HASH_FIELD, VECTOR_FIELD
 from ingest.models import IndexEntry
 
@@ -61,7 +60,7 @@ class TextHashes:
         if not hashes or not self.are_supported():
             return {}
         found: dict[str, str] = {}
-        for part in self.documents.threads.map(self.ask, batch_ids(hashes, MAX_FILTER_IDS)):
+        for part in self.documents.threads.map(self.ask, batch_ids(hashes)):
             found |= part
         return found
 
@@ -72,7 +71,7 @@ class TextHashes:
         while left:
             page = self.documents.search_page(
                 search_text="*",
-                filter=f"search.in({TEXT_HASH_FIELD.name}, {quote_odata(','.join(left))}, ',')",
+                filter=filter_ids(TEXT_HASH_FIELD.name, left),
                 select=["id", TEXT_HASH_FIELD.name],
                 top=MAX_PAGE_DOCUMENTS,
             )

@@ -6,9 +6,8 @@ from collections.abc import Collection, Iterator
 from concurrent.futures import Future
 
 from ingest.index.records import ID_LISTS, RECORD_NAMES, details_to_json, record_from_values
-from ingest.index.schema import UNREAD_OUTCOMES
 from ingest.index.sqlite.database import Tables, read_vector_space
-from ingest.models import Record, SourceKey
+from ingest.models import NOT_INDEXED_OUTCOMES, Record, SourceKey
 
 LISTED_COLUMNS = [name for name in RECORD_NAMES if name not in ID_LISTS]
 PAGE_ROWS = 1000  # rows read at a time
@@ -54,7 +53,7 @@ class SqliteRecords(Tables):
         query = "SELECT outcome, error FROM records WHERE root = ? AND source = ?"
         with self.database.translate_errors():
             found = {key: self.db.execute(query, key).fetchone() for key in sources}
-        return {key: row[1] for key, row in found.items() if row and row[0] in UNREAD_OUTCOMES}
+        return {key: row[1] for key, row in found.items() if row and row[0] in NOT_INDEXED_OUTCOMES}
 
     def count_records(self) -> int:
         with self.database.translate_errors():

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 from opentelemetry.metrics import CallbackOptions, Meter, Observation
 
-from ingest.models import RunProgress, SourceResult
+from ingest.models import SourceResult
 from ingest.runtime.request_ids import LoggedRequest
 from ingest.runtime.timing import EMBEDDING_CHUNKS, EMBEDDING_SERVICE
 
@@ -98,14 +98,6 @@ class Instruments:
         waiting = counts.get(EMBEDDING_CHUNKS, 0) - counts.get(EMBEDDING_SERVICE, 0)
         return [Observation(max(0, waiting))]
 
-    def record_stage(self, activity: str, seconds: float, error: str) -> None:
-        """Record a finished piece of work."""
-        self.stages.record(seconds, {"ingest.stage": activity, **error_attributes(error)})
-
-    def record_wait(self, activity: str, seconds: float) -> None:
-        """Record a finished wait."""
-        self.waits.add(seconds, {"ingest.wait": activity})
-
     def record_embedding(
         self, attributes: dict[str, Any], tokens: int, seconds: float, error: str
     ) -> None:
@@ -126,11 +118,6 @@ class Instruments:
         if request.status == TOO_MANY_REQUESTS:
             self.throttled.add(1, server)
 
-    def record_pages(self, event: RunProgress) -> None:
-        """Record pages that were read."""
-        if event.pages:
-            self.pages.add(event.pages)
-
     def record_document(self, event: SourceResult) -> None:
         """Record a finished document."""
         code = {"ingest.code": event.code} if event.code else {}
@@ -142,10 +129,6 @@ class Instruments:
         ):
             if number:
                 counter.add(number)
-
-    def record_document_duration(self, event: SourceResult, seconds: float) -> None:
-        """Record the duration of a document that was read."""
-        self.document_duration.record(seconds, {"ingest.outcome": event.outcome.value})
 
 
 def error_attributes(error: str) -> dict[str, str]:

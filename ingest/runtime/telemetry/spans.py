@@ -28,7 +28,7 @@ from ingest.errors import DocumentError, StoppedError
 from ingest.models import Outcome, RunEvent, RunProgress, SourceKey, SourceResult, Summary
 from ingest.runtime.request_ids import LoggedRequest
 from ingest.runtime.telemetry import RunInfo
-from ingest.runtime.telemetry.metrics import Instruments, server_attributes
+from ingest.runtime.telemetry.metrics import Instruments, error_attributes, server_attributes
 from ingest.runtime.timing import (
     EMBEDDING_CHUNKS,
     EMBEDDING_SERVICE,
@@ -100,7 +100,9 @@ class TelemetryObserver:
                 self.under_way[activity] -= 1
             seconds = time.monotonic() - started
             kind = error_type(error)
-            self.instruments.record_stage(activity, seconds, kind)
+            self.instruments.stages.record(
+                seconds, {"ingest.stage": activity, **error_attributes(kind)}
+            )
             if activity == EMBEDDING_CHUNKS:
                 self.instruments.record_embedding(
                     self.embedding_attributes(facts), facts["tokens"], seconds, kind
@@ -113,7 +115,7 @@ class TelemetryObserver:
         """Record a finished wait."""
         with self.lock:
             self.under_way[activity] -= 1
-        self.instruments.record_wait(activity, seconds)
+        self.instruments.waits.add(seconds, {"ingest.wait": activity})
 
     def start_stage(
         self, activity: str, sources: Sequence[SourceKey], facts: Mapping[str, Any]
@@ -178,7 +180,8 @@ class TelemetryObserver:
     def on_event(self, event: RunEvent) -> None:
         """Record an event of the run."""
         if isinstance(event, RunProgress):
-            self.instruments.record_pages(event)
+            if event.pages:
+                self.instruments.pages.add(event.pages)
         elif isinstance(event, SourceResult):
             self.end_document(event)
 
@@ -193,7 +196,9 @@ class TelemetryObserver:
         with self.lock:
             del self.documents[key]
         if has_span:
-            self.instruments.record_document_duration(event, time.monotonic() - document.started)
+            self.instruments.document_duration.record(
+                time.monotonic() - document.started, {"ingest.outcome": event.outcome.value}
+            )
         document.span.set_attributes(
             {
                 "ingest.outcome": event.outcome.value,

@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import quote, unquote, urlsplit
 
-from ingest.azure.credential import STORAGE_SCOPE
-from ingest.azure.token_hosts import is_token_host
+from ingest.azure.token_hosts import STORAGE_SCOPE, is_token_host
 from ingest.errors import ConfigError
 from ingest.models import is_document_name
 

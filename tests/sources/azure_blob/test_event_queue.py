@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from ingest.azure.credential import STORAGE_SCOPE
+from ingest.azure.token_hosts import STORAGE_SCOPE
 from ingest.config.connections import create_connections
 from ingest.config.settings import build_settings
 from ingest.config.sources import open_event_queue

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
-from ingest.azure.credential import SEARCH_SCOPE
+from ingest.azure.token_hosts import SEARCH_SCOPE
 from ingest.commands.doctor.finding import PROBE_RETRY_SECONDS
 from ingest.commands.doctor.live import embedding_probes, search_probes
 from ingest.commands.doctor.live.exchange import (
