@@ -79,11 +79,11 @@ class RequestContext:
 
 
 # The error to raise (RetryableError: try again); None continues with the next row.
-Verdict: TypeAlias = Callable[[ErrorResponse, RequestContext], Exception | None]
+ErrorClassifier: TypeAlias = Callable[[ErrorResponse, RequestContext], Exception | None]
 
 # Statuses, codes, verdict. ANY matches everything; a code may contain the wildcard "*".
 ANY = None
-ErrorRow: TypeAlias = tuple[Collection[int] | None, Collection[str] | None, Verdict]
+ErrorRow: TypeAlias = tuple[Collection[int] | None, Collection[str] | None, ErrorClassifier]
 ErrorTable: TypeAlias = Sequence[ErrorRow]
 
 
@@ -106,12 +106,12 @@ def classify_response(
     return ServiceError(f"{request.where} refused the request ({response})")
 
 
-def fail(kind: Callable[[str], Exception], template: str) -> Verdict:
+def fail(kind: Callable[[str], Exception], template: str) -> ErrorClassifier:
     """Raise an error. `template` may use {where}, {status}, {message} and {response}."""
     return lambda response, request: kind(format_message(template, response, request))
 
 
-def retry(template: str, *, waits_itself: bool = False) -> Verdict:
+def retry(template: str, *, waits_itself: bool = False) -> ErrorClassifier:
     """Try again, no sooner than the service asks for."""
     return lambda response, request: RetryableError(
         format_message(template, response, request),
@@ -137,7 +137,7 @@ def renew_token(response: ErrorResponse, request: RequestContext) -> Exception |
     return None
 
 
-def rejected_token(other_cause: str = "") -> Verdict:
+def rejected_token(other_cause: str = "") -> ErrorClassifier:
     """Report a rejected token, whatever roles its bearer has; or a rejected API key."""
 
     def verdict(_: ErrorResponse, request: RequestContext) -> Exception:

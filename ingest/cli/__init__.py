@@ -126,9 +126,9 @@ def load_settings(options: argparse.Namespace) -> Any:
 def warn_about_settings(options: argparse.Namespace) -> None:
     """Log misspelt settings, of the environment or `.env`, and contradictory ones."""
     from ingest.cli.env_file import parse_env_file
-    from ingest.commands.doctor.env_names import find_problems
+    from ingest.commands.doctor.env_names import find_setting_problems
 
-    for problem in find_problems(os.environ, vars(options), parse_env_file()):
+    for problem in find_setting_problems(os.environ, vars(options), parse_env_file()):
         logs.PACKAGE_LOGGER.warning("%s", problem)
 
 

@@ -88,7 +88,7 @@ def resolve_roots(
         if isinstance(inner, ValidatedRoot):
             found.append(root)
             continue
-        entry = find_entry(inner, index, known, is_shared=is_shared)
+        entry = find_root_entry(inner, index, known, is_shared=is_shared)
         if write:
             entry = save_entry(entry, index, known)
         # A run that writes gives the root its new name; until then the index has it under the old.
@@ -104,7 +104,7 @@ def resolve_roots(
     return found
 
 
-def find_entry(
+def find_root_entry(
     root: Root, index: Index, known: dict[str, KnownRoot], *, is_shared: bool
 ) -> KnownRoot:
     """Return the entry that a root is to have in the index."""
@@ -213,7 +213,7 @@ def open_known_root(
 ) -> Iterator[Root]:
     """Open a root by its name in the index. Raises ConfigError if it cannot be reached."""
     entry = next((root for root in index.roots() if root.name == name), None)
-    argument = (entry.location or find_place(entry, settings)) if entry else name
+    argument = (entry.location or find_root_folder(entry, settings)) if entry else name
     with open_roots([argument], settings, connections) as roots:
         if not entry or entry.location:
             check_root_reachable(argument, roots)
@@ -224,7 +224,7 @@ def open_known_root(
         yield replace(root, root=inner) if isinstance(root, ExcludingRoot) else inner
 
 
-def find_place(entry: KnownRoot, settings: Settings) -> str:
+def find_root_folder(entry: KnownRoot, settings: Settings) -> str:
     """Return the folder of a root whose path the index does not hold. Raises ConfigError.
 
     It is INGEST_ROOT, or a folder near the working directory that has the hash of the root's place.

@@ -63,7 +63,7 @@ def open_roots(
     for argument in arguments:
         name, place = split_name(argument)
         scheme = Location.parse(place).scheme
-        if missing is not None and not scheme and (reason := describe_missing(place)):
+        if missing is not None and not scheme and (reason := describe_unreachable(place)):
             missing.append(reason)
             continue
         # A container's parser explains what is wrong with any other URL.
@@ -80,7 +80,7 @@ def open_roots(
         yield exclude_globs(name_roots(roots, named), settings.exclude)
 
 
-def describe_missing(place: str) -> str:
+def describe_unreachable(place: str) -> str:
     """Describe a folder or file that does not exist or may not be listed; "" if it can be."""
     try:
         parse_root_argument(place)

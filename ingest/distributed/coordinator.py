@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ingest.distributed.messages import UNLIMITED, ClusterStatus, Orders, Service, WorkerStatus
+from ingest.distributed.messages import UNLIMITED, ClusterStatus, Orders, ServiceName, WorkerStatus
 from ingest.embed.deployments import Endpoint, create_rate_limiter
 from ingest.embed.rate_limit.limiter import LocalRateLimiter, Quota
 from ingest.extract.ocr.rate_limit import LeakyBucket
@@ -70,19 +70,19 @@ class Coordinator:
         self.statuses: dict[str, tuple[float, WorkerStatus]] = {}  # time and status, by worker
         self.lock = threading.Lock()
 
-    def ask(self, worker: str, units: float, service: Service = "embedding") -> Permit | Wait:
+    def ask(self, worker: str, units: float, service: ServiceName = "embedding") -> Permit | Wait:
         """Ask for a permit to send a request of so many tokens or pages."""
         self.drop_lost_workers()
         return self.find_limiter(service).ask(units, worker)
 
     def report_success(
-        self, permit: Permit, headers: Mapping[str, str], service: Service = "embedding"
+        self, permit: Permit, headers: Mapping[str, str], service: ServiceName = "embedding"
     ) -> None:
         """The request was accepted."""
         self.find_limiter(service).report_success(permit, headers)
 
     def report_throttled(
-        self, permit: Permit, headers: Mapping[str, str], service: Service = "embedding"
+        self, permit: Permit, headers: Mapping[str, str], service: ServiceName = "embedding"
     ) -> float:
         """The request was throttled. Returns the seconds for which all requests are held back."""
         return self.find_limiter(service).report_throttled(permit, headers)
@@ -91,7 +91,7 @@ class Coordinator:
         """The embedding request failed for a reason other than throttling."""
         self.rate_limiter.report_failure(permit, avoid=avoid)
 
-    def find_limiter(self, service: Service) -> LocalRateLimiter | LeakyBucket:
+    def find_limiter(self, service: ServiceName) -> LocalRateLimiter | LeakyBucket:
         """Return the rate limiter of a service."""
         return self.ocr_rate_limiter if service == "ocr" else self.rate_limiter
 

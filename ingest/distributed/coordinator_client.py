@@ -12,7 +12,7 @@ from ingest.distributed.messages import (
     UNLIMITED,
     CoordinatorCall,
     CoordinatorUnavailableError,
-    Service,
+    ServiceName,
 )
 from ingest.embed.rate_limit.limiter import Quota
 from ingest.errors import ServiceError, StoppedError
@@ -29,7 +29,7 @@ COORDINATOR_TIMEOUT_SECONDS = 120.0
 class RemoteRateLimiter:
     """RateLimiter of a service whose permits come from the coordinator."""
 
-    service: Service
+    service: ServiceName
     worker: str
     call: CoordinatorCall
     quota: Quota = UNLIMITED

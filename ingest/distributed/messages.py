@@ -104,7 +104,7 @@ class ClusterStatus:
 
 
 # The services whose requests the coordinator limits.
-Service: TypeAlias = Literal["embedding", "ocr"]
+ServiceName: TypeAlias = Literal["embedding", "ocr"]
 UNLIMITED = Quota(0, math.inf, math.inf)  # of the local model
 
 

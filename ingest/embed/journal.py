@@ -28,7 +28,7 @@ import numpy as np
 
 from ingest.embed import Embedder
 from ingest.embed.parts import EmbeddedPart, PartwiseEmbedder, collect_parts, embed_in_parts
-from ingest.embed.validation import find_flaws
+from ingest.embed.validation import find_row_flaws
 from ingest.models import Vectors, hash_text, vector_space
 
 log = logging.getLogger(__name__)
@@ -140,7 +140,7 @@ class VectorJournal:
             return {}
         count = len(data) // self.record_type.itemsize
         records = np.frombuffer(data, self.record_type, count)
-        flawed = find_flaws(records["vector"])  # a damaged file must not end the run
+        flawed = find_row_flaws(records["vector"])  # a damaged file must not end the run
         return {
             each["key"].tobytes(): each["vector"]
             for place, each in enumerate(records)

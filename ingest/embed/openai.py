@@ -240,7 +240,7 @@ def parse_vectors(answer: Any, count: int) -> list[Vectors]:
             )
     except (ValueError, TypeError, KeyError) as error:
         raise RetryableError("the embedding service returned a malformed response") from error
-    return [decode_vector(found[index]) for index in range(count)]
+    return [decode_embedding(found[index]) for index in range(count)]
 
 
 def find_billed_tokens(answer: Any) -> int:
@@ -262,7 +262,7 @@ def read_json(body: bytes) -> Any:
         return None
 
 
-def decode_vector(embedding: list[float] | str | None) -> Vectors:
+def decode_embedding(embedding: list[float] | str | None) -> Vectors:
     """Decode a vector: base64 of little-endian float32 or, from some services, JSON numbers."""
     try:
         if isinstance(embedding, str):

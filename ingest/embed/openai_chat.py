@@ -94,7 +94,7 @@ class RequestForm:
         return False
 
 
-def quota_too_small(response: ErrorResponse, request: RequestContext) -> Exception | None:
+def picture_exceeds_quota(response: ErrorResponse, request: RequestContext) -> Exception | None:
     """Report a request that exceeds the quota of a whole window."""
     if response.retry_after <= MAX_QUOTA_WAIT_SECONDS:
         return None
@@ -103,7 +103,7 @@ def quota_too_small(response: ErrorResponse, request: RequestContext) -> Excepti
 
 CHAT_ERRORS: ErrorTable = (
     (ANY, {"insufficient_quota"}, NO_QUOTA),
-    ({429}, ANY, quota_too_small),
+    ({429}, ANY, picture_exceeds_quota),
     ({429}, ANY, retry("the quota of {where}", waits_itself=True)),
     (ANY, {"AuthenticationTypeDisabled"}, KEYS_DISABLED),
     ({400}, FILTER_CODES, fail(ContentRefusedError, "by the content filter of the service")),
@@ -258,7 +258,7 @@ class ChatModel:
             response = self.connection().post(
                 "/chat/completions",
                 cast_to=httpx2.Response,
-                body=request_body(self.endpoint.deployment, question, form),
+                body=chat_body(self.endpoint.deployment, question, form),
                 options={"headers": {REQUEST_ID_HEADER: request_log.new_id()}},
             )
         except openai.APIStatusError as error:
@@ -295,7 +295,7 @@ class ChatBill:
     billed: ChatTokens = NO_CHAT
 
 
-def request_body(deployment: str, question: ChatQuestion, form: RequestForm) -> dict[str, Any]:
+def chat_body(deployment: str, question: ChatQuestion, form: RequestForm) -> dict[str, Any]:
     """Build the body of a request."""
     data = base64.b64encode(question.picture).decode()
     picture = {"url": f"data:{question.media_type};base64,{data}", "detail": "high"}

@@ -46,7 +46,7 @@ class SplitRequired(Exception):
         self.cause = cause
 
 
-def quota_too_small(response: ErrorResponse, request: RequestContext) -> Exception | None:
+def request_exceeds_quota(response: ErrorResponse, request: RequestContext) -> Exception | None:
     """Report a request that exceeds the quota of a whole window, and so needs to be split."""
     if response.retry_after <= MAX_QUOTA_WAIT_SECONDS:
         return None
@@ -75,7 +75,7 @@ REFUSED_TEXTS = fail(
 
 EMBEDDING_ERRORS: ErrorTable = (
     (ANY, {"insufficient_quota"}, NO_QUOTA),
-    ({429}, ANY, quota_too_small),
+    ({429}, ANY, request_exceeds_quota),
     ({429}, ANY, retry("the quota of {where}", waits_itself=True)),
     (ANY, {"AuthenticationTypeDisabled"}, KEYS_DISABLED),
     ({403}, ANY, classify_denial),

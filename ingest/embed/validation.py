@@ -33,10 +33,10 @@ def validate_vectors(embedder: Embedder) -> Embedder:
 
     def validate(embed: Embed, texts: Sequence[str]) -> Vectors:
         vectors = call(embed, texts)
-        flaws = find_flaws(vectors)
+        flaws = find_row_flaws(vectors)
         if not flaws:
             return vectors
-        if len(flaws) == len(texts) and (same := find_flaws(call(embed, [PROBE_TEXT]))):
+        if len(flaws) == len(texts) and (same := find_row_flaws(call(embed, [PROBE_TEXT]))):
             raise ConfigError(f"{embedder.model} returned {same[0]}, for any text")
         valid = np.delete(vectors, list(flaws), axis=0)
         raise PartialEmbedding(
@@ -60,7 +60,7 @@ def validate_vectors(embedder: Embedder) -> Embedder:
 def check_vectors(given: object, count: int, dimensions: int) -> Vectors:
     """Return vectors as float32 of shape (count, dimensions). Raises ValueError, TypeError."""
     vectors = check_shape(given, count, dimensions)
-    for flaw in find_flaws(vectors).values():
+    for flaw in find_row_flaws(vectors).values():
         raise ValueError(flaw)
     return vectors
 
@@ -80,7 +80,7 @@ def check_shape(given: object, count: int, dimensions: int) -> Vectors:
     return vectors
 
 
-def find_flaws(vectors: Vectors) -> dict[int, str]:
+def find_row_flaws(vectors: Vectors) -> dict[int, str]:
     """Return the flaw of each row that has no direction, by its place: NaN, infinity, or zeros."""
     with np.errstate(over="ignore", invalid="ignore"):
         norms = np.linalg.norm(vectors, axis=1)
@@ -97,4 +97,4 @@ def find_flaw(vector: Vectors, dimensions: int) -> str:
         return "no vector"
     if len(vector) != dimensions:
         return f"a vector of {len(vector)} dimensions, not {dimensions}"
-    return find_flaws(vector[np.newaxis]).get(0, "")
+    return find_row_flaws(vector[np.newaxis]).get(0, "")

@@ -35,7 +35,7 @@ UNSAFE_CHARS = re.compile(r"[/\\]")
 EmbeddedFile = tuple[str, Callable[[], bytes]]  # its name, and a function that unpacks it
 
 
-def assign_unique_names(files: Iterable[EmbeddedFile]) -> Iterator[EmbeddedFile]:
+def name_attachments(files: Iterable[EmbeddedFile]) -> Iterator[EmbeddedFile]:
     """Rename files so that each name is safe and unique."""
     taken: set[str] = set()
     for number, (raw, unpack) in enumerate(files, 1):
@@ -81,7 +81,7 @@ def list_pdf_names(reader: PdfReader, pinning_pages: Iterable[PageObject]) -> li
     """
     found: list[str] = []
     bytes_left = MAX_UNPACKED_BYTES
-    for name, unpack in assign_unique_names(iter_embedded_files(reader, pinning_pages)):
+    for name, unpack in name_attachments(iter_embedded_files(reader, pinning_pages)):
         data = try_call_catching_oom(unpack, b"")
         if is_pdf(data):
             found.append(name)
@@ -121,7 +121,7 @@ def find_embedded_files(
     from ingest.extract.engines.pypdf import Pypdf
 
     reader = Pypdf(data, passwords).reader
-    return dict(assign_unique_names(iter_embedded_files(reader, reader.pages)))
+    return dict(name_attachments(iter_embedded_files(reader, reader.pages)))
 
 
 def unpack_stream(stream: Any) -> bytes:

@@ -48,7 +48,7 @@ class TextVerifier:
 
     def check(self, page: int, text: str, drawn: LineImages) -> float:
         """Compare lines of a page with its text; return their agreement, 1 if none is compared."""
-        usable = [n for n, line in enumerate(drawn.lines) if is_readable(line)]
+        usable = [n for n, line in enumerate(drawn.lines) if is_verifiable(line)]
         self.due += self.share * len(usable)
         count = min(int(self.due), len(usable), MAX_PAGE_LINES)
         if not count:
@@ -64,7 +64,7 @@ class TextVerifier:
         return self.agreement[page]
 
 
-def is_readable(line: str) -> bool:
+def is_verifiable(line: str) -> bool:
     """Return whether a line is long enough, and in letters that the local OCR knows."""
     chars = len(line) - line.count(" ")
     known = len(KNOWN_LETTERS.findall(line))

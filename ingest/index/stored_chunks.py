@@ -60,7 +60,7 @@ def parse_lists(row: dict[str, Any]) -> dict[str, Any]:
     return row | {name: parse_list(row.get(name)) for name in LIST_FIELD_NAMES}
 
 
-def is_readable(fields: Mapping[str, Any]) -> bool:
+def has_readable_fields(fields: Mapping[str, Any]) -> bool:
     """Return whether the fields of a chunk have their types, so that a search can show it."""
     return all(
         name not in REQUIRED_FIELD_NAMES
@@ -88,7 +88,7 @@ def readable_hits(found: Iterable[tuple[float, dict[str, Any]]]) -> list[Hit]:
     """Return hits without those that cannot be read, which are logged."""
     hits = []
     for score, fields in found:
-        if is_readable(fields):
+        if has_readable_fields(fields):
             hits.append(Hit(score, fields))
         else:
             log.warning(

@@ -176,7 +176,7 @@ def walk_folder(
     status = folder.stat()
     ancestors |= {(status.st_dev, status.st_ino)}
     with os.scandir(folder) as entries:
-        here = assign_unique_names(entries)
+        here = name_entries(entries)
     for short, (entry, twin_of) in sorted(here.items()):
         name, same_as = prefix + short, twin_of and prefix + twin_of
         if short.endswith("/"):
@@ -207,7 +207,7 @@ def walk_folder(
             yield Unread(root.name, name)
 
 
-def assign_unique_names(
+def name_entries(
     entries: Iterable[os.DirEntry[str]],
 ) -> dict[str, tuple[os.DirEntry[str], str]]:
     """Give each entry of a folder a unique name; returns entries by name.

@@ -22,9 +22,9 @@ from pypdf.generic import (
 from ingest.errors import DocumentError
 from ingest.extract.attachments import (
     MAX_NAME_CHARS,
-    assign_unique_names,
     extract_attachment,
     find_embedded_files,
+    name_attachments,
 )
 from ingest.extract.document import ExtractOptions, extract, ignore_progress
 from ingest.models import Code, Recipe, Source
@@ -153,7 +153,7 @@ NASTY = st.text(alphabet=st.sampled_from("a./\\\0\n\u202eé e\u0301\ud800あ"), 
 @given(st.lists(NASTY | st.just("x" * 300 + ".pdf") | st.text(max_size=400), max_size=12))
 def test_names_are_safe_and_each_its_own(raw: list[str]) -> None:
     """No file's name can be a path, fool a terminal, or stand for another file."""
-    names = [name for name, _ in assign_unique_names((text, bytes) for text in raw)]
+    names = [name for name, _ in name_attachments((text, bytes) for text in raw)]
 
     assert len(set(names)) == len(raw)
     for name in names:
@@ -167,7 +167,7 @@ def test_names_are_safe_and_each_its_own(raw: list[str]) -> None:
 def test_names_stay_what_they_were() -> None:
     """A file keeps its name where it can, and its ending always."""
     raw = ["Plan 2026.pdf", "a/b\\c.pdf", "", "..", "Plan 2026.pdf", "é" * 300 + ".pdf"]
-    names = [name for name, _ in assign_unique_names((text, bytes) for text in raw)]
+    names = [name for name, _ in name_attachments((text, bytes) for text in raw)]
 
     assert names[:3] == ["Plan 2026.pdf", "a_b_c.pdf", "attachment 3.pdf"]
     assert names[3:5] == ["attachment 4.pdf", "Plan 2026 (2).pdf"]

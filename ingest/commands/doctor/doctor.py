@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from ingest.azure.credential import credential_name
 from ingest.azure.token_cache import TokenCache
-from ingest.commands.doctor.env_names import describe_overrides, find_problems
-from ingest.commands.doctor.figures import check_figures, check_images
+from ingest.commands.doctor.env_names import describe_overrides, find_setting_problems
+from ingest.commands.doctor.figures import check_figures, check_image_store
 from ingest.commands.doctor.finding import (
     PROBE_RETRY_SECONDS,
     DoctorContext,
@@ -52,7 +52,7 @@ def diagnose(
 
     `file` is the content of .env; `arguments` are the roots.
     """
-    problems = find_problems(environment, flags, file)
+    problems = find_setting_problems(environment, flags, file)
     for problem in problems:
         yield DoctorFinding("settings", Verdict.WRONG, problem)
     try:
@@ -102,7 +102,7 @@ def check_services(context: DoctorContext) -> Iterator[DoctorFinding]:
     yield from check_ocr(context, unreachable, identity_problem)
     yield from check_figures(context, unreachable, identity_problem)
     if context.settings.figures_to:
-        yield run_probe("images", partial(check_images, context))
+        yield run_probe("images", partial(check_image_store, context))
     yield from check_index_access(context, unreachable, identity_problem)
     if context.settings.passwords:
         yield run_probe(

@@ -40,7 +40,7 @@ ENDPOINT_PATHS = {
 }
 
 
-def find_problems(
+def find_setting_problems(
     environment: Mapping[str, str], flags: Mapping[str, Any], file: Mapping[str, str]
 ) -> list[str]:
     """Find misspelt and contradictory settings of the environment, of `file` (.env) and flags."""

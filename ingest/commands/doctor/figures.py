@@ -64,7 +64,7 @@ def probe_figures(context: DoctorContext) -> str:
     return f"{chat.endpoint.deployment}: {model} described a picture{kind}, {form}; {billed}"
 
 
-def check_images(context: DoctorContext) -> str:
+def check_image_store(context: DoctorContext) -> str:
     """Name the place of images.
 
     Raises ConfigError if it cannot be read or written, or is another index's.

@@ -61,7 +61,7 @@ def inspect(
         on_page(request.page, request.page)
         options = ExtractOptions(extractor=request.extractor, passwords=request.passwords)
         data = unpack_attachment(data, options, request.attachment_path)
-        return render_page(EngineChain(data, options), request)
+        return render_inspected_page(EngineChain(data, options), request)
     options = extract_options(request.task)
     data = unpack_attachment(data, options, request.task.attachment_path)
     return view_document(extract(data, options, on_page), request)
@@ -197,7 +197,7 @@ def split_segments(text: str, start: int, end: int, chunks: Sequence[Chunk]) -> 
         yield Segment(text[left:right], tuple(ordinals))
 
 
-def render_page(engines: EngineChain, request: InspectImage) -> PageImage:
+def render_inspected_page(engines: EngineChain, request: InspectImage) -> PageImage:
     """Render a page, with the fonts of this machine, and locate the texts on it.
 
     Raises DocumentError.

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from ingest.chunk.tables import strip_table_marks
-from ingest.commands.search.passages import EXCERPT_LINES, LINE_CHARS, Passages, Span
+from ingest.commands.search.passages import EXCERPT_LINES, LINE_CHARS, Passages, TextSpan
 from ingest.embed import Embedder
 from ingest.index.function_words import content_words
 from ingest.index.sqlite.tokenize import fold_case, query_terms
@@ -61,8 +61,8 @@ def add_excerpts(
 
 
 def rank_windows(
-    passages: Passages, windows: Sequence[Span], scores: Sequence[float]
-) -> list[Span]:
+    passages: Passages, windows: Sequence[TextSpan], scores: Sequence[float]
+) -> list[TextSpan]:
     """Sort windows, best first; of two about as good, that on the page with more of the text."""
     by_page = [
         score + PAGE_WEIGHT * passages.page_share(window)
@@ -71,7 +71,7 @@ def rank_windows(
     return [windows[n] for n in sorted(range(len(windows)), key=lambda n: -by_page[n])]
 
 
-def locate(hit: Hit, passages: Passages, ranked: Sequence[Span], lines: int) -> Hit:
+def locate(hit: Hit, passages: Passages, ranked: Sequence[TextSpan], lines: int) -> Hit:
     """Add the page and heading of the best window to a hit, and the excerpt of the best few."""
     best = ranked[0] if ranked else (0, 0)
     page = passages.page_of(best)
@@ -126,7 +126,7 @@ def score_words(question: str, texts: Sequence[Sequence[str]]) -> list[list[floa
 
 
 def choose_windows(
-    windows: Sequence[Sequence[Span]],
+    windows: Sequence[Sequence[TextSpan]],
     texts: Sequence[Sequence[str]],
     scores: Sequence[Sequence[float]],
 ) -> Iterator[list[int]]:
@@ -149,7 +149,7 @@ def choose_windows(
         yield chosen if len(chosen) > 1 else []
 
 
-def share_overlap(span: Span, other: Span) -> float:
+def share_overlap(span: TextSpan, other: TextSpan) -> float:
     """Return the share of a span that is in another one."""
     return (min(span[1], other[1]) - max(span[0], other[0])) / (span[1] - span[0])
 

@@ -30,7 +30,7 @@ WIDE_OR_WORD = re.compile(
     rf"{WIDE.pattern}[、。，．・：；？！」』）】〉》]*\s*|(?:(?!{WIDE.pattern})\S)+\s*"
 )
 
-Span: TypeAlias = tuple[int, int]  # start and end offset
+TextSpan: TypeAlias = tuple[int, int]  # start and end offset
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class Passages:
     page_start: int
     pages: Sequence[int]  # offset of each page
     sections: Sequence[tuple[int, str]]  # offset and headings of each; the first has offset 0
-    units: Sequence[Span]  # sentences, and the parts of long ones
-    headers: Mapping[int, Span]  # names of the columns, by the offset of each row
+    units: Sequence[TextSpan]  # sentences, and the parts of long ones
+    headers: Mapping[int, TextSpan]  # names of the columns, by the offset of each row
     figure: str = ""  # described by the text, with its page and the model; "": not generated
 
     @classmethod
@@ -64,14 +64,14 @@ class Passages:
             figure,
         )
 
-    def windows(self) -> list[Span]:
+    def windows(self) -> list[TextSpan]:
         """Return a window for each sentence, with those that follow it in WINDOW_LINES lines.
 
         A window does not go on to another page, so that its own is certain, and a row of a table is
         one by itself.
         """
         pages = [self.page_of(unit) for unit in self.units]
-        found: list[Span] = []
+        found: list[TextSpan] = []
         after = 0  # number of the sentence after the window
         for number, (start, _) in enumerate(self.units):
             last = after
@@ -88,34 +88,34 @@ class Passages:
                 found.append((start, self.units[after - 1][1]))
         return found
 
-    def text_of(self, window: Span) -> str:
+    def text_of(self, window: TextSpan) -> str:
         """Return the text of a window; of a row, with the names of its columns."""
         spans = (*self.header_of(window), window)
         return DELIMITER.sub("", "".join(self.text[start:end] for start, end in spans))
 
-    def header_of(self, window: Span) -> list[Span]:
+    def header_of(self, window: TextSpan) -> list[TextSpan]:
         """Return the names of the columns above a row; none for other windows."""
         return [self.headers[window[0]]] if window[0] in self.headers else []
 
-    def page_share(self, span: Span) -> float:
+    def page_share(self, span: TextSpan) -> float:
         """Return the share of the text that is on the page of a span."""
         edges = (*self.pages, len(self.text))
         number = self.page_of(span) - self.page_start
         return (edges[number + 1] - edges[number]) / max(1, len(self.text))
 
-    def page_of(self, span: Span) -> int:
+    def page_of(self, span: TextSpan) -> int:
         """Return the page that carries most of a span, without white space."""
         edges = [min(max(page, span[0]), span[1]) for page in (0, *self.pages[1:], len(self.text))]
         sizes = [len("".join(self.text[a:b].split())) for a, b in pairwise(edges)]
         return self.page_start + sizes.index(max(sizes))
 
-    def heading_of(self, span: Span) -> str:
+    def heading_of(self, span: TextSpan) -> str:
         """Return the headings above the middle of a span."""
         middle = sum(span) // 2
         number = bisect_right(self.sections, middle, key=lambda section: section[0])
         return self.sections[number - 1][1]
 
-    def excerpt(self, windows: Sequence[Span], lines: int) -> str:
+    def excerpt(self, windows: Sequence[TextSpan], lines: int) -> str:
         """Join the best of some windows, best first, to at most so many lines.
 
         "…" marks what is left out.
@@ -130,14 +130,14 @@ class Passages:
         """Return the line above a generated text; "" for the document's own."""
         return f"[{self.figure}]\n" if self.figure else ""
 
-    def pack(self, windows: Iterable[Span], lines: int) -> list[Span]:
+    def pack(self, windows: Iterable[TextSpan], lines: int) -> list[TextSpan]:
         """Take windows as long as there is room, without what they share with earlier ones.
 
         The first brings the sentence before it, if that fits, and a row the names of its columns.
         """
         fits = self.limit(lines)
         preceding = {end: start for start, end in self.units}
-        parts: list[Span] = []
+        parts: list[TextSpan] = []
         for window in windows:
             rest = subtract_spans(window, parts)
             if rest[0] == rest[1]:
@@ -151,7 +151,7 @@ class Passages:
                 break
         return parts
 
-    def extend(self, parts: Sequence[Span], best: Span, lines: int) -> list[Span]:
+    def extend(self, parts: Sequence[TextSpan], best: TextSpan, lines: int) -> list[TextSpan]:
         """Fill the room that is left with sentences next to the parts; the best window's first."""
         extended = join_adjacent(parts)
         while True:
@@ -161,7 +161,7 @@ class Passages:
                 return extended
             extended = wider
 
-    def extensions(self, parts: Sequence[Span]) -> Iterator[list[Span]]:
+    def extensions(self, parts: Sequence[TextSpan]) -> Iterator[list[TextSpan]]:
         """Yield the parts with one of them longer by the sentence after it, or before it."""
         following, preceding = dict(self.units), {end: start for start, end in self.units}
         for _, end in parts:
@@ -171,7 +171,7 @@ class Passages:
             if start in preceding:
                 yield join_adjacent([*parts, (preceding[start], start)])
 
-    def limit(self, lines: int) -> Callable[[Sequence[Span]], bool]:
+    def limit(self, lines: int) -> Callable[[Sequence[TextSpan]], bool]:
         """Return a function that tells whether parts have at most so many lines."""
         return lambda parts: sum(count_lines(self.text[a:b]) for a, b in parts) <= lines
 
@@ -184,7 +184,7 @@ def describe_figure(fields: Mapping[str, Any]) -> str:
     return f"{label}, page {page}, described by {fields.get('figure_model') or 'a model'}"
 
 
-def find_column_names(text: str) -> dict[int, Span]:
+def find_column_names(text: str) -> dict[int, TextSpan]:
     """Return where the names of the columns stand, by the offset of each row of the tables."""
     return {
         row: (table.body - len(table.header) + 1, table.body)
@@ -193,7 +193,7 @@ def find_column_names(text: str) -> dict[int, Span]:
     }
 
 
-def split_units(text: str, sentences: Sequence[int]) -> Iterator[Span]:
+def split_units(text: str, sentences: Sequence[int]) -> Iterator[TextSpan]:
     """Yield the sentences; the parts of those that are longer than a window."""
     longest = WINDOW_LINES * LINE_CHARS
     for begin, end in pairwise((*sentences, len(text))):
@@ -208,7 +208,7 @@ def split_units(text: str, sentences: Sequence[int]) -> Iterator[Span]:
             yield start, end
 
 
-def subtract_spans(span: Span, others: Iterable[Span]) -> Span:
+def subtract_spans(span: TextSpan, others: Iterable[TextSpan]) -> TextSpan:
     """Return what is left of a span outside of others, at one of its ends; may be empty."""
     start, end = span
     for a, b in others:
@@ -222,9 +222,9 @@ def subtract_spans(span: Span, others: Iterable[Span]) -> Span:
     return start, end
 
 
-def join_adjacent(spans: Iterable[Span]) -> list[Span]:
+def join_adjacent(spans: Iterable[TextSpan]) -> list[TextSpan]:
     """Sort spans, and join those without a gap."""
-    joined: list[Span] = []
+    joined: list[TextSpan] = []
     for start, end in sorted(spans):
         if joined and start <= joined[-1][1]:
             joined[-1] = (joined[-1][0], max(end, joined[-1][1]))

@@ -116,27 +116,27 @@ def check_description(answer: Mapping[str, Any], model: str) -> FigureDescriptio
         raise InvalidDescriptionError("the answer names no kind of figure") from None
     found = FigureDescription(
         kind=kind,
-        title=clean_line(answer.get("title"), MAX_TITLE_CHARS),
-        summary=shorten_summary(clean_line(answer.get("summary"), MAX_SUMMARY_CHARS)),
+        title=clean_answer_line(answer.get("title"), MAX_TITLE_CHARS),
+        summary=shorten_summary(clean_answer_line(answer.get("summary"), MAX_SUMMARY_CHARS)),
         words=clean_words(answer.get("words")),
         axes=tuple(iter_lines(answer.get("axes"), MAX_AXES, MAX_AXIS_CHARS)),
         rows=tuple(iter_rows(answer.get("rows"))),
-        model=clean_line(model, MAX_TITLE_CHARS),
+        model=clean_answer_line(model, MAX_TITLE_CHARS),
     )
     if kind is not FigureKind.DECORATION and not (found.title or found.summary):
         raise InvalidDescriptionError("the answer describes nothing")
     return found
 
 
-def clean_line(value: object, most: int) -> str:
+def clean_answer_line(value: object, most: int) -> str:
     """Return a text on one line, without links, markup and control characters."""
-    return " ".join(clean(value).split())[:most].strip()
+    return " ".join(clean_answer(value).split())[:most].strip()
 
 
 def clean_words(value: object) -> str:
     """Return the text in a picture, line by line."""
     text = "\n".join(value) if is_texts(value) else value  # type: ignore[arg-type]  # texts
-    lines = (" ".join(line.split()) for line in clean(text).splitlines())
+    lines = (" ".join(line.split()) for line in clean_answer(text).splitlines())
     return "\n".join(filter(None, lines))[:MAX_WORDS_CHARS].strip()
 
 
@@ -145,7 +145,7 @@ def is_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(item, str) for item in value)
 
 
-def clean(value: object) -> str:
+def clean_answer(value: object) -> str:
     """Return a text without links, markup and control characters; "" for what is no text."""
     if not isinstance(value, str):
         return ""
@@ -183,7 +183,7 @@ def iter_lines(value: object, most: int, chars: int) -> Iterator[str]:
     """Yield the first texts of a list, each on one line; others than texts are left out."""
     for item in value[:most] if isinstance(value, (list, tuple)) else ():
         number = str(item) if isinstance(item, (int, float)) and not isinstance(item, bool) else ""
-        if line := clean_line(item, chars) or number:
+        if line := clean_answer_line(item, chars) or number:
             yield line
 
 

@@ -5,7 +5,7 @@ a run may be killed at any point. Invariant: a page has only one call at a time,
 index before it sends anything.
 
 A document may have compromised the process that hashes its pages, so the hash is not believed when
-another document's result has it: see `find_entry`.
+another document's result has it: see `find_cached_page`.
 """
 
 from __future__ import annotations
@@ -193,7 +193,9 @@ class CachedOcr:
     def read_page(self, key: str, page: int, pages: ScannedPages) -> OcrResult | None:
         """Return the text of a page, cached or paid for; None if there is no service."""
         draw = cache(partial(pages.draw, page))
-        entry = find_entry(self.cache, CachedPage(key, *pages.owner, "", file=pages.file), draw)
+        entry = find_cached_page(
+            self.cache, CachedPage(key, *pages.owner, "", file=pages.file), draw
+        )
         if self.service is None:
             if not entry.operation:
                 self.unsent[entry.key] = pages.what
@@ -232,7 +234,7 @@ class CachedOcr:
         raise PageRejected(f"the service failed on it {MAX_SUBMISSIONS} times ({reason})")
 
 
-def find_entry(cache: OcrCache, new: CachedPage, draw: Callable[[], bytes]) -> CachedPage:
+def find_cached_page(cache: OcrCache, new: CachedPage, draw: Callable[[], bytes]) -> CachedPage:
     """Return the cached entry of a page; if there is none, `new`, with the key that it must have.
 
     A cached entry belongs to a page if this process knows it by itself: it is of the same source,

@@ -47,7 +47,7 @@ def serve(pipe: Connection) -> None:
             return
         if preload:
             preload()
-        isolation.prepare()
+        isolation.prepare_isolation()
         gc.freeze()  # a search for cycles would copy the pages of memory that readers share
         hide_memory()
         serve_forks(pipe, partial(read_documents, function, megabytes))

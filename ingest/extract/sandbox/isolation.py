@@ -62,7 +62,7 @@ SYSTEM_PATHS = (
 Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, operand
 
 
-def prepare() -> None:
+def prepare_isolation() -> None:
     """Do in advance what is alike for all processes that are forked from this one."""
     if sys.platform == "linux":
         open_readable_paths()

@@ -35,7 +35,7 @@ from ingest.index.azure.serialize import (
     decode_vector,
     quote_odata,
 )
-from ingest.index.azure.target import OwnTarget, Scored, Values
+from ingest.index.azure.target import FieldValues, OwnTarget, Scored
 from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
     FIGURE_FIELD_NAMES,
@@ -72,7 +72,7 @@ class ForeignTarget(OwnTarget):
     def close(self) -> None:
         self.documents.close()
 
-    def upload(self, new: Sequence[Values], moved: Sequence[Values]) -> list[Refusal]:
+    def upload(self, new: Sequence[FieldValues], moved: Sequence[FieldValues]) -> list[Refusal]:
         """Write chunks with their vectors: the index may not store them."""
         vectors = self.read_vectors([str(values["id"]) for values in moved]) if moved else {}
         lost = [str(values["id"]) for values in moved if values["id"] not in vectors]
@@ -84,14 +84,14 @@ class ForeignTarget(OwnTarget):
         refusals = self.write([*new, *kept])
         return refusals + [Refusal(id_, "its vector is not in the records' index") for id_ in lost]
 
-    def write(self, chunks: Sequence[Values]) -> list[Refusal]:
+    def write(self, chunks: Sequence[FieldValues]) -> list[Refusal]:
         """Write chunks, then their copies."""
         refusals = self.write_documents(chunks)
         refused = {refusal.id for refusal in refusals}
         copies = [copy_to_document(v) for v in chunks if v["id"] not in refused]
         return refusals + self.records.write("upload", copies)
 
-    def write_documents(self, chunks: Sequence[Values]) -> list[Refusal]:
+    def write_documents(self, chunks: Sequence[FieldValues]) -> list[Refusal]:
         """Write chunks. Keeps fields that the application has added to them."""
         return self.documents.write("mergeOrUpload", list(map(self.mapping.to_document, chunks)))
 
@@ -131,10 +131,10 @@ class ForeignTarget(OwnTarget):
             if query:
                 query.k_nearest_neighbors = max(query.k_nearest_neighbors or 0, wanted)
 
-    def read_copies(self, ids: Sequence[str], select: Sequence[str]) -> dict[str, Values]:
+    def read_copies(self, ids: Sequence[str], select: Sequence[str]) -> dict[str, FieldValues]:
         """Read fields of the copies of chunks."""
 
-        def ask(some: Sequence[str]) -> list[Values]:
+        def ask(some: Sequence[str]) -> list[FieldValues]:
             return self.search_copies(
                 select,
                 filter=f"kind eq 'chunk' and {filter_ids('id', some)}",
@@ -144,7 +144,7 @@ class ForeignTarget(OwnTarget):
         pages = self.records.threads.map(ask, batch_ids(ids))
         return {str(found["id"]): found for page in pages for found in page}
 
-    def search_copies(self, select: Sequence[str], **query: Any) -> list[Values]:
+    def search_copies(self, select: Sequence[str], **query: Any) -> list[FieldValues]:
         """Read fields of the copies that match a query; an index may lack FIGURE_FIELDS."""
         if self.has_figure_fields:
             try:
@@ -185,10 +185,10 @@ class ForeignTarget(OwnTarget):
         pages = list(batch_ids(ids))
         return ids.difference(*map(self.find_missing, pages)) if ids else ids
 
-    def read_mark(self) -> Values | None:
+    def read_mark(self) -> FieldValues | None:
         """Read the stored name, version and mapping of the index; None before the first run."""
         found = self.records.get(MARK_KEY)
-        mark: Values | None = json.loads(found[SUMMARY_FIELD]) if found else None
+        mark: FieldValues | None = json.loads(found[SUMMARY_FIELD]) if found else None
         return mark
 
     def write_mark(self) -> None:
@@ -269,11 +269,11 @@ class ForeignTarget(OwnTarget):
         for page in self.copies(root):
             self.raise_if_refused(page)
 
-    def raise_if_refused(self, chunks: Sequence[Values]) -> None:
+    def raise_if_refused(self, chunks: Sequence[FieldValues]) -> None:
         """Write chunks. Raises ServiceError if the index refuses one."""
         self.documents.raise_if_refused(self.write_documents(chunks))
 
-    def copies(self, root: str | None = None) -> Iterator[list[Values]]:
+    def copies(self, root: str | None = None) -> Iterator[list[FieldValues]]:
         """Yield the copies of all chunks, or of the chunks of a root, in pages.
 
         Skips vectors of another size: an earlier model made them, and the run replaces them.

@@ -65,7 +65,7 @@ def compare_vectors(
     Vectors of two models may have one size, and nothing else shows which model made them. Raises
     ConfigError if those in the index are of another model.
     """
-    text = sample_text(target)
+    text = read_sample_text(target)
     if not text:
         return "none yet to compare with the model's"
     cosine = nearest_cosine(target, embed([text[:MAX_SAMPLE_CHARACTERS]])[0])
@@ -78,7 +78,7 @@ def compare_vectors(
     return f"those of {model}: a passage finds itself (cosine {cosine:.2f})"
 
 
-def sample_text(target: ForeignTarget) -> str:
+def read_sample_text(target: ForeignTarget) -> str:
     """Return the text of a document, of another tool's if there is one; "" if there is none.
 
     No record names the model of another tool's vectors.

@@ -89,7 +89,7 @@ def parse_rules(table: Mapping[str, Any]) -> Iterator[Rule]:
             )
         check_keys(item, FIELD_KEYS, name)
         rule = Rule(Field(name), str(item.get("value", "")), item.get("constant"))
-        if rule.value and not is_value(rule.value):
+        if rule.value and not names_value(rule.value):
             raise ValueError(
                 f"{name} takes {rule.value}, which is not a value: expected one of "
                 f"{', '.join(VALUE_TYPES)}, {OIDS}, {GROUPS}, {META_PREFIX}NAME or {TAG_PREFIX}NAME"
@@ -103,7 +103,7 @@ def parse_rules(table: Mapping[str, Any]) -> Iterator[Rule]:
         yield replace(rule, field=Field(name, kind, **flags))
 
 
-def is_value(text: str) -> bool:
+def names_value(text: str) -> bool:
     """Return whether a text names a value."""
     blob = text.startswith((META_PREFIX, TAG_PREFIX)) and not text.endswith(":")
     return blob or text in VALUE_TYPES or text in (OIDS, GROUPS)

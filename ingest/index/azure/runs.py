@@ -16,18 +16,18 @@ def save_run(documents: DocumentClient, summary: Summary) -> None:
     run = {"id": f"run-{summary.run}", "kind": "run", "run": summary.run}
     when = {"settled": summary.ended, SUMMARY_FIELD: summary_to_json(summary)}
     documents.raise_if_refused(documents.write("upload", [run | when]))
-    old = read_documents(documents, MAX_PAGE_DOCUMENTS, ["id"])[MAX_SAVED_RUNS:]
+    old = query_runs(documents, MAX_PAGE_DOCUMENTS, ["id"])[MAX_SAVED_RUNS:]
     documents.write("delete", [{"id": document["id"]} for document in old])
 
 
 def read_runs(documents: DocumentClient, limit: int) -> list[Summary]:
     """Read the summaries of the last runs, newest first."""
     # Select every field: an index of an early version has no field `summary` to select.
-    texts = (document.get(SUMMARY_FIELD) for document in read_documents(documents, limit, None))
+    texts = (document.get(SUMMARY_FIELD) for document in query_runs(documents, limit, None))
     return summaries_from_json(texts)
 
 
-def read_documents(
+def query_runs(
     documents: DocumentClient, limit: int, select: list[str] | None
 ) -> list[dict[str, Any]]:
     """Read the documents of the last runs, newest first; `select` None: with every field."""

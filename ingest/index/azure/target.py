@@ -23,8 +23,8 @@ FIGURE_FILTERS = {
     FigureFilter.ONLY: f"{FIGURE_KIND_FIELD.name} ne null",
 }
 
-Values = dict[str, Any]
-Scored = list[tuple[float, Values]]
+FieldValues = dict[str, Any]
+Scored = list[tuple[float, FieldValues]]
 
 
 class OwnTarget:
@@ -39,7 +39,7 @@ class OwnTarget:
     def close(self) -> None:
         """Close the connections of a separate target."""
 
-    def upload(self, new: Sequence[Values], moved: Sequence[Values]) -> list[Refusal]:
+    def upload(self, new: Sequence[FieldValues], moved: Sequence[FieldValues]) -> list[Refusal]:
         """Write chunks; moved ones keep their vectors."""
         to_document = self.mapping.to_document
         return self.documents.write("upload", list(map(to_document, new))) + self.documents.write(

@@ -14,7 +14,7 @@ import numpy as np
 from ingest.index import FIELD_FLAW, ORPHAN_FLAW, TEXT_FLAW, VECTOR_FLAW, Flaw
 from ingest.index.sqlite.errors import damaged_error
 from ingest.index.sqlite.words import INSERT_WORDS_SQL, add_names_column, word_row
-from ingest.index.stored_chunks import are_readers_known, is_readable, parse_lists
+from ingest.index.stored_chunks import are_readers_known, has_readable_fields, parse_lists
 
 UNIT_LENGTH_TOLERANCE = 0.01  # of stored unit vectors; float32 rounding is 10,000 times smaller
 
@@ -44,7 +44,7 @@ def scan_for_flaws(db: sqlite3.Connection, dimensions: int) -> Iterator[Flaw]:
         fields = parse_lists(dict(zip(names, values, strict=True)))
         if reason := find_vector_flaw(vector, dimensions):
             yield Flaw(VECTOR_FLAW, reason, fields["id"], fields["root"], fields["source"])
-        elif not (is_readable(fields) and are_readers_known(fields)):
+        elif not (has_readable_fields(fields) and are_readers_known(fields)):
             yield Flaw(
                 FIELD_FLAW, "it cannot be read", fields["id"], fields["root"], fields["source"]
             )

@@ -35,23 +35,23 @@ def reclaim_space(db: sqlite3.Connection, path: Path) -> int:
     A file that is locked, or that has no room to be rewritten, stays as it is. The file itself
     shrinks once no other connection reads it.
     """
-    page_size, pages, free = read_pages(db)
+    page_size, pages, free = count_file_pages(db)
     if free < FREE_SHARE * pages or free * page_size < MIN_FREE_BYTES:
         return 0
     with suppress(sqlite3.OperationalError):  # locked, or the disk is full: the next run tries
         if db.execute("PRAGMA auto_vacuum").fetchone()[0] == INCREMENTAL_VACUUM:
-            while (left := read_pages(db)[2]) > 0:
+            while (left := count_file_pages(db)[2]) > 0:
                 db.execute(f"PRAGMA incremental_vacuum({SLICE_PAGES})").fetchall()
-                if read_pages(db)[2] >= left:
+                if count_file_pages(db)[2] >= left:
                     break
         elif shutil.disk_usage(path.parent).free > ROOM_FACTOR * pages * page_size:
             db.execute(f"PRAGMA auto_vacuum = {INCREMENTAL_VACUUM}")
             db.execute("VACUUM")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    return (pages - read_pages(db)[1]) * page_size
+    return (pages - count_file_pages(db)[1]) * page_size
 
 
-def read_pages(db: sqlite3.Connection) -> tuple[int, int, int]:
+def count_file_pages(db: sqlite3.Connection) -> tuple[int, int, int]:
     """Read the bytes of a page, the number of pages of a file, and how many of them are free."""
     size, count, free = (
         db.execute(f"PRAGMA {name}").fetchone()[0]
@@ -71,5 +71,5 @@ def measure_parts(db: sqlite3.Connection) -> dict[str, int]:
     for name, size in rows:
         part = next(part for start, part in PARTS if name.startswith(start))
         sizes[part] = sizes.get(part, 0) + size
-    page_size, _, free = read_pages(db)
+    page_size, _, free = count_file_pages(db)
     return sizes | ({"free": free * page_size} if free else {})

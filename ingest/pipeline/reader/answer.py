@@ -160,7 +160,7 @@ def accept_document(task: Task, answer: DocumentAnswer | None) -> PreparedDocume
         pages=len(answer.page_chars),
         empty_pages=answer.page_chars.count(0),
         title=answer.title or title_from_name(task.source.name),
-        chunks=tuple(make_chunks(task, answer.chunks, starts[:-1])),
+        chunks=tuple(build_chunks(task, answer.chunks, starts[:-1])),
         details=accept_details(task, answer.details, len(answer.page_chars)),
         figures=accept_figures(task, answer.figures, len(answer.page_chars)),
     )
@@ -182,7 +182,7 @@ def check_chunk(chunk: ChunkAnswer, length: int, max_chars: int) -> None:
     require(len(chunk.sections) == len(chunk.section_offsets), "a section has no offset")
 
 
-def make_chunks(
+def build_chunks(
     task: Task, answers: Sequence[ChunkAnswer], starts: Sequence[int]
 ) -> Iterator[Chunk]:
     """Make the chunks; `starts` has the offset of each page in the text."""

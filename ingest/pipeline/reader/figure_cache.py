@@ -10,7 +10,7 @@ from functools import cache, partial
 
 from ingest.errors import DocumentError
 from ingest.extract.figures.describe import check_description
-from ingest.extract.ocr.page_cache import OcrCache, find_entry, hash_bytes, own_page
+from ingest.extract.ocr.page_cache import OcrCache, find_cached_page, hash_bytes, own_page
 from ingest.models import CachedPage, Figure, FigureOutcome, OcrResult
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class FigureCache:
         It is deleted with its source, so it is given to this one, which may outlive the other.
         """
         new, draw = task.entry, cache(task.draw)
-        found = find_entry(self.cache, new, partial(draw_if_possible, draw))
+        found = find_cached_page(self.cache, new, partial(draw_if_possible, draw))
         seen = replace(own_page(found, new.root, new.source), file=new.file)
         if self.keeps and seen != found:
             self.cache.cache_page(seen)

@@ -62,7 +62,7 @@ def insert_figure_chunks(
     before: dict[int, list[Chunk]] = defaultdict(list)
     for described in sorted(document.described, key=lambda found: found.number):
         if described.outcome is FigureOutcome.DESCRIBED and described.description:
-            place = find_place(document.chunks, described.figure)
+            place = find_figure_place(document.chunks, described.figure)
             label = labels.get(described.figure.page, "")
             before[place.number] += [
                 replace(
@@ -134,7 +134,7 @@ def format_description(description: FigureDescription) -> str:
     return "\n\n".join(filter(None, parts))
 
 
-def find_place(chunks: Sequence[Chunk], figure: Figure) -> FigurePlace:
+def find_figure_place(chunks: Sequence[Chunk], figure: Figure) -> FigurePlace:
     """Find the place of a figure: after the chunk that has its caption, or else a neighbour.
 
     No chunk is divided, so that each keeps its id and its vector. A figure without a caption and a
@@ -146,7 +146,7 @@ def find_place(chunks: Sequence[Chunk], figure: Figure) -> FigurePlace:
         searched = 0
         for number in range(first, last):
             chunk = chunks[number]
-            start, end = page_span(chunk, figure.page)
+            start, end = span_on_page(chunk, figure.page)
             searched += MIN_SEARCHED_CHARS + end - start
             if searched > MAX_SEARCHED_CHARS:
                 break
@@ -158,7 +158,7 @@ def find_place(chunks: Sequence[Chunk], figure: Figure) -> FigurePlace:
                 return place._replace(number=number) if is_below else place
     if not last:
         return FigurePlace(0, 0, ())
-    return place_after(chunks[last - 1], last - 1, page_span(chunks[last - 1], figure.page)[1])
+    return place_after(chunks[last - 1], last - 1, span_on_page(chunks[last - 1], figure.page)[1])
 
 
 def place_after(chunk: Chunk, number: int, offset: int) -> FigurePlace:
@@ -171,7 +171,7 @@ def place_after(chunk: Chunk, number: int, offset: int) -> FigurePlace:
     return FigurePlace(number + 1, chunk.start + max(0, offset - header), headings)
 
 
-def page_span(chunk: Chunk, page: int) -> tuple[int, int]:
+def span_on_page(chunk: Chunk, page: int) -> tuple[int, int]:
     """Return where the part of a chunk that is on a page begins and ends in its text."""
     offsets = chunk.page_offsets
     place = max(0, min(page - chunk.page_start, len(offsets) - 1))

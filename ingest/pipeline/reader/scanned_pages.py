@@ -66,7 +66,7 @@ class ScannedPageOcr:
             return document
         scans = find_scanned_pages(task, file, document.details.scanned, render_pages)
         recognised = self.ocr.recognise(scans)
-        shown = self.ocr.recognise(list_figures(task, file, figures, render_pages))
+        shown = self.ocr.recognise(list_scanned_figures(task, file, figures, render_pages))
         if recognised.texts or shown.texts:
             skipped = task.hanging_pages.union(document.details.missing)
             second = replace(
@@ -134,7 +134,7 @@ def find_scanned_pages(
     return ScannedPages(source.root, source.name, hashes, draw, file=hash_file(file, source.size))
 
 
-def list_figures(
+def list_scanned_figures(
     task: Task, file: BinaryIO, figures: Sequence[Figure], render_pages: RenderPages
 ) -> ScannedPages:
     """Return the figures of a document as pages to recognise, numbered as the document does.

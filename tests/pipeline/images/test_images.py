@@ -16,7 +16,7 @@ from ingest.commands.check.check import check_index
 from ingest.commands.check.finding import CheckFinding
 from ingest.commands.check.repair import repair_index
 from ingest.commands.check.scope import CheckContext
-from ingest.commands.doctor.figures import check_images, check_writable
+from ingest.commands.doctor.figures import check_image_store, check_writable
 from ingest.commands.doctor.finding import DoctorContext
 from ingest.config.connections import create_connections
 from ingest.config.images import open_images
@@ -108,7 +108,7 @@ def test_a_container_of_images_takes_a_role(azure: Azure, tmp_path: Path) -> Non
     with images(chosen, write=False) as store:  # a check only reads
         assert not list(store.names())
     with pytest.raises(RoleError, match="Storage Blob Data Contributor"):
-        check_images(DoctorContext(chosen, create_connections(chosen), ()))
+        check_image_store(DoctorContext(chosen, create_connections(chosen), ()))
 
 
 @pytest.mark.parametrize(

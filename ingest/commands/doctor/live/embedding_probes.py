@@ -42,7 +42,7 @@ def embeddings_path(endpoint: Endpoint, deployment: str = "") -> str:
     return "/embeddings" if endpoint.url.rstrip("/").endswith("/v1") else "/openai/v1/embeddings"
 
 
-def request_body(endpoint: Endpoint, texts: list[str], deployment: str = "") -> Json:
+def embedding_body(endpoint: Endpoint, texts: list[str], deployment: str = "") -> Json:
     """Build the body of a request as a run sends it."""
     body: Json = {"model": deployment or endpoint.deployment, "input": texts}
     if endpoint.model.startswith(DIMENSIONS_MODEL_PREFIX):
@@ -59,7 +59,7 @@ def measure_tokens(service: Service, endpoint: Endpoint) -> Json:
     for language, text in SAMPLES.items():
         for times in (1, REPETITIONS):
             sample = text * times
-            reply = service.require("embeddings", "POST", path, request_body(endpoint, [sample]))
+            reply = service.require("embeddings", "POST", path, embedding_body(endpoint, [sample]))
             kept = service.keep_headers(reply)
             remaining = kept.get("x-ratelimit-remaining-tokens")
             usage = reply.json().get("usage") or {}
@@ -88,7 +88,7 @@ def difference(before: str | None, after: str | None) -> int | None:
 
 def record_refusals(service: Service, endpoint: Endpoint) -> None:
     """Record the refusals of bad credentials, a missing deployment and an unassigned role."""
-    path, body = embeddings_path(endpoint), request_body(endpoint, ["word"])
+    path, body = embeddings_path(endpoint), embedding_body(endpoint, ["word"])
     strangers: Mapping[str, Json] = {
         "no credentials": {},
         "bad token": BAD_TOKEN,
@@ -99,7 +99,7 @@ def record_refusals(service: Service, endpoint: Endpoint) -> None:
     nobody = f"none-{secrets.token_hex(4)}"
     unknown = embeddings_path(endpoint, nobody)
     service.record_refusal(
-        "missing deployment", "POST", unknown, request_body(endpoint, ["word"], nobody)
+        "missing deployment", "POST", unknown, embedding_body(endpoint, ["word"], nobody)
     )
     # No role for embedding includes this action, and there is no such job.
     service.record_refusal(
@@ -115,6 +115,6 @@ def measure_limits(service: Service, endpoint: Endpoint) -> Json:
         "input too long": [TOO_LONG],
         "too many inputs": ["a"] * (MAX_INPUTS + 1),
     }.items():
-        reply = service.record_refusal(name, "POST", path, request_body(endpoint, texts))
+        reply = service.record_refusal(name, "POST", path, embedding_body(endpoint, texts))
         found[name] = reply.status != HTTPStatus.OK
     return {"refused": found, "input_tokens": MAX_INPUT_TOKENS, "inputs": MAX_INPUTS}
