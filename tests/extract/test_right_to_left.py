@@ -16,7 +16,7 @@ from pypdf.generic import DictionaryObject, NameObject
 
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.engines.pdfium import Pdfium
-from ingest.extract.engines.pdfium_bidi import ReadCluster, read_row, reorder_page
+from ingest.extract.engines.pdfium_bidi import read_row, reorder_page
 from ingest.extract.engines.pdfium_clusters import Cluster, order_lam_alef, read_clusters
 from ingest.extract.engines.pdfium_footnotes import part_clusters
 from ingest.extract.engines.pdfium_positions import find_text_positions
@@ -28,6 +28,7 @@ from ingest.extract.engines.pdfium_raw import (
     load_text,
     read_characters,
 )
+from ingest.extract.engines.pdfium_rows import ReadCluster
 from ingest.extract.engines.pdfium_signs import correct_signs, join_signs
 from ingest.extract.engines.pdfium_syllables import GlyphTexts, correct_syllables
 from ingest.extract.indic import order_vowels, restore_letters

@@ -23,6 +23,7 @@ from ingest.embed.rate_limit.quota import (
     LearntLimit,
     SentRequest,
     hold_seconds,
+    probe_rate,
     read_rate_limit_header,
     throttled_limits,
 )
@@ -55,12 +56,6 @@ LAST_REQUEST_SHARE = 1.25  # of that size: the last request of a window is small
 BURST_PERIOD_SECONDS = 360.0  # from the first request on; later, a burst gains nothing
 QUOTA_UNIT_TOKENS = 1_000  # of which all quotas are multiples
 MIN_TESTED_WAIT_SECONDS = 5.0  # shorter waits for the end of a window are not tested
-# While no limit is reported: slowly enough that a refusal is back before the next request, and only
-# one request finds a window used up. It doubles after a while, as there may be no limit.
-UNKNOWN_LIMIT_TOKENS_PER_SECOND, UNKNOWN_LIMIT_DOUBLING_SECONDS = 50_000.0, 4.0
-STEADY_SECONDS, MAX_DOUBLINGS = 8.0, 30
-FAST_TOKENS = 192_000.0  # the first ones, at twice this rate: few quotas are smaller
-LEARNT_BURST_SECONDS = 7.0  # in which a learnt limit is spent, if it is larger
 MAX_TESTS = 6  # consecutive refusals after which the limit is not what it was
 MAX_REFUSED_SHARE = 0.01  # of the requests: as far as this, a learnt limit is tested
 
@@ -181,14 +176,9 @@ class DeploymentLimiter:
 
     def probe_at(self, now: float) -> float:
         """Return when a request may be sent, as the limit is not known or only learnt."""
-        capacity, rate = self.window_capacity(), UNKNOWN_LIMIT_TOKENS_PER_SECOND
-        if capacity < math.inf:
-            rate = max(rate, capacity / LEARNT_BURST_SECONDS)
-        else:
-            seconds = max(0.0, now - self.first_sent_at - STEADY_SECONDS)
-            if self.window.total_tokens < FAST_TOKENS:
-                rate *= 2
-            rate *= 2 ** min(seconds / UNKNOWN_LIMIT_DOUBLING_SECONDS, MAX_DOUBLINGS)
+        rate = probe_rate(
+            self.window_capacity(), self.window.total_tokens, now - self.first_sent_at
+        )
         return self.last_sent_at + self.last_tokens / rate
 
     def spread_at(self, tokens: float, now: float) -> float:

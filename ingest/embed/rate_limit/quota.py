@@ -24,6 +24,13 @@ GROWTH_SECONDS = 20.0
 
 SETTLED_SECONDS = 600.0  # for which a limit that a whole window revealed is kept
 
+# While no limit is reported: slowly enough that a refusal is back before the next request, and only
+# one request finds a window used up. It doubles after a while, as there may be no limit.
+UNKNOWN_LIMIT_TOKENS_PER_SECOND, UNKNOWN_LIMIT_DOUBLING_SECONDS = 50_000.0, 4.0
+STEADY_SECONDS, MAX_DOUBLINGS = 8.0, 30
+FAST_TOKENS = 192_000.0  # the first ones, at twice this rate: few quotas are smaller
+LEARNT_BURST_SECONDS = 7.0  # in which a learnt limit is spent, if it is larger
+
 FIRST_HOLD_SECONDS, MAX_HOLD_SECONDS = 0.5, 30.0  # after a 429 without Retry-After; doubling
 
 
@@ -115,3 +122,17 @@ def hold_seconds(refusals: int) -> float:
     """Return the seconds to hold requests after consecutive 429s without Retry-After."""
     longest = min(MAX_HOLD_SECONDS, FIRST_HOLD_SECONDS * 2**refusals)
     return random.uniform(longest / 2, longest)  # noqa: S311 - not a secret
+
+
+def probe_rate(capacity: float, sent_tokens: float, seconds: float) -> float:
+    """Return the tokens per second to send while a window's capacity is unknown or only learnt.
+
+    `sent_tokens` in so many seconds, since the first request.
+    """
+    rate = UNKNOWN_LIMIT_TOKENS_PER_SECOND
+    if capacity < math.inf:
+        return max(rate, capacity / LEARNT_BURST_SECONDS)
+    if sent_tokens < FAST_TOKENS:
+        rate *= 2
+    steady = max(0.0, seconds - STEADY_SECONDS)
+    return rate * 2 ** min(steady / UNKNOWN_LIMIT_DOUBLING_SECONDS, MAX_DOUBLINGS)

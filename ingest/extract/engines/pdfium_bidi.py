@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise, repeat
-from typing import NamedTuple
 
 from ingest.extract.ascii_parts import non_ascii
 from ingest.extract.bidi import (
-    MIRRORED,
     RIGHT_TO_LEFT,
-    count_pairs,
     find_early_hyphen,
     is_read_from_right,
-    mirror,
     read_order,
     unmirror,
 )
@@ -31,14 +27,15 @@ from ingest.extract.engines.pdfium_clusters import (
     read_clusters,
 )
 from ingest.extract.engines.pdfium_footnotes import MAX_MARK_HEIGHTS, part_clusters
-from ingest.extract.engines.pdfium_raw import (
-    PageHandle,
-    ReorderedText,
-    TextHandle,
-    char_code,
-    count_characters,
+from ingest.extract.engines.pdfium_raw import PageHandle, TextHandle, char_code, count_characters
+from ingest.extract.engines.pdfium_rows import (
+    LINE_END,
+    ReadCluster,
+    build_text,
+    mirror_brackets,
+    texts_of,
 )
-from ingest.extract.engines.pdfium_signs import correct_signs, join_signs
+from ingest.extract.engines.pdfium_signs import correct_signs
 from ingest.extract.engines.pdfium_syllables import (
     FOREIGN_IN_ARABIC,
     GlyphTexts,
@@ -47,8 +44,8 @@ from ingest.extract.engines.pdfium_syllables import (
     list_unmapped,
 )
 from ingest.extract.engines.placeholders import NOTHING
-from ingest.extract.indic import LEFT_VOWELS, MIXED_BYTES, order_vowels, restore_letters
-from ingest.extract.thai import correct_am, correct_unmapped
+from ingest.extract.indic import LEFT_VOWELS, MIXED_BYTES, restore_letters
+from ingest.extract.thai import correct_unmapped
 from ingest.extract.word_order import are_words_forwards
 
 # Scripts from right to left, and those of India and South-East Asia, without the sign of the baht.
@@ -59,21 +56,10 @@ COMPLEX_SCRIPT = re.compile(
 )
 # Of Thai and Lao; they are written after the vowel that is below them.
 TONE_MARKS = frozenset("\u0e48\u0e49\u0e4a\u0e4b\u0e4c\u0ec8\u0ec9\u0eca\u0ecb\u0ecc")
-# Signs that are written after the vowel of a syllable, before it: of each script of India.
-SIGN_BEFORE_VOWEL = re.compile(
-    "|".join(
-        f"[{chr(base + 1)}-{chr(base + 3)}][{chr(base + 0x3E)}-{chr(base + 0x4C)}]"
-        for base in range(0x900, 0xD80, 0x80)
-    )
-)
 BULLETS = frozenset("•‣▪●○◦∙")  # drawn right of their item
 NEAR_LETTERS = 4  # on either side of a mark; it is drawn on one of them
-# Scripts without spaces between words, whose full lines cleaning joins: Thai, Lao, Burmese, Khmer.
-UNSPACED_SCRIPT = re.compile("[\u0e01-\u0e3a\u0e40-\u0eff\u1000-\u109f\u1780-\u17ff]")
 # A character beyond the first 65,536, whose halves PDFium turns around in a leftward run.
 PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]|[\udc00-\udfff][\ud800-\udbff]|[\ud800-\udfff]")
-LINE_END = "\r\n"
-PARAGRAPH_END = f"\u2029{LINE_END}"  # of a script whose lines cleaning joins
 
 MIN_MIXED_LETTERS = 2  # of a glyph, to mix up their bytes
 MAX_REORDERED_CHARS = 50_000  # the text of a page with more stays as it is
@@ -85,16 +71,6 @@ MIN_EXTRA_SPACE = 0.2  # between two words of a line with drawn spaces
 MIN_PIECE_GAP = 0.75  # between two pieces of a line that are read apart: cells, columns
 MAX_PIECE_GAP = 1.5  # within a piece
 MIN_PIECE_GAP_SPACES = 1.8  # between two pieces, in spaces of the line, which may be justified
-ASCENT = 0.75  # of the type
-MIN_PARAGRAPH_DROP = 1.3  # from a paragraph to the next, in the usual drop from line to line
-
-
-class ReadCluster(NamedTuple):
-    """A cluster in the order of reading, and its text there."""
-
-    cluster: Cluster
-    text: str
-    leftward: bool  # whether it is part of a run that is read from the right
 
 
 def needs_reordering(drawn: str) -> bool:
@@ -281,85 +257,3 @@ def read_as_drawn(row: Sequence[Sequence[Cluster]]) -> list[ReadCluster]:
             found.append(ReadCluster(found[-1].cluster, " ", leftward=False))
         found += [ReadCluster(cluster, cluster.text, leftward=False) for cluster in item]
     return found
-
-
-def mirror_brackets(rows: Sequence[list[ReadCluster]]) -> list[list[ReadCluster]]:
-    """Return lines with their leftward brackets mirrored, if only then they pair up.
-
-    Some documents say what a bracket stands for, others what it looks like. Each line decides for
-    itself, or else as all lines do.
-    """
-    mirrored = [mirror_row(row) for row in rows]
-    gains = [
-        0 if after is before else count_pairs(texts_of(after)) - count_pairs(texts_of(before))
-        for before, after in zip(rows, mirrored, strict=True)
-    ]
-    usual = sum(gains) > 0
-    return [
-        after if gain > 0 or (gain == 0 and usual) else before
-        for before, after, gain in zip(rows, mirrored, gains, strict=True)
-    ]
-
-
-def texts_of(row: Sequence[ReadCluster]) -> Iterator[str]:
-    """Yield the texts of a line in the order of reading."""
-    return (read.text for read in row)
-
-
-def mirror_row(row: list[ReadCluster]) -> list[ReadCluster]:
-    """Return the clusters of a line with the leftward brackets mirrored; itself if it has none."""
-    found = {
-        place: read._replace(text=mirror(read.text))
-        for place, read in enumerate(row)
-        if read.text in MIRRORED and read.leftward and not read.cluster.is_exact
-    }
-    return [found.get(place, read) for place, read in enumerate(row)] if found else row
-
-
-def find_paragraph_ends(rows: Sequence[Sequence[ReadCluster]]) -> set[int]:
-    """Return the indexes of the lines that begin a paragraph, in scripts whose lines are joined.
-
-    They are further down than lines usually are on the page.
-    """
-    rows_of_script = [
-        bool(row) and all(UNSPACED_SCRIPT.match(end.text) for end in (row[0], row[-1]))
-        for row in rows
-    ]
-    if not any(rows_of_script):
-        return set()
-    bases = [row[0].cluster.base if row else 0.0 for row in rows]
-    drops = [above - below for above, below in pairwise(bases)]
-    usual = sorted(drop for drop in drops if drop > 0)
-    least = MIN_PARAGRAPH_DROP * usual[len(usual) // 2] if usual else 0.0
-    return {
-        number
-        for number, drop in enumerate(drops, 1)
-        if drop > least and rows_of_script[number - 1] and rows_of_script[number]
-    }
-
-
-def build_text(handle: TextHandle, rows: Sequence[Sequence[ReadCluster]]) -> tuple[TextHandle, str]:
-    """Return the text of lines, and the handle that gives the boxes of its characters."""
-    parts: list[str] = []
-    places: list[int] = []
-    edges: list[float] = []
-    box = (0.0, 0.0, 0.0, 0.0)
-    place = 0
-    ends = find_paragraph_ends(rows)
-    for number, row in enumerate(rows):
-        if parts:
-            end = PARAGRAPH_END if number in ends else LINE_END
-            parts.append(end)
-            places += [place] * len(end)
-            edges += box * len(end)
-        for cluster, text, _ in row:
-            low = cluster.base - (1 - ASCENT) * cluster.size
-            box = (cluster.left, low + cluster.size, cluster.right, low)
-            place = cluster.place if cluster.place >= 0 else place
-            parts.append(text)
-            places += [place] * len(text)
-            edges += box * len(text)
-    arranged = ReorderedText(handle)
-    arranged.places, arranged.edges = places, edges
-    text = SIGN_BEFORE_VOWEL.sub(lambda m: m.group()[::-1], "".join(parts))
-    return arranged, join_signs(order_vowels(correct_am(text)))

@@ -6,7 +6,6 @@ import ctypes
 import re
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 from ingest.extract.engines.pdfium_raw import (
     BOX_FIELDS,
@@ -15,10 +14,8 @@ from ingest.extract.engines.pdfium_raw import (
     list_char_edges,
     origin_of,
 )
+from ingest.extract.engines.pdfium_rows import ReadCluster
 from ingest.extract.engines.placeholders import NOTHING, Placeholders
-
-if TYPE_CHECKING:
-    from ingest.extract.engines.pdfium_bidi import ReadCluster
 
 # A number that follows a word or the end of a sentence; in smaller type and raised, it is the mark
 # of a footnote. After a figure and a full stop, where it may be a decimal, PDFium must end the line

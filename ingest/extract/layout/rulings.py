@@ -12,11 +12,12 @@ from typing import NamedTuple
 
 from ingest.extract.layout.geometry import Boxes
 from ingest.extract.layout.segments import TextSegment, merge_segments
-from ingest.extract.layout.whitespace import Band, Extent, merge_extents
+from ingest.extract.layout.whitespace import MIN_WHITE_HEIGHTS, Band, Extent, merge_extents
 
 MAX_RULE_THICKNESS_POINTS = 3.0  # anything thicker is a frame or a shaded cell
 MIN_RULE_LENGTH_POINTS = 20.0  # anything shorter is part of a letter or a drawing
 SAME_EDGE_POINTS = 3.0  # edges closer than this count as one
+MIN_RULED_GAP_POINTS = 0.5  # between columns that rules part
 # In heights of the type, from a cell over several columns to the rules between these.
 MAX_CLIP_HEIGHTS = 4
 MAX_TABLE_RULES = 1000  # that run down a page, or across; more are a drawing
@@ -258,3 +259,12 @@ def is_between_edges(level: float, span: Extent, rulings: Rulings) -> bool:
         return any(top - 1 <= level <= bottom + 1 for top, bottom, _ in edges[first:last])
 
     return all(map(is_edge, span))
+
+
+def find_min_gap(band: Band, rulings: Rulings, height: float) -> float:
+    """Return the least gap between two columns; where rules part them, that of two words."""
+    left, right, middle = band[0].u1 - 1, band[-1].u0 + 1, band[0].middle
+    is_parted = any(
+        left < u < right and top < middle < bottom for top, bottom, u in rulings.vertical
+    )
+    return MIN_RULED_GAP_POINTS if is_parted else MIN_WHITE_HEIGHTS * height

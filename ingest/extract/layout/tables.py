@@ -12,7 +12,7 @@ from itertools import accumulate, pairwise
 from ingest.extract.cleaning import WRAPPED_LINE
 from ingest.extract.hyphens import mark_line_ends
 from ingest.extract.layout.drawing_order import find_line_below
-from ingest.extract.layout.rulings import SAME_EDGE_POINTS, Rulings, find_row_rulings
+from ingest.extract.layout.rulings import SAME_EDGE_POINTS, Rulings, find_min_gap, find_row_rulings
 from ingest.extract.layout.segments import TextSegment, merge_segments
 from ingest.extract.layout.table_checks import (
     MIN_TABLE_ROWS,
@@ -22,7 +22,6 @@ from ingest.extract.layout.table_checks import (
 )
 from ingest.extract.layout.table_rows import RowSplitter, TableGrid
 from ingest.extract.layout.whitespace import (
-    MIN_WHITE_HEIGHTS,
     Band,
     Extent,
     add_band,
@@ -34,7 +33,6 @@ from ingest.extract.layout.whitespace import (
 )
 
 MAX_ROW_GAP_HEIGHTS = 2.0  # white space between two rows, in heights of the type
-MIN_RULED_GAP_POINTS = 0.5  # between columns that rules part
 MIN_FRAME_GAP_POINTS = 6.0  # between frames; cells may be as far apart as their borders are thick
 MIN_FRAMED_BANDS = 3  # of a box of text; fewer may be those of a form's fields
 MAX_HEADER_BANDS = 3  # lines of a table's header
@@ -85,13 +83,7 @@ def detect_table(
         # The rules are those of another table, further down.
         found = detect_table(bands[:end], start, NO_RULINGS, height)
         return found if found[0] else (None, start, start + 1)
-    # Where rules part the columns, they may be as close as words.
-    first_cell, last_cell = bands[start][0], bands[start][-1]
-    left, right, middle = first_cell.u1 - 1, last_cell.u0 + 1, first_cell.middle
-    is_parted = any(
-        left < u < right and top < middle < bottom for top, bottom, u in rulings.vertical
-    )
-    min_gap = MIN_RULED_GAP_POINTS if is_parted else MIN_WHITE_HEIGHTS * height
+    min_gap = find_min_gap(bands[start], rulings, height)
     first = find_row_start(bands, start, lines)
     rows, columns = collect_rows(bands, first, lines, height, min_gap)
     if len(columns) <= 1:
