@@ -27,7 +27,7 @@ from ingest.models import KnownRoot
 from ingest.sources import URL_PATTERN, Root
 from ingest.sources.exclude import ExcludingRoot, without_exclusion
 from ingest.sources.named import NamedRoot, folder_name, split_name
-from ingest.sources.validation import ValidatedRoot
+from ingest.sources.validation import ValidatedRoot, require_unique_names
 
 log = logging.getLogger(__name__)
 
@@ -93,15 +93,17 @@ def resolve_roots(
             entry = save_entry(entry, index, known)
         # A run that writes gives the root its new name; until then the index has it under the old.
         name = entry.name if entry.name in known or not entry.renamed_from else entry.renamed_from
-        inner = inner.root if isinstance(inner, NamedRoot) else inner
-        if (name, entry.key) != (inner.name, inner.name):
-            inner = NamedRoot(inner, name, "" if entry.key == name else entry.key)
-        found.append(replace(root, root=inner) if isinstance(root, ExcludingRoot) else inner)
-    names = [root.name for root in found]
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"two roots are called {name!r}: give each its own name")
-    return found
+        found.append(rename_root(root, name, entry.key))
+    return require_unique_names(found)
+
+
+def rename_root(root: Root, name: str, key: str) -> Root:
+    """Return a root under this name, and with this key in the ids of its chunks."""
+    inner = without_exclusion(root)
+    inner = inner.root if isinstance(inner, NamedRoot) else inner
+    if (name, key) != (inner.name, inner.name):
+        inner = NamedRoot(inner, name, "" if key == name else key)
+    return replace(root, root=inner) if isinstance(root, ExcludingRoot) else inner
 
 
 def find_root_entry(
@@ -218,10 +220,7 @@ def open_known_root(
         if not entry or entry.location:
             check_root_reachable(argument, roots)
         (root,) = roots
-        inner = without_exclusion(root)
-        if entry and (entry.name, entry.key) != (inner.name, inner.name):
-            inner = NamedRoot(inner, name, "" if entry.key == name else entry.key)
-        yield replace(root, root=inner) if isinstance(root, ExcludingRoot) else inner
+        yield rename_root(root, name, entry.key) if entry else root
 
 
 def find_root_folder(entry: KnownRoot, settings: Settings) -> str:

@@ -25,6 +25,7 @@ from ingest.index.azure.errors import (
     quota_error,
 )
 from ingest.index.azure.serialize import batch_documents, request_body
+from ingest.index.schema import SUMMARY_FIELD
 from ingest.models import Refusal
 from ingest.redaction import redact
 from ingest.runtime.retry import BUSY_WEIGHT, RepeatedFailureError, RetryableError, call_for_item
@@ -201,6 +202,16 @@ class DocumentClient(SearchConnection):
             *self.write_batch(action, documents[:middle]),
             *self.write_batch(action, documents[middle:]),
         ]
+
+    def save_json(self, key: str, text: str) -> None:
+        """Replace the one document of this key, which no search returns. Raises ServiceError."""
+        document = {"id": key, "kind": key, SUMMARY_FIELD: text}
+        self.raise_if_refused(self.write("upload", [document]))
+
+    def read_json(self, key: str) -> str | None:
+        """Return the text of the one document of this key; None if there is none."""
+        found = self.get(key)
+        return str(found[SUMMARY_FIELD]) if found else None
 
     def raise_if_refused(self, refusals: Iterable[Refusal]) -> None:
         """Raise ServiceError if the index refused a record: without it no write is safe."""

@@ -40,7 +40,6 @@ from ingest.index.schema import (
     CHUNK_FIELD_NAMES,
     FIGURE_FIELD_NAMES,
     FIGURE_KIND_FIELD,
-    SUMMARY_FIELD,
     VECTOR_FIELD,
 )
 from ingest.models import FigureFilter, Refusal, StoredChunk, Vectors
@@ -187,8 +186,8 @@ class ForeignTarget(OwnTarget):
 
     def read_mark(self) -> FieldValues | None:
         """Read the stored name, version and mapping of the index; None before the first run."""
-        found = self.records.get(MARK_KEY)
-        mark: FieldValues | None = json.loads(found[SUMMARY_FIELD]) if found else None
+        text = self.records.read_json(MARK_KEY)
+        mark: FieldValues | None = None if text is None else json.loads(text)
         return mark
 
     def write_mark(self) -> None:
@@ -199,8 +198,7 @@ class ForeignTarget(OwnTarget):
             "etag": self.etag,
             "mapping": self.mapping.to_json(),
         }
-        document = {"id": MARK_KEY, "kind": MARK_KEY, SUMMARY_FIELD: json.dumps(mark)}
-        self.records.raise_if_refused(self.records.write("upload", [document]))
+        self.records.save_json(MARK_KEY, json.dumps(mark))
 
     def reconcile(self, poll: Callable[..., Any]) -> None:
         """Write the chunks again that the index may lack or have in an earlier layout.

@@ -11,6 +11,7 @@ import json
 import logging
 import re
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from itertools import islice
 from typing import Any, TypeVar
@@ -24,7 +25,7 @@ from ingest.index.azure.definition import find_changed_analyzers, find_incompati
 from ingest.index.azure.foreign import RECORDS_SUFFIX
 from ingest.index.azure.index import AzureIndex
 from ingest.index.generations import NoAliasError, new_timestamp, newest_unfinished
-from ingest.index.schema import SUMMARY_FIELD, VECTOR_FIELD
+from ingest.index.schema import VECTOR_FIELD
 
 T = TypeVar("T")
 
@@ -142,21 +143,13 @@ class AzureGenerations:
         """Note in a new index which one it is to replace."""
         if self.read_note(index.target.documents.name).get("before") == current:
             return
-        document = {
-            "id": GENERATION_DOCUMENT_KEY,
-            "kind": GENERATION_DOCUMENT_KEY,
-            SUMMARY_FIELD: json.dumps({"before": current}),
-        }
-        index.documents.raise_if_refused(index.documents.write("upload", [document]))
+        index.documents.save_json(GENERATION_DOCUMENT_KEY, json.dumps({"before": current}))
 
     def read_note(self, name: str) -> dict[str, Any]:
         """Read the note of an index about the one before it; empty if there is none."""
-        index = self.open_index(name)
-        try:
-            found = index.documents.get(GENERATION_DOCUMENT_KEY)
-        finally:
-            index.close()
-        note: dict[str, Any] = json.loads(found[SUMMARY_FIELD]) if found else {}
+        with closing(self.open_index(name)) as index:
+            text = index.documents.read_json(GENERATION_DOCUMENT_KEY)
+        note: dict[str, Any] = {} if text is None else json.loads(text)
         return note
 
     def reveal_vectors(self, name: str) -> None:
@@ -172,8 +165,7 @@ class AzureGenerations:
 
     def wait_for_vectors(self, name: str) -> None:
         """Wait until the service returns the vectors. Raises ServiceError on timeout."""
-        index = self.open_index(name)
-        try:
+        with closing(self.open_index(name)) as index:
             some = [chunk.id for chunk in islice(index.chunks(text=False), 1)]
             for second in range(VECTORS_VISIBLE_SECONDS):
                 try:
@@ -186,8 +178,6 @@ class AzureGenerations:
             raise ServiceError(
                 f"{name} on {self.endpoint} does not return its vectors yet: run again"
             )
-        finally:
-            index.close()
 
     def sleep(self, seconds: float) -> None:
         self.alias_index.documents.retry_policy.sleep(seconds)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ingest.index.azure.client import DocumentClient
 from ingest.index.manifest import Manifest, manifest_from_json, manifest_to_json
-from ingest.index.schema import SUMMARY_FIELD
 
 MANIFEST_DOCUMENT_KEY = "manifest"
 
@@ -18,13 +17,12 @@ class AzureManifest:
 
     def read(self) -> Manifest | None:
         """Read the manifest, once there is one."""
-        if self.known is None and (found := self.documents.get(MANIFEST_DOCUMENT_KEY)):
-            self.known = manifest_from_json(found[SUMMARY_FIELD])
+        if self.known is None:
+            text = self.documents.read_json(MANIFEST_DOCUMENT_KEY)
+            self.known = None if text is None else manifest_from_json(text)
         return self.known
 
     def save(self, manifest: Manifest) -> None:
         """Replace the manifest."""
-        key = MANIFEST_DOCUMENT_KEY
-        document = {"id": key, "kind": key, SUMMARY_FIELD: manifest_to_json(manifest)}
-        self.documents.raise_if_refused(self.documents.write("upload", [document]))
+        self.documents.save_json(MANIFEST_DOCUMENT_KEY, manifest_to_json(manifest))
         self.known = manifest

@@ -13,7 +13,7 @@ from ingest.errors import ConfigError, ServiceError
 from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.listing import list_documents
 from ingest.index.azure.serialize import quote_odata
-from ingest.index.schema import SUMMARY_FIELD, root_from_json, root_to_json
+from ingest.index.schema import root_from_json, root_to_json
 from ingest.models import KnownRoot
 
 ROOTS_DOCUMENT_KEY = "roots"
@@ -30,10 +30,11 @@ class AzureRoots:
     def read(self) -> list[KnownRoot]:
         """Read the roots, once."""
         if self.known is None:
-            found = self.documents.get(ROOTS_DOCUMENT_KEY)
+            stored = self.documents.read_json(ROOTS_DOCUMENT_KEY)
             try:
-                stored = json.loads(found[SUMMARY_FIELD]) if found else []
-                self.known = [root_from_json(text) for text in stored]
+                self.known = [
+                    root_from_json(text) for text in json.loads("[]" if stored is None else stored)
+                ]
             except (ValueError, TypeError) as error:
                 # The keys of its records depend on it.
                 raise ConfigError(
@@ -45,12 +46,8 @@ class AzureRoots:
 
     def save(self, roots: Sequence[KnownRoot]) -> None:
         """Replace the roots."""
-        document = {
-            "id": ROOTS_DOCUMENT_KEY,
-            "kind": ROOTS_DOCUMENT_KEY,
-            SUMMARY_FIELD: json.dumps([root_to_json(root) for root in roots]),
-        }
-        self.documents.raise_if_refused(self.documents.write("upload", [document]))
+        text = json.dumps([root_to_json(root) for root in roots])
+        self.documents.save_json(ROOTS_DOCUMENT_KEY, text)
         self.known = list(roots)
 
     def key_of(self, name: str) -> str:
