@@ -52,7 +52,7 @@ def open_images(
         yield folder
     else:
         from ingest.pipeline.images.container import ImageContainer
-        from ingest.sources.azure_blob.client import BlobStorageClient
+        from ingest.sources.azure_blob.client import StorageClient
         from ingest.sources.azure_blob.location import parse_container_url
 
         try:
@@ -60,7 +60,7 @@ def open_images(
         except ConfigError as error:
             raise ConfigError(f"INGEST_FIGURES_TO: {error}") from None
         token = connections.token_for(place.url, STORAGE_SCOPE)
-        client = BlobStorageClient(place.url, token, connections.retry_policy)
+        client = StorageClient(place.url, token, connections.retry_policy)
         with closing(ImageContainer(place, client)) as container:
             container.claim(index_key(settings), write=write)
             yield container

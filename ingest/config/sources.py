@@ -134,7 +134,7 @@ def open_containers(
 ) -> Iterator[Root]:
     """Open blob containers; the stack closes their clients."""
     from ingest.sources.azure_blob.acl_client import acl_url
-    from ingest.sources.azure_blob.client import BlobStorageClient
+    from ingest.sources.azure_blob.client import StorageClient
     from ingest.sources.azure_blob.container import Container
     from ingest.sources.azure_blob.fields import BlobField, permission_names
     from ingest.sources.azure_blob.location import parse_container_urls
@@ -154,7 +154,7 @@ def open_containers(
         token = connections.token_for(location.url, STORAGE_SCOPE)
         if settings.permissions == ACL:
             check_token_host(acl_url(location.url), STORAGE_SCOPE, connections.trusted_hosts)
-        client = BlobStorageClient(location.url, token, connections.retry_policy)
+        client = StorageClient(location.url, token, connections.retry_policy)
         stack.enter_context(closing(client))
         fields = (*settings.blob_fields, *more)
         yield Container(

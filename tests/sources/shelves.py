@@ -13,7 +13,7 @@ from azure.storage.blob import ContainerClient
 from ingest.azure.token_hosts import STORAGE_SCOPE
 from ingest.runtime.retry import RetryPolicy
 from ingest.sources import Root
-from ingest.sources.azure_blob.client import BlobStorageClient
+from ingest.sources.azure_blob.client import StorageClient
 from ingest.sources.azure_blob.container import Container
 from ingest.sources.azure_blob.location import parse_container_url
 from ingest.sources.folder import Folder
@@ -57,7 +57,7 @@ class OnDisk:
 class Emulated:
     """A container of the emulator of Azure."""
 
-    def __init__(self, azure: Azure, url: str, storage: BlobStorageClient) -> None:
+    def __init__(self, azure: Azure, url: str, storage: StorageClient) -> None:
         self.azure = azure
         self.container = url.rpartition("/")[2]
         self.azure.blob.containers[self.container] = {}
@@ -73,7 +73,7 @@ class Emulated:
 class InAzurite:
     """A container of Azurite, filled with Microsoft's SDK."""
 
-    def __init__(self, client: ContainerClient, url: str, storage: BlobStorageClient) -> None:
+    def __init__(self, client: ContainerClient, url: str, storage: StorageClient) -> None:
         self.client = client
         self.client.create_container()
         self.root: Root = container(url, storage)
@@ -85,7 +85,7 @@ class InAzurite:
         self.client.delete_blob(name)
 
 
-def container(url: str, storage: BlobStorageClient, most: int = 100) -> Container:
+def container(url: str, storage: StorageClient, most: int = 100) -> Container:
     """A container as a root."""
     return Container(parse_container_url(url), storage, most)
 
@@ -98,6 +98,6 @@ HURRIED = RetryPolicy(
 )
 
 
-def storage(url: str, patience: RetryPolicy = HURRIED) -> BlobStorageClient:
+def storage(url: str, patience: RetryPolicy = HURRIED) -> StorageClient:
     """The requests of a root, to be closed."""
-    return BlobStorageClient(url, managed_token(STORAGE_SCOPE), patience)
+    return StorageClient(url, managed_token(STORAGE_SCOPE), patience)

@@ -45,3 +45,9 @@ def open_connection(path: Path, timeout: float, *, any_thread: bool = False) -> 
             ) from error
         return connect(f"{uri}?immutable=1")
     return db
+
+
+def has_table(db: sqlite3.Connection, name: str) -> bool:
+    """Return whether a database has a table."""
+    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+    return db.execute(query, (name,)).fetchone() is not None

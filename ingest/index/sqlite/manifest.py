@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ingest.index.manifest import INDEX_FORMAT, Manifest, manifest_from_json, manifest_to_json
+from ingest.index.sqlite.connection import has_table
 from ingest.index.sqlite.database import Tables
-from ingest.index.sqlite.roots import has_table
 
 # Not in the schema: the first write creates it in an older index.
 CREATE_MANIFEST_SQL = "CREATE TABLE IF NOT EXISTS manifest (json TEXT NOT NULL)"

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ingest.index.schema import cached_page_from_json, cached_page_to_json, inherit_page
-from ingest.index.sqlite.connection import open_connection
+from ingest.index.sqlite.connection import has_table, open_connection
 from ingest.models import CachedPage, Record
 
 # Not in the schema: the first write creates it in an older index.
@@ -35,7 +35,7 @@ class SqlitePageCache:
     def cached_page(self, key: str) -> CachedPage | None:
         """Read one entry."""
         with self.lock:
-            if self.path is None or not self.has_table():
+            if not self.has_table():
                 return None
             query = "SELECT key, root, source, paid FROM pages WHERE key = ?"
             row = self.connection().execute(query, (key,)).fetchone()
@@ -44,14 +44,13 @@ class SqlitePageCache:
     def cached_page_sources(self) -> list[tuple[str, str]]:
         """List root and source of every entry."""
         with self.lock:
-            if self.path is None or not self.has_table():
+            if not self.has_table():
                 return []
             return self.connection().execute("SELECT root, source FROM pages").fetchall()
 
     def has_table(self) -> bool:
         """Return True once there was an entry; with the lock held."""
-        query = "SELECT 1 FROM sqlite_master WHERE name = 'pages'"
-        return self.connection().execute(query).fetchone() is not None
+        return self.path is not None and has_table(self.connection(), "pages")
 
     def cache_page(self, page: CachedPage) -> None:
         """Insert or overwrite; durable when this returns."""
@@ -64,7 +63,7 @@ class SqlitePageCache:
     def forget(self, record: Record, is_known: Callable[[str, str], object]) -> None:
         """Delete the entries of a source, but for those that another known source has too."""
         with self.lock:
-            if self.path is None or not self.has_table():
+            if not self.has_table():
                 return
             query = "SELECT key, root, source, paid FROM pages WHERE root = ? AND source = ?"
             for row in self.connection().execute(query, record.key).fetchall():

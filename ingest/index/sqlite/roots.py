@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Sequence
 
 from ingest.index.schema import root_from_json, root_to_json
+from ingest.index.sqlite.connection import has_table
 from ingest.index.sqlite.database import Tables
 from ingest.models import KnownRoot
 
@@ -48,9 +48,3 @@ class SqliteRoots(Tables):
                     query = f"UPDATE {table} SET root = ? WHERE root = ?"
                     changed += self.db.execute(query, (new, old)).rowcount
         return changed > 0
-
-
-def has_table(db: sqlite3.Connection, name: str) -> bool:
-    """Return whether a database has a table."""
-    query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
-    return db.execute(query, (name,)).fetchone() is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ingest.index import MAX_SAVED_RUNS
 from ingest.index.schema import summaries_from_json, summary_to_json
+from ingest.index.sqlite.connection import has_table
 from ingest.index.sqlite.database import Tables
 from ingest.models import Summary
 
@@ -24,7 +25,7 @@ class SqliteRunHistory(Tables):
 
     def runs(self, limit: int) -> list[Summary]:
         with self.database.translate_errors():
-            if not self.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'runs'").fetchone():
+            if not has_table(self.db, "runs"):
                 return []
             query = "SELECT summary FROM runs ORDER BY number DESC LIMIT ?"
             rows = self.db.execute(query, (limit,)).fetchall()

@@ -9,6 +9,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 
+from ingest.index.sqlite.connection import has_table
 from ingest.models import IndexEntry
 
 # Not in the schema: the first write creates it in an older index.
@@ -53,7 +54,7 @@ def select_texts(
     db: sqlite3.Connection, query: str, values: Collection[str]
 ) -> Iterator[tuple[str, str]]:
     """Run a query over a list of values of any length; yields nothing if there is no table."""
-    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'texts'").fetchone():
+    if not has_table(db, "texts"):
         return
     rest = iter(values)
     while some := tuple(islice(rest, MAX_SQL_VARIABLES)):

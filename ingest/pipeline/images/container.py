@@ -16,7 +16,7 @@ from ingest.pipeline.images import (
     name_image,
     other_owner_error,
 )
-from ingest.sources.azure_blob.client import CONTAINER_ERRORS, BlobStorageClient
+from ingest.sources.azure_blob.client import CONTAINER_ERRORS, StorageClient
 from ingest.sources.azure_blob.container import Container
 from ingest.sources.azure_blob.location import ContainerLocation, blob_url
 
@@ -44,7 +44,7 @@ ERRORS: ErrorTable = (
 class ImageContainer:
     """ImageStore in a container. Thread-safe, except for `close`."""
 
-    def __init__(self, location: ContainerLocation, storage: BlobStorageClient) -> None:
+    def __init__(self, location: ContainerLocation, storage: StorageClient) -> None:
         self.location = location
         self.storage = storage
         self.known: set[str] | None = None  # names of stored images, once they were listed

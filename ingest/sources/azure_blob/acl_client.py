@@ -14,7 +14,7 @@ from ingest.azure.errors import ANY, ErrorTable, fail
 from ingest.errors import ConfigError, DocumentError
 from ingest.models import Source, parse_ids
 from ingest.sources.azure_blob.acl import EXECUTE, READ, Access, parse_access, readers
-from ingest.sources.azure_blob.client import CONTAINER_ERRORS, VANISHED, BlobStorageClient
+from ingest.sources.azure_blob.client import CONTAINER_ERRORS, VANISHED, StorageClient
 from ingest.sources.permissions import grant
 
 T = TypeVar("T")
@@ -42,7 +42,7 @@ class AclReader:
     unless it is empty.
     """
 
-    def __init__(self, storage: BlobStorageClient, container: str, folder: str) -> None:
+    def __init__(self, storage: StorageClient, container: str, folder: str) -> None:
         self.storage = storage
         self.container = acl_url(container)
         self.folder = folder

@@ -28,7 +28,7 @@ from ingest.models import Code, ListingIssue, Source, Unread, hash_fields, is_do
 from ingest.runtime.retry import RetryableError
 from ingest.sources import check_size, require_source
 from ingest.sources.azure_blob.acl_client import AclReader
-from ingest.sources.azure_blob.client import BLOB_ERRORS, BlobChangedError, BlobStorageClient
+from ingest.sources.azure_blob.client import BLOB_ERRORS, BlobChangedError, StorageClient
 from ingest.sources.azure_blob.fields import BlobField, permission_names
 from ingest.sources.azure_blob.listing import Blob, parse_blobs
 from ingest.sources.azure_blob.location import ContainerLocation, blob_url
@@ -55,7 +55,7 @@ class Container:
     def __init__(
         self,
         location: ContainerLocation,
-        storage: BlobStorageClient,
+        storage: StorageClient,
         max_megabytes: int,
         blob_fields: Sequence[BlobField] = (),
         *,

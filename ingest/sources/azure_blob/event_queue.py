@@ -12,27 +12,16 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import TypeVar
 from urllib.parse import quote
 from xml.etree import ElementTree as ET
 
-from azure.core.rest import HttpRequest
-
-from ingest.azure.client import classify_azure_error, create_rest_client, create_transport
-from ingest.azure.errors import ANY, ErrorResponse, ErrorTable, RequestContext, fail
+from ingest.azure.errors import ANY, ErrorTable, fail
 from ingest.azure.roles import QUEUE_PROCESSOR
 from ingest.azure.token_cache import TokenCache
-from ingest.azure.token_hosts import STORAGE_SCOPE
 from ingest.errors import ConfigError, IngestError
-from ingest.runtime.retry import RetryPolicy, call_with_retry
-from ingest.sources.azure_blob.client import (
-    BLOB_API_VERSION,
-    CONNECT_TIMEOUT_SECONDS,
-    CONTAINER_ERRORS,
-    READ_TIMEOUT_SECONDS,
-    UNKNOWN_CODE,
-)
+from ingest.runtime.retry import RetryPolicy
+from ingest.sources.azure_blob.client import CONTAINER_ERRORS, StorageClient
 
 T = TypeVar("T")
 
@@ -61,20 +50,13 @@ class EventQueue:
         self, url: str, token: TokenCache, retry_policy: RetryPolicy, hidden_seconds: float
     ) -> None:
         self.url = url.rstrip("/")
-        self.token = token
-        self.retry_policy = retry_policy
+        self.storage = StorageClient(self.url, token, retry_policy)
         self.hidden_seconds = int(min(hidden_seconds, MAX_HIDDEN_SECONDS))
         self.hidden: list[Message] = []
-        transport = create_transport(
-            MAX_CONCURRENT_DELETES, CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS
-        )
-        self.client = create_rest_client(
-            self.url, token, STORAGE_SCOPE, transport, retry_policy.request_log
-        )
 
     def close(self) -> None:
         """Close the connections."""
-        self.client.close()
+        self.storage.close()
 
     def hide(self) -> None:
         """Hide all visible messages. Raises IngestError."""
@@ -107,23 +89,12 @@ class EventQueue:
 
     def send(self, method: str, path: str, parse: Callable[[bytes], T]) -> T:
         """Send a request with retries, and return the parsed body of the response."""
-        context = RequestContext(self.url, self.token, QUEUE_PROCESSOR)
-        url = f"{self.url}/{path}"
 
         def attempt() -> T:
-            request = HttpRequest(method, url, headers={"x-ms-version": BLOB_API_VERSION})
-            response = self.client.send_request(request)
-            if response.status_code not in (HTTPStatus.OK, HTTPStatus.NO_CONTENT):
-                code = str(response.headers.get("x-ms-error-code") or UNKNOWN_CODE)
-                raise ErrorResponse(response, code, [code])
-            return parse(response.read())
+            with self.storage.send(method, f"{self.url}/{path}") as response:
+                return parse(response.read())
 
-        return call_with_retry(
-            attempt,
-            lambda error: classify_azure_error(error, QUEUE_ERRORS, context),
-            self.retry_policy,
-            f"an answer of {self.url}",
-        )
+        return self.storage.call_with_retry(attempt, QUEUE_PROCESSOR, QUEUE_ERRORS)
 
 
 def parse_messages(body: bytes) -> list[Message]:
