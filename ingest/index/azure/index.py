@@ -17,7 +17,6 @@ from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.epochs import epoch_key
 from ingest.index.azure.lease import Lease
 from ingest.index.azure.listing import MAX_PAGE_DOCUMENTS, find_documents, list_documents
-from ingest.index.azure.manifest import AzureManifest
 from ingest.index.azure.mapping import OWN_MAPPING
 from ingest.index.azure.page_cache import AzurePageCache
 from ingest.index.azure.records import AzureRecords
@@ -33,7 +32,7 @@ from ingest.index.azure.serialize import (
 from ingest.index.azure.target import OwnTarget
 from ingest.index.azure.texts import TextHashes
 from ingest.index.azure.visibility import LISTING_LAG_SECONDS, wait_until_listed, wait_until_visible
-from ingest.index.manifest import Manifest
+from ingest.index.manifest import Manifest, manifest_from_json, manifest_to_json
 from ingest.index.permissions import filter_expression, no_permissions_error
 from ingest.index.ranking import FUSION_CANDIDATES, search_distinct
 from ingest.index.schema import (
@@ -63,6 +62,7 @@ from ingest.models import (
     Vectors,
 )
 
+MANIFEST_DOCUMENT_KEY = "manifest"
 # Service statistics take a role that may create indexes; writing documents does not.
 NO_STATISTICS_STATUSES = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND)
 LISTING_SETTLE_SECONDS = 300.0  # the lag, and the difference between the clocks of two hosts
@@ -87,7 +87,7 @@ class AzureIndex:
         self.texts = TextHashes(self.documents)
         self.hybrid_weight = HYBRID_WEIGHT
         self.known_roots = AzureRoots(self.documents)
-        self.known_manifest = AzureManifest(self.documents)
+        self.known_manifest: Manifest | None = None  # None: not read yet, or there is none
         self.is_new = self.read_after_write = False
         self.has_figure_fields = False  # until a query shows them
         self.listing_lag = LISTING_LAG_SECONDS
@@ -193,10 +193,14 @@ class AzureIndex:
         self.known_roots.save(roots)
 
     def manifest(self) -> Manifest | None:
-        return self.known_manifest.read()
+        if self.known_manifest is None:
+            text = self.documents.read_json(MANIFEST_DOCUMENT_KEY)
+            self.known_manifest = None if text is None else manifest_from_json(text)
+        return self.known_manifest
 
     def save_manifest(self, manifest: Manifest) -> None:
-        self.known_manifest.save(manifest)
+        self.documents.save_json(MANIFEST_DOCUMENT_KEY, manifest_to_json(manifest))
+        self.known_manifest = manifest
 
     def rename_root(self, old: str, new: str) -> bool:
         renamed = self.known_roots.rename(old, new)

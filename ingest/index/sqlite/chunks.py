@@ -22,8 +22,8 @@ from ingest.index.schema import (
     chunk_to_document,
 )
 from ingest.index.sqlite.database import Database, Tables
-from ingest.index.sqlite.records import PAGE_ROWS
 from ingest.index.sqlite.search import FLOAT_BYTES, SqliteSearcher
+from ingest.index.sqlite.state import PAGE_ROWS
 from ingest.index.sqlite.tokenize import index_names, index_words
 from ingest.index.sqlite.words import INSERT_WORDS_SQL, add_names_column
 from ingest.index.stored_chunks import (

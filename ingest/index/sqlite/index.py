@@ -13,7 +13,7 @@ from ingest.index.sqlite.database import CHUNK_SCHEMA, STATE_SCHEMA, Database
 from ingest.index.sqlite.errors import translate_errors
 from ingest.index.sqlite.integrity import repair_flaws, scan_for_flaws
 from ingest.index.sqlite.pointer import find_current_file
-from ingest.index.sqlite.roots import SqliteRoots
+from ingest.index.sqlite.state import SqliteState
 
 # For the chunks of one source, and the languages of all. Not in the schema: the first run creates
 # them in an older index.
@@ -53,7 +53,7 @@ class SqliteIndex(CompositeIndex):
             yield from scan_for_flaws(self.db, dimensions)
 
     def rename_root(self, old: str, new: str) -> bool:
-        return SqliteRoots.rename_root(self, old, new)  # chunks are in the same file
+        return SqliteState.rename_root(self, old, new)  # chunks are in the same file
 
     def repair_local(self) -> None:
         with self.database.transaction():

@@ -9,9 +9,11 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 from typing import Protocol
 
 from ingest.errors import ConfigError
+from ingest.models import Chunk, PreparedDocument
 
 # The name that `name_image` gives; also of what a killed process leaves of a file. Files of others
 # may be named by a hash, too, so it begins with a word.
@@ -60,3 +62,22 @@ def other_owner_error(place: str) -> ConfigError:
         f"INGEST_FIGURES_TO to a place of its own; if that index is gone, or was moved, delete "
         f"{OWNER_FILE_NAME} there"
     )
+
+
+def add_images(document: PreparedDocument, store: ImageStore) -> PreparedDocument:
+    """Return a document that names its images in its details, and has their addresses in chunks."""
+    names = {chunk.figure.image for chunk in document.chunks if chunk.figure} - {""}
+    if not names:
+        return document
+    return replace(
+        document,
+        chunks=tuple(with_address(chunk, store) for chunk in document.chunks),
+        details=replace(document.details, images=tuple(sorted(names))),
+    )
+
+
+def with_address(chunk: Chunk, store: ImageStore) -> Chunk:
+    """Return a chunk with the address of its figure's image, instead of its name."""
+    if chunk.figure is None or not chunk.figure.image:
+        return chunk
+    return replace(chunk, figure=replace(chunk.figure, image=store.address(chunk.figure.image)))

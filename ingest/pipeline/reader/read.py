@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from ingest.extract.sandbox.pool import SandboxLimits, SandboxPool, TimedOut
 from ingest.models import PreparedDocument, Recipe
 from ingest.pipeline.diff import Stale
-from ingest.pipeline.images import ImageStore
-from ingest.pipeline.images.document import add_images
+from ingest.pipeline.images import ImageStore, add_images
 from ingest.pipeline.reader.attachments import prepare_with_attachments
 from ingest.pipeline.reader.budget import FileBudget
 from ingest.pipeline.reader.page_images import RenderTask

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ingest.commands.search.missing_words import find_missing_words
+from ingest.commands.search.search import find_missing_words
 
 WORDS = {"lathe", "oil", "xj-900", "4,000"}
 

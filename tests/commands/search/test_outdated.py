@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ingest.cli.search import format_hit, hit_json
-from ingest.commands.search.outdated import mark_outdated
+from ingest.commands.search.search import mark_outdated
 from ingest.models import Hit, Record
 from ingest.pipeline.diff import INTERRUPTED_REASON
 from tests.pipeline.worlds import ANOTHER_MACHINE, Process, World
