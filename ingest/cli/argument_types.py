@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import math
 
+from ingest.config.parsers import parse_unit
 from ingest.models import parse_ids
 
 
@@ -33,12 +35,8 @@ def count(text: str) -> int:
 
 def age(text: str) -> float:
     """Parse an age in seconds: "36h", "2d"."""
-    unit = {"s": 1, "m": 60, "h": 3600, "d": 86400}.get(text[-1:])
-    try:
-        number = float(text[:-1] if unit else text) * (unit or 1)
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < float("inf"):
+    number = parse_unit(text, {"s": 1, "m": 60, "h": 3600, "d": 86400})
+    if not 0 <= number < math.inf:
         raise argparse.ArgumentTypeError("must be a time, as in 36h or 2d")
     return number
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ingest.config.location import Location
@@ -46,13 +46,18 @@ def parse_bool(text: str) -> bool:
     return answers[text.lower()]
 
 
+def parse_unit(text: str, units: Mapping[str, float]) -> float:
+    """Parse a number that may end with one of some units; NaN for any other text."""
+    unit = units.get(text[-1:])
+    try:
+        return float(text[:-1] if unit else text) * (unit or 1)
+    except ValueError:
+        return math.nan
+
+
 def parse_duration(text: str) -> float:
     """Parse a duration in seconds: "90", "90s", "10m", "2h"."""
-    unit = {"s": 1, "m": 60, "h": 3600}.get(text[-1:])
-    try:
-        number = float(text[:-1] if unit else text) * (unit or 1)
-    except ValueError:
-        number = -1.0
+    number = parse_unit(text, {"s": 1, "m": 60, "h": 3600})
     if not 0 <= number < math.inf:
         raise ValueError("seconds, or a number with s, m or h")
     return number
@@ -79,11 +84,7 @@ def comma_separated(kind: Callable[[str], Any]) -> Callable[[str], tuple[Any, ..
 
 def parse_amount(text: str) -> float:
     """Parse a quota: 350000, 350k, 1.2M."""
-    unit = {"k": 1e3, "m": 1e6}.get(text[-1:].lower())
-    try:
-        number = float(text[:-1] if unit else text) * (unit or 1)
-    except ValueError:
-        number = 0.0
+    number = parse_unit(text.lower(), {"k": 1e3, "m": 1e6})
     if not 1 <= number < math.inf:
         raise ValueError("a number from 1 up, or one with k or M")
     return number
