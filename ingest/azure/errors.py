@@ -45,7 +45,8 @@ class ErrorResponse(Exception):
         self.status: int = response.status_code
         # An SDK finds no message in the page of a proxy, or in JSON of another form.
         is_lacking = message.startswith(PLACEHOLDER_MESSAGES)
-        self.message = redact((strip_markup(self.body) or message) if is_lacking else message)
+        words = " ".join(MARKUP.sub(" ", self.body).split()) if is_lacking else ""
+        self.message = redact(words or message)
         super().__init__(f"{self.status} {first_line(self.message)}".strip())
         self.codes = [redact(code) for code in codes]
         self.headers: Mapping[str, str] = response.headers
@@ -206,11 +207,6 @@ def format_message(template: str, response: ErrorResponse, request: RequestConte
         message=first_line(response.message),
         response=response,
     )
-
-
-def strip_markup(body: str) -> str:
-    """Return the words of an error page in one line, without their tags."""
-    return " ".join(MARKUP.sub(" ", body).split())
 
 
 def first_line(text: str) -> str:

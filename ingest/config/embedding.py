@@ -98,11 +98,6 @@ def embedder_locations(settings: Settings) -> tuple[str, ...]:
     return settings.openai_endpoint or (ENGLISH_EMBEDDER,)
 
 
-def names_embedder(settings: Settings) -> bool:
-    """Return whether the settings name an embedding model, instead of leaving the default."""
-    return bool(settings.embedder or settings.openai_endpoint)
-
-
 def is_model_local(settings: Settings) -> bool:
     """Return True if no service embeds."""
     return embedder_locations(settings)[0] in (ENGLISH_EMBEDDER, MULTILINGUAL_EMBEDDER)

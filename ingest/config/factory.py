@@ -17,12 +17,7 @@ from typing import NoReturn
 
 from ingest.config.budget import create_budget
 from ingest.config.connections import Connections, create_connections
-from ingest.config.embedding import (
-    create_account,
-    create_embedder,
-    names_embedder,
-    open_vector_journal,
-)
+from ingest.config.embedding import create_account, create_embedder, open_vector_journal
 from ingest.config.figures import describes_figures, open_figure_chat
 from ingest.config.images import open_images
 from ingest.config.index import create_writers, index_location, index_name, open_index
@@ -123,7 +118,8 @@ def open_parts(  # noqa: PLR0913 - those of open_services
     earlier = successor.earlier if successor else None
     budget = shared.budget if shared else create_budget(settings, stop)
     model, journal = prepare_model(settings, connections, budget, replacements, write=write)
-    any_model = not embeds or not (write or replacements.model or names_embedder(settings))
+    names_model = replacements.model or settings.embedder or settings.openai_endpoint
+    any_model = not embeds or not (write or names_model)
     with ExitStack() as stack:
         stack.callback(model.close)
         create = write and not shared

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -12,7 +14,6 @@ from typing import Any
 
 import distributed
 
-from ingest.distributed import session
 from ingest.distributed.messages import (
     CoordinatorUnavailableError,
     Group,
@@ -39,7 +40,7 @@ def run_group(group: Group, job: Job) -> GroupResult:
     """Settle a group in the process of a Dask worker."""
     worker = distributed.get_worker()
     link = coordinator_link(job.run, distributed.get_client())
-    name = f"{worker.name} at {session.process_name()}"
+    name = f"{worker.name} at {socket.gethostname()}:{os.getpid()}"
     threads = worker.state.nthreads
     links = WorkerLinks(
         name, link.call, link.is_waiting, release_slot, link.connect, link.disconnect, threads

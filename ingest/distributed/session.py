@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -341,8 +340,3 @@ def first_request_number() -> int:
     """Return a random number for a worker's first request, so that no two workers share one."""
     # Anywhere in the upper half: starts at multiples of 2**32 meet after a few hundred workers.
     return (1 << REQUEST_NUMBER_BITS - 1) + secrets.randbits(REQUEST_NUMBER_BITS - 2)
-
-
-def process_name() -> str:
-    """Return this process's name for messages."""
-    return f"{socket.gethostname()}:{os.getpid()}"

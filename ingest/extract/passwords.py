@@ -8,6 +8,7 @@ from __future__ import annotations
 import stringprep
 import unicodedata
 from collections.abc import Iterator, Sequence
+from operator import methodcaller
 from pathlib import Path
 
 from ingest.errors import PASSWORD_NEEDED_REASON, ConfigError, DocumentError
@@ -64,18 +65,13 @@ def encode_passwords(passwords: Sequence[str]) -> Iterator[bytes]:
         found = [password.encode("utf-8", "ignore")]
         if not password.isascii():
             found.append(saslprep(password).encode("utf-8", "ignore"))
-            for encode in (encode_pdfdocencoding, encode_cp1252):
+            for encode in (encode_pdfdocencoding, methodcaller("encode", "cp1252")):
                 try:
                     found.append(bytes(encode(password)))
                 except UnicodeError:
                     continue
         # PDFium takes C strings, which end at a zero byte.
         yield from dict.fromkeys(encoded for encoded in found if encoded and 0 not in encoded)
-
-
-def encode_cp1252(password: str) -> bytes:
-    """Encode a password as Windows-1252. Raises UnicodeError."""
-    return password.encode("cp1252")
 
 
 def saslprep(password: str) -> str:

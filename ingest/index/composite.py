@@ -14,10 +14,10 @@ from ingest.index import HYBRID_WEIGHT, VECTOR_FLAW, ChunkStore, Flaw, FreeSpace
 from ingest.index.permissions import no_permissions_error
 from ingest.index.ranking import search_distinct
 from ingest.index.schema import FIGURE_KIND_FIELD
+from ingest.index.sqlite.connection import has_table
 from ingest.index.sqlite.database import STATE_SCHEMA, Database
 from ingest.index.sqlite.space import measure_parts, reclaim_space
 from ingest.index.sqlite.state import SqliteState
-from ingest.index.sqlite.texts import delete_texts, find_hashes, find_ids_by_text, save_texts
 from ingest.models import (
     FigureFilter,
     Hit,
@@ -29,6 +29,12 @@ from ingest.models import (
     Vectors,
 )
 
+# Not in the schema: the first write creates it in an older index.
+CREATE_TEXTS_SQL = (
+    "CREATE TABLE IF NOT EXISTS texts (id TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID",
+    "CREATE INDEX IF NOT EXISTS chunks_of_text ON texts (hash)",
+)
+MAX_SQL_VARIABLES = 500  # in one statement; SQLite before 3.32 takes 999
 STATE_FILE_NAME = "state.db"  # not index.db: it has no chunks
 CHECK_BATCH_CHUNKS = 400  # whose vectors are read at once
 
@@ -56,23 +62,44 @@ class CompositeIndex(SqliteState):
     def upload(self, entries: Sequence[IndexEntry]) -> list[Refusal]:
         refusals = self.store.upload(entries)
         refused = {refusal.id for refusal in refusals}
+        rows = [
+            (entry.chunk.id, entry.text_hash)
+            for entry in entries
+            if entry.text_hash and entry.chunk.id not in refused
+        ]
         with self.database.transaction():
-            save_texts(self.db, (entry for entry in entries if entry.chunk.id not in refused))
+            self.create_texts()
+            self.db.executemany("INSERT OR REPLACE INTO texts VALUES (?, ?)", rows)
         return refusals
 
     def delete(self, ids: Collection[str]) -> list[Refusal]:
         with self.database.transaction():
-            delete_texts(self.db, ids)
+            self.create_texts()
+            self.db.executemany("DELETE FROM texts WHERE id = ?", ((id_,) for id_ in ids))
         return self.store.delete(ids)
 
     def ids_by_text(self, hashes: Collection[str]) -> dict[str, str]:
-        with self.database.translate_errors():
-            return dict(find_ids_by_text(self.db, hashes))
+        query = "SELECT hash, min(id) FROM texts WHERE hash IN ({}) GROUP BY hash"
+        return self.select_texts(query, hashes)
 
     def vectors_by_text(self, ids: Collection[str]) -> dict[str, Vectors]:
-        with self.database.translate_errors():
-            hashes = dict(find_hashes(self.db, ids))
+        hashes = self.select_texts("SELECT id, hash FROM texts WHERE id IN ({})", ids)
         return {hashes[id_]: vector for id_, vector in self.vectors(hashes).items()}
+
+    def create_texts(self) -> None:
+        """Create the table of the texts that chunks embed. Losing it costs money, nothing else."""
+        for statement in CREATE_TEXTS_SQL:
+            self.db.execute(statement)
+
+    def select_texts(self, query: str, values: Collection[str]) -> dict[str, str]:
+        """Run a query of pairs over a list of values of any length; {} if there is no table."""
+        found: dict[str, str] = {}
+        rest = iter(values)
+        with self.database.translate_errors():
+            if has_table(self.db, "texts"):
+                while some := tuple(islice(rest, MAX_SQL_VARIABLES)):
+                    found |= self.db.execute(query.format(", ".join("?" * len(some))), some)
+        return found
 
     def existing_ids(self, ids: Collection[str]) -> set[str]:
         return self.store.existing_ids(ids)

@@ -66,6 +66,10 @@ def build_definition(
     vector = profile.field_of(VECTOR_FIELD)
     own = [rule.field for rule in profile.rules if rule.field.name != vector]
     has_compounds = analyzer == COMPOUND_ANALYZER_NAME
+    # Adds to each compound, of up to four words, its spelling as one.
+    compound_filter = azure.PatternReplaceCharFilter(
+        name=COMPOUND_FILTER_NAME, pattern=COMPOUND_PATTERN, replacement=COMPOUND_REPLACEMENT
+    )
     return SearchIndex(
         name=name,
         fields=[
@@ -73,7 +77,7 @@ def build_definition(
             build_vector_field(vector, dimensions, profile.vectors),
         ],
         analyzers=[build_compound_analyzer()] if has_compounds else None,
-        char_filters=[build_compound_filter()] if has_compounds else None,
+        char_filters=[compound_filter] if has_compounds else None,
         vector_search=build_vector_search(vectorizer, profile.vectors),
         semantic_search=build_semantic_search(profile.semantic),
         encryption_key=build_encryption_key(profile.encryption),
@@ -130,13 +134,6 @@ def build_compound_analyzer() -> azure.CustomAnalyzer:
         tokenizer_name="standard_v2",
         token_filters=["lowercase", "cjk_width"],
         char_filters=[COMPOUND_FILTER_NAME],
-    )
-
-
-def build_compound_filter() -> azure.PatternReplaceCharFilter:
-    """Build the filter that adds to each compound, of up to four words, its spelling as one."""
-    return azure.PatternReplaceCharFilter(
-        name=COMPOUND_FILTER_NAME, pattern=COMPOUND_PATTERN, replacement=COMPOUND_REPLACEMENT
     )
 
 

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from azure.search.documents.indexes.models import SearchField
-
 from ingest.errors import ConfigError, RoleError
 from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.create import ensure_index
@@ -139,11 +137,13 @@ def ensure_foreign_index(index: AzureIndex, wanted: Wanted) -> None:
         )
     missing = bind_target(target, profile, found)
     if missing and wanted.add_fields:
-        log.info("adding to %s: %s", documents.name, ", ".join(r.field.name for r in missing))
-        found.fields = [*found.fields, *build_missing(missing, wanted.definition)]
+        names = [rule.field.name for rule in missing]
+        log.info("adding to %s: %s", documents.name, ", ".join(names))
+        more = (field for field in wanted.definition.fields if field.name in names)
+        found.fields = [*found.fields, *more]
         found = documents.save_definition(found)
         bind_target(target, profile, found)
-        wait_for_fields(documents, [rule.field.name for rule in missing])
+        wait_for_fields(documents, names)
     elif missing:
         log.warning(
             "%s has no field for: %s; --add-fields adds them",
@@ -212,9 +212,3 @@ def define_like(current: DocumentClient, wanted: SearchIndex, profile: Profile) 
         if field.name == name:
             field.vector_search_dimensions = sizes[name]
     return found
-
-
-def build_missing(missing: list[Rule], wanted: SearchIndex) -> Iterator[SearchField]:
-    """Build the fields that an index lacks."""
-    names = {rule.field.name for rule in missing}
-    return (field for field in wanted.fields if field.name in names)
