@@ -14,7 +14,7 @@ from ingest.index import HYBRID_WEIGHT, VECTOR_FLAW, ChunkStore, Flaw, FreeSpace
 from ingest.index.permissions import no_permissions_error
 from ingest.index.ranking import search_distinct
 from ingest.index.schema import FIGURE_KIND_FIELD
-from ingest.index.sqlite.connection import has_table
+from ingest.index.sqlite.connection import has_table, select_in
 from ingest.index.sqlite.database import STATE_SCHEMA, Database
 from ingest.index.sqlite.space import measure_parts, reclaim_space
 from ingest.index.sqlite.state import SqliteState
@@ -34,7 +34,6 @@ CREATE_TEXTS_SQL = (
     "CREATE TABLE IF NOT EXISTS texts (id TEXT PRIMARY KEY, hash TEXT NOT NULL) WITHOUT ROWID",
     "CREATE INDEX IF NOT EXISTS chunks_of_text ON texts (hash)",
 )
-MAX_SQL_VARIABLES = 500  # in one statement; SQLite before 3.32 takes 999
 STATE_FILE_NAME = "state.db"  # not index.db: it has no chunks
 CHECK_BATCH_CHUNKS = 400  # whose vectors are read at once
 
@@ -93,13 +92,8 @@ class CompositeIndex(SqliteState):
 
     def select_texts(self, query: str, values: Collection[str]) -> dict[str, str]:
         """Run a query of pairs over a list of values of any length; {} if there is no table."""
-        found: dict[str, str] = {}
-        rest = iter(values)
         with self.database.translate_errors():
-            if has_table(self.db, "texts"):
-                while some := tuple(islice(rest, MAX_SQL_VARIABLES)):
-                    found |= self.db.execute(query.format(", ".join("?" * len(some))), some)
-        return found
+            return dict(select_in(self.db, query, values)) if has_table(self.db, "texts") else {}
 
     def existing_ids(self, ids: Collection[str]) -> set[str]:
         return self.store.existing_ids(ids)

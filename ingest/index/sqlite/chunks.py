@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import astuple
-from itertools import chain, islice
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from ingest.index.schema import (
     chunk_from_document,
     chunk_to_document,
 )
+from ingest.index.sqlite.connection import select_in
 from ingest.index.sqlite.database import Database, Tables
 from ingest.index.sqlite.search import FLOAT_BYTES, SqliteSearcher
 from ingest.index.sqlite.state import PAGE_ROWS
@@ -43,8 +44,6 @@ from ingest.models import (
     StoredChunk,
     Vectors,
 )
-
-MAX_SQL_VARIABLES = 500  # ids in one statement; SQLite before 3.32 takes 999
 
 
 class SqliteChunks(Tables):
@@ -132,7 +131,7 @@ class SqliteChunks(Tables):
 
     def delete(self, ids: Collection[str]) -> list[Refusal]:
         with self.database.transaction():
-            rows = list(self.select_by_ids("SELECT number FROM chunks WHERE id IN ({})", ids))
+            rows = list(select_in(self.db, "SELECT number FROM chunks WHERE id IN ({})", ids))
             for table, key in (("chunks", "number"), ("vectors", "number"), ("words", "rowid")):
                 self.db.executemany(f"DELETE FROM {table} WHERE {key} = ?", rows)
         return []
@@ -140,7 +139,7 @@ class SqliteChunks(Tables):
     def existing_ids(self, ids: Collection[str]) -> set[str]:
         query = "SELECT id FROM chunks WHERE id IN ({})"
         with self.database.translate_errors():
-            return {row[0] for row in self.select_by_ids(query, ids)}
+            return {row[0] for row in select_in(self.db, query, ids)}
 
     def chunks(
         self, root: str | None = None, source: str | None = None, *, text: bool = True
@@ -169,7 +168,7 @@ class SqliteChunks(Tables):
     def vectors(self, ids: Collection[str]) -> dict[str, Vectors]:
         query = "SELECT id, embedding FROM chunks JOIN vectors USING (number) WHERE id IN ({})"
         with self.database.translate_errors():
-            rows = self.select_by_ids(query, ids)
+            rows = select_in(self.db, query, ids)
             return {
                 id_: np.frombuffer(row, "<f4")
                 for id_, row in rows
@@ -231,12 +230,6 @@ class SqliteChunks(Tables):
         names = [column[0] for column in cursor.description]
         values = dict(zip(names, cursor.fetchone() or (), strict=False))
         return parse_lists({name: values.get(name) for name in CHUNK_FIELD_NAMES})
-
-    def select_by_ids(self, query: str, ids: Collection[str]) -> Iterator[tuple[Any, ...]]:
-        """Run a query over a list of ids of any length."""
-        rest = iter(ids)
-        while some := tuple(islice(rest, MAX_SQL_VARIABLES)):
-            yield from self.db.execute(query.format(", ".join("?" * len(some))), some)
 
     def totals(self) -> IndexTotals:
         with self.database.translate_errors():

@@ -7,10 +7,15 @@ file as `immutable`, which is safe as long as there is no -wal file.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from ingest.errors import ConfigError
 from ingest.index.sqlite.errors import ACCESS_DENIED_CODES, primary_code
+
+MAX_SQL_VARIABLES = 500  # in one statement; SQLite before 3.32 takes 999
 
 
 def open_connection(path: Path, timeout: float, *, any_thread: bool = False) -> sqlite3.Connection:
@@ -51,3 +56,12 @@ def has_table(db: sqlite3.Connection, name: str) -> bool:
     """Return whether a database has a table."""
     query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
     return db.execute(query, (name,)).fetchone() is not None
+
+
+def select_in(
+    db: sqlite3.Connection, query: str, values: Iterable[str]
+) -> Iterator[tuple[Any, ...]]:
+    """Run a query with "IN ({})" over a list of values of any length."""
+    rest = iter(values)
+    while some := tuple(islice(rest, MAX_SQL_VARIABLES)):
+        yield from db.execute(query.format(", ".join("?" * len(some))), some)
