@@ -18,7 +18,7 @@ MAX_HELD_SECRETS = 256  # tokens are renewed every few minutes
 _held: OrderedDict[str, None] = OrderedDict()
 _lock = threading.Lock()
 
-# Credentials that this process need not know. The group is what stays.
+# Credentials that this process need not know. The group stays.
 PATTERNS = (
     re.compile(r"()\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?"),  # a JWT
     re.compile(r"(?i)\b((?:bearer|basic|sharedkey|sharedaccesssignature)\s+)[\w.~+/=:-]{16,}"),

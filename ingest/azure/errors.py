@@ -25,7 +25,7 @@ PLACEHOLDER_MESSAGES = ("Error code: ", "JSON is invalid", "Operation returned a
 MARKUP = re.compile(r"<(script|style|title)\b.*?</\1\s*>|<[^>]*>|\s+", re.DOTALL | re.IGNORECASE)
 REQUEST_ID_HEADERS = ("request-id", "x-ms-request-id", "apim-request-id")
 
-# What a service says of a missing role assignment. A firewall says something else.
+# Messages for a missing role assignment. A firewall has other messages.
 MISSING_ROLE_MESSAGES = (
     "authorization failed",
     "lacks the required data action",

@@ -13,7 +13,7 @@ class Role:
     id: str
     # az command that prints the resource id; {host}: the endpoint's host, {name}: its first label
     find_command: str
-    alternative: str = ""  # appended to the error: what to do instead of assigning the role
+    alternative: str = ""  # appended to the error: a remedy other than assigning the role
 
 
 OPENAI_USER = Role(

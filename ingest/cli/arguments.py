@@ -1,4 +1,4 @@
-"""Arguments and options of each command. Imports nothing of what they run, so --help is fast."""
+"""Arguments and options of each command. Does not import the commands, so --help is fast."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def add_rebuild(command: argparse.ArgumentParser) -> None:
 
 
 def add_roots(command: argparse.ArgumentParser) -> None:
-    """Add the roots, and what all commands on roots share besides settings."""
+    """Add the roots, and the options that all commands on roots share besides settings."""
     command.add_argument(
         "roots",
         nargs="*",

@@ -201,7 +201,7 @@ def repair_and_report(
 def check_and_report(
     scope: CheckContext, options: argparse.Namespace, event_name: str = "finding"
 ) -> CheckReport:
-    """Check the index, printing each finding; `event_name` is what the JSON calls a finding."""
+    """Check the index, printing each finding; `event_name` names a finding in JSON."""
     report = CheckReport(scope.run.id)
     root = ""
     for event in check_index(scope):

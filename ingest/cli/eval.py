@@ -135,7 +135,7 @@ def format_measures(evaluation: Evaluation) -> Iterator[str]:
 
 
 def format_fit(fit: WeightFit | None) -> Iterator[str]:
-    """Format the fitted weight of vectors, and what it gains."""
+    """Format the fitted weight of vectors, and its gain."""
     if not fit:
         return
     change = f"hybrid weight {fit.best:g} instead of {fit.current:g}"

@@ -45,7 +45,7 @@ def describe_run(code: int, totals: RunTotals, limit: str = "", run: str = "") -
 
 
 def describe_blockers(totals: RunTotals) -> list[str]:
-    """Describe what ends a run with 2: withheld deletions, and roots that cannot be listed."""
+    """Describe the reasons for exit code 2: withheld deletions, and roots that cannot be listed."""
     return [*(describe_withheld(k) for k in totals.kept if not k.harmless), *totals.unlisted]
 
 

@@ -144,7 +144,7 @@ def format_totals(totals: RunTotals, planned: str = "") -> list[str]:
 
 
 def format_remarks(totals: RunTotals, *, stopped: bool) -> list[str]:
-    """Format what needs attention: withheld deletions, and files that were left out."""
+    """Format the remarks on a run: withheld deletions, and files that were left out."""
     nothing = "No PDFs found, and nothing removed from the index."
     kept = [f"Kept:    {describe_withheld(each)}" for each in totals.kept]
     left_out = format_unread(totals.other_kinds)

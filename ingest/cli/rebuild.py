@@ -114,7 +114,7 @@ def rebuild_and_report(
 def format_end(
     recorder: RunRecorder, summary: Summary, index_lines: Sequence[str], settings: Settings
 ) -> list[str]:
-    """Format what a rebuild did, around the lines that describe the index."""
+    """Format the result of a rebuild, around the lines that describe the index."""
     totals, stopped = recorder.totals, recorder.run.stop.is_requested()
     return [
         *output.format_totals(totals),

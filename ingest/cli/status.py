@@ -216,7 +216,7 @@ def format_left_alone(
     last: Summary | None,
     options: argparse.Namespace,
 ) -> Iterator[str]:
-    """Format what runs leave out: files of other kinds, and excluded sources in the index."""
+    """Format the files left out of runs: other kinds, and excluded sources in the index."""
     if last:
         yield from output.format_unread(last.other_kinds)
     globs = exclude or (last.exclude if last else ())

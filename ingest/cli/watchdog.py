@@ -2,7 +2,7 @@
 
 A terminal stopped with ^S, or a pipe without a reader, blocks each thread that writes to it or
 waits for that stream's lock, so an orderly shutdown may never finish. The watchdog therefore takes
-no lock and writes nothing. It loses what a kill loses: the next run resumes from there.
+no lock and writes nothing. It loses no more than a kill does: the next run resumes.
 """
 
 from __future__ import annotations

@@ -74,7 +74,7 @@ def create_connections(
 
 
 def service_urls(settings: Settings) -> Iterator[str]:
-    """Yield what may name a service of Azure."""
+    """Yield the settings that may name a service of Azure."""
     yield from (settings.search_endpoint, settings.index)
     yield from (*settings.openai_endpoint, settings.embedder, settings.figures_endpoint)
     yield from (settings.ocr, settings.root, settings.event_queue, settings.figures_to)

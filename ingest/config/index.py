@@ -79,7 +79,7 @@ def open_index(
 
 
 def check_searchable(index: Index, model: Embedder | None, settings: Settings) -> IndexTotals:
-    """Return what an index holds. Raises ConfigError if it is empty, or of another model.
+    """Return the totals of an index. Raises ConfigError if it is empty, or of another model.
 
     A folder refuses to be opened with another model; a service would answer with anything.
     `model`: embeds the questions; None if words alone are searched for.

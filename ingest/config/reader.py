@@ -46,7 +46,7 @@ GROUP_SECONDS, OCR_GROUP_SECONDS = 0.75, 30.0
 
 @dataclass(frozen=True, slots=True)
 class ReaderServices:
-    """Services that a reader calls. Without one, it has what is in the cache, and nothing new."""
+    """Services that a reader calls. Without one, it uses the results in the cache only."""
 
     ocr: DocumentIntelligence | None = None
     chat: ChatModel | None = None  # describes figures

@@ -27,7 +27,7 @@ def create_recipe(settings: Settings, model: Embedder) -> Recipe:
 
 
 def figures_recipe(settings: Settings) -> str:
-    """Return what the settings have read in figures, and by which engine or model."""
+    """Return how figures are read, and by which engine or model, as a recipe records it."""
     if describes_figures(settings):
         return f"{DESCRIBES}{figures_endpoint(settings).model}{images_recipe(settings)}"
     name = figure_ocr_name(settings)

@@ -61,7 +61,7 @@ class Place:
 
 
 def machine_id() -> str:
-    """Return what tells this machine from others; the same for all containers of an image."""
+    """Return an id of this machine; all containers of an image have the same one."""
     for path in MACHINE_ID_FILES:
         try:
             if text := path.read_text().strip():

@@ -1,4 +1,4 @@
-"""Create a run, and what records it, from settings."""
+"""Create a run and its recorder from settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of what is read and how, and of the limits of a run."""
+"""Settings of the roots, of reading documents, and of the limits of a run."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ MIN_DOCUMENT_MEGABYTES = 256
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The roots, how their documents are read, and what a run may do and spend."""
+    """The roots, how their documents are read, and the limits of a run."""
 
     root: str = setting_field(
         "",

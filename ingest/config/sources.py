@@ -66,7 +66,7 @@ def open_roots(
         if missing is not None and not scheme and (reason := describe_unreachable(place)):
             missing.append(reason)
             continue
-        # A container's parser explains what is wrong with any other URL.
+        # The parser of container URLs explains why any other URL is wrong.
         by_scheme[scheme if scheme in ROOT_OPENERS else "https"].append(place)
         if name:
             named.setdefault(name, []).append(place)

@@ -50,7 +50,7 @@ class Coordinator:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.clock = clock
-        # A coordinator that replaces another knows nothing of what that one sent.
+        # A coordinator that replaces another does not know how many tokens that one sent.
         self.rate_limiter = create_rate_limiter(endpoints, clock, is_shared=True)
         # Reports on permits of an earlier coordinator must match none of this one's.
         self.rate_limiter.permit_numbers = itertools.count(secrets.randbits(48))
@@ -110,7 +110,7 @@ class Coordinator:
                 self.requested = max(self.requested[0], tokens), max(self.requested[1], pages)
                 return None
             if self.clock() - self.budget_used > REQUEST_TIMEOUT_SECONDS:
-                # What is reserved is that of lost workers, and counts as billed.
+                # Only lost workers have reservations now; they count as billed.
                 budget.open_tokens = budget.open_pages = 0
             reached = budget.try_reserve(tokens, pages)
             if reached is not None:

@@ -169,7 +169,7 @@ class Delivery:
     failing_since: float | None = None
 
     def fetch(self, call: distributed.Future[GroupResult]) -> None:
-        """Pass on what has become of a call that is done, with a remedy if it failed."""
+        """Pass on the result of a call that is done, or its error with a remedy."""
         if self.result.done():  # cancelled
             return
         try:

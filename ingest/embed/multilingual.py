@@ -58,7 +58,7 @@ def embed_query(texts: Sequence[str]) -> Vectors:
 
 
 def as_c_string(text: str) -> str:
-    """Replace what would end a string in C."""
+    """Replace the characters that would end a string in C."""
     return text.replace("\0", " ")
 
 

@@ -89,7 +89,7 @@ def embed_alone(text: str, deployments: Deployments, reason: str) -> Vectors | s
 def embed_once(
     texts: Sequence[str], deployments: Deployments, max_failures: float
 ) -> list[Vectors | str]:
-    """Embed texts in one request; return the vector of each, or what is wrong with it."""
+    """Embed texts in one request; return the vector of each, or the reason why it is unusable."""
     dimensions = deployments.endpoints[0].dimensions
     found: list[Vectors | str] = []
     for vector in embed_with_retry(texts, deployments, max_failures):

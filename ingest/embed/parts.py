@@ -1,7 +1,7 @@
 """Calls to an embedding model that pass on each part as soon as it is answered.
 
-A service may accept a call only in several requests. What one of them brought is then not lost
-with the others, if the run stops meanwhile.
+A service may accept a call only in several requests. If the run stops meanwhile, the
+results of those that were answered are not lost.
 """
 
 from __future__ import annotations

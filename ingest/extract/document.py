@@ -53,7 +53,7 @@ def extract(data: bytes, options: ExtractOptions, on_page: OnPage = ignore_progr
         data: Content of the file.
         options: Format of the document, and how to read it.
         on_page: Called before each page is read with its number, from 1, and the number of pages;
-            after the last one, with page 0, so that what follows is not blamed on that page.
+            after the last one, with page 0, so that later failures are not blamed on that page.
 
     Raises:
         DocumentError: The file has another format, is damaged, or needs a password.

@@ -1,4 +1,4 @@
-"""Read what a PDF has besides its page content: notes, form fields, metadata, attachments.
+"""Read the extras of a PDF, besides its page content: notes, form fields, metadata, attachments.
 
 An extra that cannot be read is left out and never costs the document its pages. Most documents
 have none, which the engine that read the pages finds out quickly; pypdf is opened only for others.

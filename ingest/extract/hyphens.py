@@ -29,7 +29,7 @@ COMPOUND_HYPHEN, ASCII_COMPOUND_HYPHEN = (
 )
 COUNT = re.compile(r"(?<![.,\w])[^\W_]*\d\Z")
 NUMBER_PARTS = re.compile(r"[^\W_][-\u2010][^\W_]*\d\Z")  # of telephone numbers, ISBNs, codes
-# What may follow a count and a hyphen: more figures, unless they have a minus behind them, or a
+# After a count and a hyphen: more figures, unless they have a minus behind them, or a
 # compound, as in "10-Euro-Schein".
 REST_OF_NUMBER = re.compile(r"(?!\d+(?:[.,]\d+)*-(?!\S))(?:\d|[^\W\d_]+-)")
 UNSPACED_SCRIPT = re.compile("[\u0e01-\u0eff\u1000-\u109f\u1780-\u17ff\u3041-\u30ff\u3400-\u9fff]")
@@ -39,19 +39,19 @@ UNSPACED_LETTER = re.compile("[\u3001-\u30ff\u3400-\u9fff\uff01-\uff60]")
 MAX_WORD_CHARS = 64  # looked at on either side of a hyphen
 MAX_VOCABULARY_CHARS = 5_000_000  # of a document; more would hardly add words
 
-# For bytes.translate(): letters in lower case; what is no letter separates words, but for parts of
-# other characters.
+# For bytes.translate(): letters in lower case; all others separate words, but for parts of
+# characters that are not ASCII.
 ASCII_WORDS = bytes(
     n if n > 127 else ord(chr(n).lower()) if chr(n).isalpha() else 32  # noqa: PLR2004 - ASCII
     for n in range(256)
 )
 
-# What precedes the hyphen of an option, a path, an address, a formula or the name of a package.
+# The text before the hyphen of an option, a path, an address, a formula or the name of a package.
 CODE = re.compile(
     r"(?:^|[(\[{\"'“‘])-|--|[@_\\=#$<>{}~^]|://|::|^\.?/|www\.|[^\W_]\.[^\W\d_]|\d[^\W\d_]*\Z"
 )
 
-# A web address that is broken after a slash, before what is no word.
+# A web address that is broken after a slash, before a text that is no word.
 BROKEN_ADDRESS = re.compile(
     r"(://\S{1,200}/)\r?\n(?=[a-z0-9][\w.~%-]{0,100}(?:/|\.[a-z]{2,5}(?!\w)))"
 )
@@ -184,7 +184,7 @@ class Vocabulary:
 
     @cached_property
     def auto_hyphens(self) -> int:
-        """Number of U+2010 if all stand at line ends: it is what a program hyphenates with."""
+        """Number of U+2010 if all stand at line ends: then a program inserted them."""
         ends = sum(len(re.findall("\u2010(?=\r?\n|$)", page)) for page in self.sample)
         return ends if ends == sum(page.count("\u2010") for page in self.sample) else 0
 
@@ -215,7 +215,7 @@ def mark_line_ends(text: str) -> str:
 
 
 def join_line_end(vocabulary: Vocabulary, match: re.Match[str]) -> str:
-    """Return what a hyphen at a line end is replaced by."""
+    """Return the replacement of a hyphen at a line end."""
     text, (start, end) = match.string, match.span()
     hyphen = "\u2010" if match["hyphen"] == "\u2010" else "-"
     before, after = spaced_end(word_before(text, start)), text[end : end + 1]
@@ -304,7 +304,7 @@ def is_conjunction(before: str, after: str, rest: str, vocabulary: Vocabulary) -
 
 
 def spaced_end(text: str) -> str:
-    """Return what is behind the last letter of a script without spaces; all if that is nothing."""
+    """Return the text after the last letter of a script without spaces; all if there is none."""
     return text if text.isascii() else UNSPACED_LETTER.split(text)[-1] or text
 
 

@@ -1,4 +1,4 @@
-"""Limits on what is taken from a document. Pure.
+"""Limits on the text and the metadata of a document. Pure.
 
 No real document exceeds them. Without them, a file of a few kilobytes could fill the index, or the
 memory of the process that receives the result from the sandbox.

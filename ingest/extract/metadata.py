@@ -1,4 +1,4 @@
-"""Parse and repair a PDF's metadata, which may hold anything; drop what makes no sense. Pure."""
+"""Parse and repair a PDF's metadata, which may hold anything; drop nonsense. Pure."""
 
 from __future__ import annotations
 

@@ -178,7 +178,7 @@ def read_page(engines: EngineChain, page: int, options: ExtractOptions, state: E
             try_call(partial(verify_page, engines, page, found.text, state), None)
         return found.text
     text = found.text if found.garbled <= DISCARD_GARBLED_SHARE else ""
-    # What no engine decodes is a picture of text. A garbled layer behind a scan shows nothing.
+    # Text that no engine decodes is a picture of text. A garbled layer behind a scan shows nothing.
     is_visible = is_any(engines, lambda engine: engine.shows_text(page - 1))
     if not is_visible and not is_any(engines, lambda engine: engine.has_graphics(page - 1)):
         return text
@@ -211,7 +211,7 @@ def verify_page(engines: EngineChain, page: int, text: str, state: ExtractState)
 
 
 def is_unlike_language(result: OcrResult) -> bool:
-    """Return whether what OCR recognised is hardly text."""
+    """Return whether a result of OCR is hardly text."""
     if result.confidence < MIN_CONFIDENCE or not result.text:
         return True
     return try_call(partial(language_probability, result.text), 0.0) < UNCERTAIN_LANGUAGE

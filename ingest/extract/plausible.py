@@ -1,4 +1,4 @@
-"""Tell text from what only looks like text: a font's codes taken for letters. Pure.
+"""Tell text from the codes of a font that were taken for letters. Pure.
 
 A font without a map to Unicode may show the right letters and yield others: each letter shifted by
 the same distance, or in the code page of another script. Such text has no undecoded characters.
@@ -68,7 +68,7 @@ OTHER_SCRIPT = re.compile(
     "[\u0400-\u052f\u0531-\u0587\u05d0-\u05ea\u0620-\u06d3\u0900-\u0dff\u10a0-\u10ff]"
     "|[\u0370-\u03ff].*[\u0370-\u03ff]"
 )
-# Next to a letter of a script of India, what none of its words has. A figure may be, as in "5th".
+# Characters that no word of a script of India has next to a letter. Figures may be, as in "5th".
 INDIC = re.compile("[\u0900-\u0dff]")
 FOREIGN = (
     "A-Za-z@#\\\\{|}~\xb2\xb3\xb9\xc0-\u02af\u1200-\u139f\u2700-\u28ff\u2e80-\u9fff\ue000-\uf8ff"
@@ -242,7 +242,7 @@ def has_mixed_words(text: str) -> bool:
 
 
 def drop_foreign_letters(text: str) -> str:
-    """Return a text of a script of India without what a font maps to no letter of it."""
+    """Return a text of a script of India without letters of other scripts next to its own."""
     return FOREIGN_BESIDE_INDIC.sub("", text)
 
 

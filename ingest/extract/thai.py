@@ -11,7 +11,7 @@ MIN_RINGS = 2  # of a page, to know that its font has one vowel for the other
 
 AM, AA, RING, TONES = "\u0e33", "\u0e32", "\u0e4d", "\u0e48-\u0e4b"
 LAO_AM, LAO_AA, LAO_RING, LAO_TONES = "\u0eb3", "\u0eb2", "\u0ecd", "\u0ec8-\u0ecb"
-# What Ghostscript makes of am in the map of a glyph that stands for a tone and am.
+# Ghostscript writes these for am in the map of a glyph that stands for a tone and am.
 MANGLED_AM = re.compile(f"(?<=[{TONES}])[\u4833\u4933\u4a33\u4b33]")
 TONE_AND_AM = re.compile(f"[{TONES}]{AM}")
 MIN_TONES_AND_AM = 5  # of a page with fewer vowels aa, to know that they stand for it

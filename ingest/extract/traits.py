@@ -64,7 +64,7 @@ def find_traits(data: bytes) -> Traits:
 
 
 def leave_out_streams(data: bytes) -> bytes:
-    """Return a PDF without the content of its streams; what does not end as one stays."""
+    """Return a PDF without the content of its streams; a stream without a proper end stays."""
     return b"endobj".join(
         [
             part[: part.find(b"stream")] if part.endswith(STREAM_ENDS) else part

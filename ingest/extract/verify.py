@@ -1,4 +1,4 @@
-"""Check the text of pages against what they show: read as seen.
+"""Check the text of pages against their images.
 
 A sample of lines is rendered and recognised by the local OCR, and looked for in the text of the
 page. It finds fonts whose codes are the wrong letters, which the text alone does not reveal.

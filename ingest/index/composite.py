@@ -41,8 +41,8 @@ CHECK_BATCH_CHUNKS = 400  # whose vectors are read at once
 class CompositeIndex(SqliteState):
     """Index of a ChunkStore and a state file, as `open_state` opens it.
 
-    The two belong together: what is in one and not in the other is a defect, which `ingest check`
-    finds and repairs. Move, copy and delete them together.
+    The two belong together: a source in only one of them is a defect, which `ingest check` finds
+    and repairs. Move, copy and delete them together.
     """
 
     def __init__(self, chunks: ChunkStore, state: Database) -> None:

@@ -17,7 +17,7 @@ from ingest.models import Recipe, __version__
 # Incremented when earlier versions must no longer write to an index.
 INDEX_FORMAT = 3
 
-SCHEMA_FIELD = "schema"  # of a recipe: what a new version changes by itself
+SCHEMA_FIELD = "schema"  # of a recipe: a new version changes it by itself
 # Those fields of a recipe whose default a new version may change, too.
 DEFAULTED_FIELDS = ("extractor", "chunk_tokens", "overlap")
 

@@ -7,7 +7,7 @@ from ingest.models import EVERYBODY, Permissions
 
 
 def filter_expression(person: Permissions, oids_field: str, groups_field: str) -> str:
-    """Return the filter for what a person may read; a field without a name is left out.
+    """Return the filter for the chunks that a person may read; a field without a name is left out.
 
     A chunk without permissions matches no filter.
     """

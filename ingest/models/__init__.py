@@ -1,6 +1,6 @@
 """Values that pass between the stages of the pipeline: frozen, typed and free of I/O.
 
-Import them from here; the modules of this package are named after what their values are of.
+Import them from here; the modules of this package are named after their values.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class Details:
     scanned: tuple[int, ...] = ()  # pages that OCR reads: images, and text that is not decoded
     missing: tuple[int, ...] = ()  # pages that could not be read
     undecoded: tuple[int, ...] = ()  # pages that show text which no engine decodes
-    doubtful: tuple[int, ...] = ()  # pages whose text is probably not what they show
+    doubtful: tuple[int, ...] = ()  # pages whose text probably differs from their image
     hidden: tuple[int, ...] = ()  # pages with text that a reader cannot see
     verified: tuple[int, ...] = ()  # pages with lines that were compared with their images
     agreement: tuple[float, ...] = ()  # of each of those, from 0 to 1

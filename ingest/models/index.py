@@ -73,7 +73,7 @@ class StoredChunk:
 class CachedPage:
     """Paid result of one page or figure, by OCR or a model, cached in the index."""
 
-    key: str  # hash of what was sent, and of the engine or model
+    key: str  # hash of the data sent, and of the engine or model
     root: str  # of the source it was last seen in; removed from the cache with that source
     source: str
     # id under which OCR keeps its result for a day; of a figure, the number of failed attempts

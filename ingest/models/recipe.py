@@ -26,7 +26,7 @@ class Recipe:
     model: str
     dimensions: int
     schema: int = 4  # incremented when cleaning, splitting or the fields of a chunk change
-    figures: str = ""  # what is read in figures, and by which engine or model; "" for nothing
+    figures: str = ""  # how figures are read, and by which engine or model; "" if they are not
 
     @property
     def digest(self) -> str:

@@ -91,7 +91,7 @@ class AbsenceTracker:
         return not (self.present_count or self.ignored.excluded_count)
 
     def required_options(self) -> str:
-        """Return the options without which a run refuses to delete what vanished."""
+        """Return the options without which a run refuses to delete the vanished sources."""
         count = self.vanished_count
         empty = ["--allow-empty"] if self.is_empty and not self.allow_empty and count else []
         return " ".join([*empty, *([f"--max-deletes {count}"] if count > self.limit else [])])

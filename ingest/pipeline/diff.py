@@ -124,7 +124,7 @@ class SkipRule:
     max_attempts: int = MAX_ATTEMPTS  # failures after which a source is not read again
     max_deaths: int = MAX_DEATHS  # of the process that read it alone, after which it is not either
     has_passwords: bool = False  # passwords were given, perhaps other ones than last time
-    retrying_run: str = ""  # id of the run, if it retries what failed too often: once each
+    retrying_run: str = ""  # id of the run, if it retries sources that failed too often: once each
 
     def should_give_up(self, record: Record) -> bool:
         """Return whether a source that failed is not tried again."""

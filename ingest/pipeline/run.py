@@ -227,7 +227,7 @@ def mark_ended(root: KnownRoot, summary: Summary) -> KnownRoot:
 
 
 def count_written_index(index: ChunkStore, totals: RunTotals) -> IndexTotals:
-    """Count the contents of an index after a run, or what the run knows to be there if more.
+    """Count the contents of an index after a run; at least those that the run knows of.
 
     The counts of a service lag behind the writes: after a first run they may be 0.
     """

@@ -3,7 +3,7 @@
     extract ──▶ chunk ──▶ embed ──▶ upload ──▶ commit
 
 Each stage is a generator over the output of the stage before it, and passes results on at once.
-The order of writes is what keeps the index consistent (DESIGN.md, invariants 1 and 2): a record
+The order of writes keeps the index consistent (DESIGN.md, invariants 1 and 2): a record
 names every chunk that may exist before the first one is uploaded, and is committed only after all
 of them are acknowledged. A run may therefore die at any point, and the next one converges.
 """

@@ -62,7 +62,7 @@ class TimelineRecorder:
         self.intervals += [TimeInterval() for _ in range(missing)]
         interval = self.intervals[-1]
         charged, refused = self.times.counts[CHARGED_TOKENS], self.times.counts[THROTTLED_REQUESTS]
-        # Asking for the time of what never happened would list it among the stages.
+        # Asking for the time of a stage that never ran would list it among the stages.
         waits = (wait for wait in (TOKEN_QUOTA, REQUEST_QUOTA) if wait in self.times.spans)
         waited = sum(map(self.times.wall_seconds, waits))
         interval.charged += charged - self.charged

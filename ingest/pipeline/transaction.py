@@ -203,7 +203,7 @@ def failure_record(
 
 
 def details_with_first_run(transaction: Transaction, run: str) -> Details:
-    """Return the details of a document, with the first run that reported what it lacks."""
+    """Return the details of a document, with the first run that reported that parts are missing."""
     if not transaction.document.details.needs_attention:
         return transaction.document.details
     record, source = transaction.record, transaction.source

@@ -189,7 +189,7 @@ def revoke_source(record: Record, index: Index) -> tuple[int, Record]:
 
 
 def is_same_content(document: PreparedDocument, record: Record) -> bool:
-    """Return whether a source's content is what its record says.
+    """Return whether a source's content is as its record says.
 
     It may be read for its attachments, or because a listing lags behind a record just saved.
     """
@@ -252,7 +252,7 @@ def remove_source(
     """
     try:
         whole = read_record(index, record.key, record)
-        # A listed record has no ids. If there is none to look up, the chunks say what is to go.
+        # A listed record has no ids. If there is none to look up, the chunks have them.
         ids = (
             possible_ids(whole)
             if whole

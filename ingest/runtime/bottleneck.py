@@ -129,7 +129,7 @@ def measure_utilization(times: Stopwatch, seconds: float, capacity: Capacity) ->
 
 
 def measure_stalls(times: Stopwatch, seconds: float) -> Iterator[Utilization]:
-    """Yield what a run waited for longer than a few seconds at a time."""
+    """Yield the waits of a run that were longer than a few seconds at a time."""
     pauses = times.wall_seconds(RETRY_PAUSE) if RETRY_PAUSE in times.spans else 0.0
     yield Utilization(
         pauses / seconds,

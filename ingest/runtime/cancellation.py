@@ -67,7 +67,7 @@ class Cancellation:
     def is_closing(self) -> bool:
         """Return whether nothing may be paid for any more: the answer might come too late.
 
-        The second half of the grace period is for answers, and for writing what they brought.
+        The second half of the grace period is for answers, and for writing them.
         """
         return self.is_past(self.grace_seconds / 2)
 

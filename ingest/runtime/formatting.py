@@ -27,7 +27,7 @@ def escape_unprintable(name: str) -> str:
 
 
 def escape_controls(text: str) -> str:
-    """Escape what moves a cursor or turns text round; joiners, which words are spelt with, stay."""
+    """Escape characters that move a cursor or reverse text; joiners, a part of words, stay."""
     return UNSAFE_CHARS.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
 
 

@@ -74,7 +74,7 @@ class ExcludingRoot:
 
 
 def exclude_globs(roots: Iterable[Root], globs: Sequence[str]) -> list[Root]:
-    """Wrap roots so that they exclude what the globs match."""
+    """Wrap roots so that they exclude the names that globs match."""
     return [ExcludingRoot(root, tuple(globs)) if globs else root for root in roots]
 
 

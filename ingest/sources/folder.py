@@ -75,7 +75,7 @@ class Folder:
         raise RootError(self.gone_reason())
 
     def gone_reason(self) -> str:
-        """Return what has become of the folder, for an error."""
+        """Return the error message for a folder that vanished."""
         return (
             f"{self.folder} vanished during the run; nothing was removed from the index: mount it "
             "again, or check the path"

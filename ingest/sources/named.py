@@ -53,7 +53,7 @@ class NamedRoot:
 def split_name(argument: str) -> tuple[str, str]:
     """Split NAME=PLACE into name and place; the name is "" in an argument that is a place itself.
 
-    What exists as a path is a path ("year=2026/"), and so is what a glob matches, and a URL.
+    An existing path is a place ("year=2026/"); so is a glob that matches a file, and a URL.
     """
     name, separator, place = argument.partition("=")
     if not separator or URL_PATTERN.match(argument):

@@ -1,8 +1,8 @@
-"""Diagnose what would keep a run from working, in the order in which a run would fail.
+"""Find the problems that would stop a run, in the order in which a run would fail.
 
 Writes nothing, embeds one word at most, and has one small picture described at most. The remedies
-come from the code in which a run would fail; this module only decides what to try, and what a
-failure leaves unknown.
+come from the code in which a run would fail; this module only decides which checks to
+make, and which of them a failure makes impossible.
 """
 
 from __future__ import annotations

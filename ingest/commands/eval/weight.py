@@ -1,7 +1,7 @@
 """Fit the weight of vectors in hybrid search to questions with known answers. Pure.
 
 The gain is cross-validated: each tenth of the questions is scored with the weight that is best for
-the rest, so that it does not contain what fitting to the same questions would add by chance.
+the rest, so it contains nothing that fitting to the same questions would add by chance.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Gain:
 
 @dataclass(frozen=True, slots=True)
 class WeightFit:
-    """The best weight for some questions, and what it gains over the one in use."""
+    """The best weight for some questions, and its gain over the one in use."""
 
     best: float
     current: float

@@ -18,7 +18,7 @@ from ingest.runtime.timing import Stopwatch
 
 
 def recall_descriptions(index: Index, limits: SandboxLimits) -> FigureDescriber | None:
-    """Return what reads descriptions from an index; None if it has none. It asks no model."""
+    """Return a reader of the descriptions in an index, which asks no model; None if it has none."""
     manifest = index.manifest()
     recipe = str(manifest.recipe.get("figures", "")) if manifest else ""
     model = recipe.removeprefix(DESCRIBES).partition(IMAGES_IN)[0]
@@ -32,7 +32,7 @@ def recall_descriptions(index: Index, limits: SandboxLimits) -> FigureDescriber 
 def add_figures(
     view: DocumentView, task: Task, record: Record, file: BinaryIO, describer: FigureDescriber
 ) -> DocumentView:
-    """Add to a view what the index knows of the document's figures."""
+    """Add the document's figures to a view, as the index has them."""
     read = PreparedDocument(
         record.fingerprint,
         view.page_count,

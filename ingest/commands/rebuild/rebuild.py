@@ -170,7 +170,7 @@ def switch_index(
         check_losses(lost, sources, prune=run.prune, max_deletes=run.max_deletes)
     scores = compare_answers(services, questions) if questions else None
     earlier = services.previous_index
-    # Another run may have taken over what readers see, and changed it since this one copied it.
+    # Another run may have taken over the current index, and changed it since this one copied it.
     fence = partial(confirm_lock, earlier) if earlier else lambda: None
     work.generations.switch(work.name, fence)
     return SwitchResult(work.name, work.previous, drop_old_generations(work, keep), scores)

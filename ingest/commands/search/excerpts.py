@@ -30,7 +30,7 @@ WORD_WEIGHT = 0.3  # of the share of the question's words, against a cosine
 FIRST_LINE_WEIGHT = 0.01  # decides between equal windows
 PAGE_WEIGHT = 0.1  # of the share of the hit's text that is on the page of the window
 MAX_EMBEDDED_CHARS = 5800  # for one search; five hits take at most 92%, some 1,100 tokens
-EMBEDDED_SHARE = 0.4  # of what better hits have left
+EMBEDDED_SHARE = 0.4  # of the room that better hits have left
 MAX_OVERLAP = 0.5  # of a window that is embedded with a better one, by words: it says the same
 PAGE_OF_LINK = re.compile(r"#page=\d+\Z")
 MAX_STEM_LETTERS = 5  # words that begin alike count as one: "physician" and "physicians"

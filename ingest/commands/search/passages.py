@@ -209,7 +209,7 @@ def split_units(text: str, sentences: Sequence[int]) -> Iterator[TextSpan]:
 
 
 def subtract_spans(span: TextSpan, others: Iterable[TextSpan]) -> TextSpan:
-    """Return what is left of a span outside of others, at one of its ends; may be empty."""
+    """Return the part of a span outside of others, at one of its ends; may be empty."""
     start, end = span
     for a, b in others:
         if start < b and end > a:

@@ -78,7 +78,7 @@ class LocalRateLimiter:
     def is_full(self, units: float, client: str, now: float) -> bool:
         """Return whether a client has so many tokens under way that it must wait for an answer.
 
-        What is under way is lost, and paid again, if the client is killed.
+        Tokens under way are lost, and paid for again, if the client is killed.
         """
         under_way = [sent.tokens for who, _, sent in self.permits.values() if who == client]
         quota = sum(each.allowed_tokens(now) for each in self.deployments)

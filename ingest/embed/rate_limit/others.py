@@ -1,4 +1,4 @@
-"""Other clients of a deployment, as seen in what the service says is left. Pure."""
+"""Other clients of a deployment, as seen in the remainder that the service reports. Pure."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class OtherClients:
         self.rate += (tokens / seconds - self.rate) * weight
 
     def check(self, request: SentRequest, quota: float, now: float) -> None:
-        """Look, after each of two single requests, at what others sent between them.
+        """Measure, after each of two single requests, how many tokens others sent between them.
 
         `quota`: tokens per second.
         """

@@ -54,7 +54,7 @@ class SentRequest:
     total_tokens: float  # of all requests up to this one
     is_single: bool = False  # no other request was under way
     is_exact: bool = False  # once it is answered: so were all requests up to this one
-    is_test: bool = False  # it exceeded what the window was thought to have left
+    is_test: bool = False  # it exceeded the tokens that the window was thought to have left
 
 
 @dataclass(slots=True)

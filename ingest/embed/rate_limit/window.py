@@ -1,4 +1,4 @@
-"""Model of the window in which a service counts one client's tokens, and of what it has left.
+"""Model of the window in which a service counts one client's tokens, and of its remainder.
 
 A rolling window counts the last minute at every moment. A fixed one ends all at once: at the full
 minute, or a minute after its first request. Some services count a sixth of the quota in ten
@@ -54,19 +54,19 @@ class TokenWindow:
     requests: deque[SentRequest] = field(default_factory=deque)  # that it counts, oldest first
     tokens: float = 0.0  # of these
     total_tokens: float = 0.0  # of all requests so far
-    left: float = math.inf  # what the service reports as left, less what was sent since
+    left: float = math.inf  # the remainder that the service reported, less the tokens sent since
     former_left: float = -math.inf  # likewise, when the former window ended
     highest_left: float = math.inf  # the most so far: approximately the limit
     newest: SentRequest | None = None  # the newest request with a reported remainder
 
     @property
     def is_reported(self) -> bool:
-        """True if the service reports what is left."""
+        """True if the service reports the remainder."""
         return self.newest is not None
 
     @property
     def is_confirmed(self) -> bool:
-        """True unless the service reports what is left, and has not yet for this window."""
+        """True unless the service reports the remainder, and has not yet for this window."""
         return self.newest is None or self.newest.sent_at >= self.started_at
 
     def add(self, request: SentRequest) -> bool:
@@ -210,7 +210,7 @@ class TokenWindow:
         self.refused_tokens = request.tokens
         is_early = self.is_fixed and 0 <= now - self.started_at < WINDOW_SKEW_SECONDS
         is_expected = self.tokens + request.tokens > capacity
-        # A refusal after a few requests, or far from what fits, says more of others.
+        # A refusal after a few requests, or far from the capacity, says more of others.
         self.is_revealing = (
             not (is_early or is_expected or self.is_reported)
             and len(self.requests) >= MIN_WINDOW_REQUESTS
@@ -264,7 +264,7 @@ class TokenWindow:
         return since if since >= total - since else total
 
     def raise_capacity(self) -> None:
-        """Raise a learnt capacity to what the window has let through, with a test."""
+        """Raise a learnt capacity to the tokens that the window has let through, with a test."""
         if self.capacity < math.inf:
             self.capacity = max(self.capacity, self.tokens)
 

@@ -65,7 +65,7 @@ class EngineChain:
                 yield engine
 
     def pypdf_reader(self) -> PdfReader:
-        """Open the document with pypdf, once, for what only it can read.
+        """Open the document with pypdf, once, for the parts that only pypdf can read.
 
         Raises any exception of pypdf.
         """

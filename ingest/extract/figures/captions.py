@@ -13,8 +13,8 @@ from ingest.extract.figures.shapes import Box, height_of, width_of
 # No hiragana: it inflects the words of a sentence, and a label is a noun.
 LETTER = r"[^\s\d.,:;()\[\]{}/\\|*•·\-–—+=<>_&%$€£#@!?\"'“”„«»‘’、。，．；（）「」！？ぁ-ゖ]"
 NUMBER = r"(?:\d{1,3}[a-z]?|[A-Z]\.?\d{1,3})(?:[.\-–‑]\d{1,3}){0,3}[a-z]?"
-# "Figure 3.", "Abb. 3", "Fig. n.º 2-1:", "図3", "รูปที่ 3"; or "3. ábra", "2 pav.". What follows a
-# number without a mark is no lower-case word: "Figure 3 shows" and "May 3 was" are sentences.
+# "Figure 3.", "Abb. 3", "Fig. n.º 2-1:", "図3", "รูปที่ 3"; or "3. ábra", "2 pav.". No
+# lower-case word follows a number without a mark: "Figure 3 shows", "May 3 was" are sentences.
 LABEL = rf"(?![a-zß-ÿα-ωа-я])(?:{LETTER}{{3,15}}\.?|{LETTER}{{1,15}}\.|[^\x00-\x7f]{LETTER}?)"
 ABBREVIATED = rf"(?:{LETTER}{{1,3}}[.º]{{1,2}}[ \u00a0]?)?"  # "Fig. no. 3", "Gráfico N.º 3"
 AFTER = (

@@ -1,4 +1,4 @@
-"""List the figures of a document, without what repeats over pages: logos, decoration."""
+"""List the figures of a document, without those that repeat over pages: logos, decoration."""
 
 from __future__ import annotations
 

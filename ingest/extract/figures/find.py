@@ -34,7 +34,7 @@ from ingest.extract.figures.shapes import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BACKGROUND_SHARE = 0.8  # of a page; what covers more is behind it all, or a scan
+BACKGROUND_SHARE = 0.8  # of a page; a picture that covers more is a background, or a scan
 FRAME_SHARE = 0.4  # of a page; a box round more is a frame of its text
 TILE_GAP = 2.0  # points between the strips of a picture
 PATH_GAP = 6.0  # points between the paths of a drawing
@@ -59,7 +59,7 @@ def find_figures(page: DrawnPage, captions: Sequence[Box] = ()) -> list[FoundFig
     """Return the figures of a page from the top.
 
     Args:
-        page: What the page draws.
+        page: The objects that the page draws.
         captions: The lines that may be captions: never a part of a figure, and a figure beside one
             may be small.
     """
@@ -246,7 +246,7 @@ def add_labels(
 
 
 def is_figure(figure: FoundFigure, page: DrawnPage, captions: Sequence[Box]) -> bool:
-    """Return whether a picture or drawing is large enough, given what may be its caption."""
+    """Return whether a picture or drawing is large enough; some of the lines may be its caption."""
     return is_large(
         width_of(figure.box),
         height_of(figure.box),

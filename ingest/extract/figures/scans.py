@@ -19,8 +19,8 @@ def list_scan_figures(page: int, result: OcrResult, page_hash: str) -> Iterator[
 
     Args:
         page: Number of the page, from 1.
-        result: What the service has read.
-        page_hash: Hash of what the page is made of, by which a description is known again.
+        result: Result of the service.
+        page_hash: Hash of the page's content, by which a description is found again.
     """
     found = sorted(result.figures, key=lambda figure: (figure.box[1], figure.box[0]))
     for one in found[:MAX_FIGURES]:

@@ -1,4 +1,4 @@
-"""Boxes of what a page draws, turned as a viewer shows it; in points, up is positive."""
+"""Boxes of the objects of a page, turned as a viewer shows it; in points, up is positive."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def grow(box: Box, by: float) -> Box:
 
 
 def overlap(one: Box, other: Box) -> Box:
-    """Return what two boxes have in common; its sides are in reverse if that is nothing."""
+    """Return the intersection of two boxes; its sides are in reverse if they do not meet."""
     return (
         max(one[0], other[0]),
         max(one[1], other[1]),

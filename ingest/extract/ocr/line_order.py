@@ -52,7 +52,7 @@ def arrange_lines(lines: Sequence[TextLine]) -> str:
 def split_blocks(lines: Sequence[TextLine]) -> Iterator[list[TextLine]]:
     """Yield blocks of lines in reading order.
 
-    Lines that cross columns are read after what is above them, and before what is below.
+    Lines that cross columns are read after all lines above them, and before all lines below.
     """
     gutter = find_gutter(lines)
     if gutter is None:

@@ -156,7 +156,7 @@ class CachedOcr:
         self.service = service
         self.engine_name = name  # part of the key, as another engine gives another text
         self.times = times
-        # What a run would pay for, by key: PAGE, or FIGURE, which costs as much.
+        # Pages and figures that a run would pay for, by key: PAGE, or FIGURE, which costs as much.
         self.unsent: dict[str, str] = {}
         # Each thread holds one image at most, so their number limits memory too.
         self.threads = ThreadPoolExecutor(MAX_CONCURRENT_PAGES, "recogniser")

@@ -145,7 +145,7 @@ def limit_cpu_for_good() -> None:
 
 
 def silence_output() -> None:
-    """Discard what native code prints, so that it does not reach the parent's output."""
+    """Discard the output of native code, so that it does not reach the parent's output."""
     devnull = os.open(os.devnull, os.O_WRONLY)
     for stream in (1, 2):
         os.dup2(devnull, stream)

@@ -102,7 +102,7 @@ def fork_reader(
     readers: dict[int, Connection],
     own: Sequence[Connection],
 ) -> None:
-    """Fork the reader that the parent asks for. In it, close what is the server's."""
+    """Fork the reader that the parent asks for. In it, close the server's pipes."""
     assert pipe.recv_bytes() == FORK
     theirs, status, memory = Connection(recv_handle(pipe)), recv_handle(pipe), recv_handle(pipe)
     answers = Connection(status, readable=False)

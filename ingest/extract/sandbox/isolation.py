@@ -63,7 +63,7 @@ Instruction = tuple[int, int, int, int]  # code, jump if true, jump if false, op
 
 
 def prepare_isolation() -> None:
-    """Do in advance what is alike for all processes that are forked from this one."""
+    """Do in advance the work that all processes forked from this one have in common."""
     if sys.platform == "linux":
         open_readable_paths()
         machine = os.uname().machine
@@ -234,7 +234,7 @@ def assemble(program: Iterable[Instruction]) -> bytes:
 
 
 def apply_filter(libc: ctypes.CDLL, machine: str, code: bytes, flags: int = 0) -> int:
-    """Apply a filter to all threads. Return what the kernel does: below 0 for a failure."""
+    """Apply a filter to all threads. Return the kernel's answer: below 0 for a failure."""
     code = code.replace(struct.pack("I", SOME_PID), struct.pack("I", os.getpid()))
     done: int = libc.syscall(
         ctypes.c_long(seccomp.CALLS_BY_ARGUMENT[machine]["seccomp"]),
@@ -299,7 +299,7 @@ def build_filter(
 
 
 def build_last_filter(machine: str) -> Iterator[Instruction]:
-    """Yield the BPF program that refuses what was needed until all filters are applied."""
+    """Yield the BPF program that refuses the calls needed only until all filters are applied."""
     yield (LOAD, 0, 0, NUMBER_OFFSET)
     for number in last_calls(machine):
         yield from [(EQUAL, 0, 1, number), (RETURN, 0, 0, ERRNO | EPERM)]

@@ -57,7 +57,7 @@ class SandboxPool(Generic[T, R]):
     only, and is replaced after some; see `SandboxLimits.group_seconds`.
 
     Args:
-        function: What the child calls. It imports the function by its name.
+        function: Function that the child calls. It imports the function by its name.
         limits: Of each task.
         answer: Type of the function's result; see answers.py.
         accept: Makes a result of an answer to a task, in this process. Raises InvalidAnswerError.

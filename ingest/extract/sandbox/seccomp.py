@@ -146,7 +146,7 @@ class ArgumentRule(NamedTuple):
     allowed: bool  # True: allow the call only on a match; False: refuse it on a match
 
 
-# What may be asked of calls that can do much: name, argument, values.
+# The arguments that powerful calls may have: name, argument, values.
 ALLOWED_ARGUMENTS: tuple[tuple[str, int, tuple[int, ...]], ...] = (
     ("ioctl", 1, (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451)),  # TCGETS to FIOCLEX
     ("fcntl", 1, (0, 1, 2, 3, 4, 1030)),  # F_DUPFD to F_SETFL, F_DUPFD_CLOEXEC

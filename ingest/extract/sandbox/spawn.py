@@ -80,7 +80,7 @@ def new_group_options() -> dict[str, Any]:
 
 
 def preparation_data(function: Callable[..., Any]) -> dict[str, Any]:
-    """Return what a child needs in order to import the function."""
+    """Return the data that a child needs to import the function."""
     everything = spawn.get_preparation_data("reader")
     names = ["sys_path"]
     if function.__module__ == "__main__":

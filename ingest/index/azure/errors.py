@@ -1,4 +1,4 @@
-"""Error table of Azure AI Search: what each response means, and whether a retry may cure it."""
+"""Error table of Azure AI Search: the meaning of each response, and whether a retry may cure it."""
 
 from __future__ import annotations
 

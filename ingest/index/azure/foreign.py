@@ -122,7 +122,7 @@ def ensure_foreign_index(index: AzureIndex, wanted: Wanted) -> None:
 
     try:
         found = documents.fetch_definition()
-    except RoleError:  # opened by what an earlier run has recorded
+    except RoleError:  # opened with the profile that an earlier run has recorded
         check_permission_fields(target, profile)
         check_vector_space(index)
         return

@@ -108,7 +108,7 @@ class AzureIndex:
         self.lease.on_lost = on_lost
         idle = self.lease.acquire(engine, self.filled_by, is_new=self.is_new)
         self.idle_before_hold = math.inf if idle is None else idle
-        # Of two runs that found no index, the later one may see what the other has written.
+        # Of two runs that found no index, the later one may see the writes of the other.
         self.read_after_write = self.is_new if idle is None else idle > LISTING_SETTLE_SECONDS
         if idle is not None and not self.read_after_write:
             # The last write before this run's began its epoch, or the one before.
@@ -247,7 +247,7 @@ class AzureIndex:
         return search_distinct(ask, top, MAX_PAGE_DOCUMENTS)
 
     def permission_filter(self, person: Permissions) -> str:
-        """Return the filter for what a person may read. Raises ConfigError."""
+        """Return the filter for the chunks that a person may read. Raises ConfigError."""
         oids, groups = (self.target.mapping.field_of(name) for name in (OIDS, GROUPS))
         if not (oids or groups):
             raise no_permissions_error(f"{self.documents.name} on {self.documents.endpoint}")

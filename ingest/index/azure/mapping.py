@@ -175,12 +175,12 @@ def describe_open_fields(profile: Profile, mapping: FieldMapping) -> str:
 
 
 def describe_value(rule: Rule) -> str:
-    """Name what fills a field."""
+    """Name the value or constant that fills a field."""
     return rule.value or f"the constant {rule.constant!r}"
 
 
 def describe_losses(missing: Iterable[Rule]) -> str:
-    """Name fields that an index lacks, with what is lost without each."""
+    """Name fields that an index lacks, with the loss that each of them means."""
     return "; ".join(
         f"{rule.field.name} ({USES.get(rule.value, describe_value(rule))})" for rule in missing
     )

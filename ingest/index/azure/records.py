@@ -39,7 +39,7 @@ class AzureRecords:
         self.writer = Coalescer(self.save_batch, MAX_BATCH_RECORDS)
 
     def close(self) -> None:
-        """Save what is waiting."""
+        """Save the records that are waiting."""
         self.writer.close()
 
     def list(self, root: str | None = None) -> Iterator[Record]:
@@ -70,7 +70,9 @@ class AzureRecords:
             try:
                 return self.documents.search_page(select=[*LISTED_RECORD_FIELDS, "place"], **query)
             except MissingFieldError:
-                self.has_new_fields = False  # of an earlier version: it returns what it has
+                self.has_new_fields = (
+                    False  # of an earlier version: it returns the fields that it has
+                )
         page = self.documents.search_page(select=None, **query)
         return [{n: v for n, v in document.items() if n not in ID_LISTS} for document in page]
 

@@ -17,7 +17,7 @@ from ingest.index.schema import root_from_json, root_to_json
 from ingest.models import KnownRoot
 
 ROOTS_DOCUMENT_KEY = "roots"
-RENAME_SETTLE_SECONDS = 120  # until queries show what was renamed, at most
+RENAME_SETTLE_SECONDS = 120  # until queries show the new names, at most
 
 
 class AzureRoots:
@@ -78,5 +78,5 @@ class AzureRoots:
 
 
 def without_path(kind: str, root: str) -> dict[str, Any]:
-    """Return what removes the path of a local folder from a document."""
+    """Return the change that removes the path of a local folder from a document."""
     return {"storageUrl": None} if kind == "chunk" and "://" not in root else {}

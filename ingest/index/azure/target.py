@@ -89,7 +89,7 @@ class OwnTarget:
     def flaws(self, chunks: Iterator[StoredChunk], dimensions: int) -> Iterator[Flaw]:
         """Find chunks without a vector, or without another field that each of them has.
 
-        The service validates what is uploaded, so a value can only be missing. Reading all vectors
+        The service validates uploads, so a value can only be missing. Reading all vectors
         would take long; an exhaustive search returns every chunk that has one.
         """
         query = VectorizedQuery(

@@ -1,4 +1,4 @@
-"""Visibility of writes on a search service: when reads show what was written.
+"""Visibility of writes on a search service: when reads show them.
 
 A read is answered by any of several replicas, each of which lags behind the writes by a time of
 its own. Nothing promises how long that is.

@@ -34,8 +34,8 @@ CREATE TABLE records (
     PRIMARY KEY (root, source)
 ) WITHOUT ROWID;
 """
-# `names` is what index_names makes of the source's name and title. It lacks in files of earlier
-# versions until the first upload.
+# `names` holds the result of index_names for the source's name and title. Files of earlier
+# versions lack it until the first upload.
 CREATE_WORDS_SQL = """
 CREATE VIRTUAL TABLE words USING fts5 (content, names, tokenize = "unicode61 remove_diacritics 2")
 """

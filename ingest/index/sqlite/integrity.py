@@ -1,4 +1,4 @@
-"""Integrity checks of the chunk tables, and repair of what needs no model.
+"""Integrity checks of the chunk tables, and repairs that need no model.
 
 A bad vector is only reported, because a new one takes the model. The text index is rebuilt from the
 chunks.

@@ -167,8 +167,8 @@ class SqliteSearcher:
     def has_language(self, language: str) -> bool:
         """Return whether enough chunks are of documents in a language, or in an unknown one.
 
-        That of the whole document: a third of a translated manual's chunks may quote English
-        licences, and is not what an English question is about.
+        The language of the whole document counts: a third of a translated manual's chunks may quote
+        English licences, and an English question is not about those.
         """
         query = "SELECT count(*) FROM chunks WHERE coalesce(language, ?1) = ?1"
         count = int(self.db.execute(query, (language,)).fetchone()[0])

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ingest.index.sqlite.database import INCREMENTAL_VACUUM
 
-FREE_SHARE = 0.25  # of the file that may be free; what is added next takes it
+FREE_SHARE = 0.25  # of the file that may be free; later additions take it
 MIN_FREE_BYTES = 1_000_000
 SLICE_PAGES = 1000  # given back in one transaction
 ROOM_FACTOR = 2.0  # free room on the disk that rewriting a file takes, in files

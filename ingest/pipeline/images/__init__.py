@@ -15,8 +15,8 @@ from typing import Protocol
 from ingest.errors import ConfigError
 from ingest.models import Chunk, PreparedDocument
 
-# The name that `name_image` gives; also of what a killed process leaves of a file. Files of others
-# may be named by a hash, too, so it begins with a word.
+# Names given by `name_image`, and those of the partial files that a killed process leaves. Files
+# of others may be named by a hash, too, so they begin with a word.
 IMAGE_NAME = re.compile(r"figure-[0-9a-f]{40}\.(?:png|jpg)")
 STORED_NAME = re.compile(rf"{IMAGE_NAME.pattern}|\.{IMAGE_NAME.pattern}\.\w+")
 OWNER_FILE_NAME = ".ingest-figures"  # names the index whose images these are

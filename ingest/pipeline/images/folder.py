@@ -51,7 +51,7 @@ class ImageFolder:
         return (self.folder / name).as_uri()
 
     def names(self) -> Iterator[str]:
-        """Yield the names of all stored images, with what a killed process left of one."""
+        """Yield the names of all stored images, and of partial files that a killed process left."""
         with self.explain_errors():
             found = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
         return filter(STORED_NAME.fullmatch, found)

@@ -32,7 +32,7 @@ class FileBudget:
     def limits_of(self, task: Task) -> SandboxLimits:
         """Return the limits of the next document. Raises DocumentError if nothing is left.
 
-        The file itself has those of a document; PDFs inside it, what those before them have left.
+        The file itself has those of a document; PDFs inside it share the rest of them.
         """
         whole = scale_limits(task, self.limits)
         left = min(MAX_FILE_SECONDS, RETRY_FACTOR * whole.total_seconds(MAX_PAGES)) - self.seconds
@@ -76,7 +76,7 @@ class FileBudget:
             )
 
     def count(self, document: PreparedDocument) -> None:
-        """Count what a document has used. Raises DocumentError if that is too much for one file."""
+        """Count a document. Raises DocumentError if it is too much for one file."""
         self.pages += document.pages
         self.chars += sum(chunk.end - chunk.start for chunk in document.chunks)
         if self.pages > MAX_PAGES:

@@ -147,9 +147,9 @@ def render_pool(limits: SandboxLimits) -> RenderPool:
 
 
 def load_modules() -> None:
-    """Load what reading an ordinary document needs, by reading one.
+    """Load the modules that reading an ordinary document needs, by reading one.
 
-    Each reader would import what this document does not need, once for all documents of its group.
+    Each reader would import the rest, once for all documents of its group.
     """
     import ingest.extract.engines.glyph_names
     import ingest.extract.engines.page_tree

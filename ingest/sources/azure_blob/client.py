@@ -143,7 +143,7 @@ class StorageClient:
     def call_with_retry(
         self, call: Callable[[], T], role: Role = BLOB_READER, table: ErrorTable = LISTING_ERRORS
     ) -> T:
-        """Call with retries; the table is for what the request is about."""
+        """Call with retries; the table explains the errors of this kind of request."""
         request = RequestContext(self.root_url, self.token, role)
         return call_with_retry(
             call,

@@ -1,6 +1,6 @@
 """Storage queue that Event Grid fills with a message for each blob that was created or deleted.
 
-What a message says does not matter: a run lists the container anyway. A platform starts a run while
+A message's content does not matter: a run lists the container anyway. A platform starts a run while
 the queue has visible messages. So a run hides the messages that it finds *before* it lists, and
 deletes them when it has finished. A blob that arrives in between has a message of its own, which
 starts the next run; the messages of a run that dies become visible again.

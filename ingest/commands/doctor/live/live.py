@@ -70,7 +70,7 @@ class LivePlan:
         )
 
     def describe(self) -> str:
-        """Describe what is about to happen and its cost, for a person to stop it."""
+        """Describe the probes and their cost, so that a person can stop them."""
         parts = [f"The live probes cost {self.cost}."]
         if self.search_url:
             minutes = max(1, round(self.writes * SECONDS_PER_WRITE / 60))

@@ -50,7 +50,7 @@ class Lag:
         return self.in_a_row >= SEEN_IN_A_ROW
 
     def to_json(self) -> Json:
-        """Return what is kept; `settled` is None if the reads did not settle in time."""
+        """Return the fields to record; `settled` is None if the reads did not settle in time."""
         settled = round(self.last, 3) if self.is_settled else None
         first = None if self.first is None else round(self.first, 3)
         return {"first": first, "settled": settled, "back": self.back}
