@@ -78,8 +78,8 @@ def ingest(
         roots: Each is a folder, a PDF, a glob, the URL of a blob container, or a custom `Root`.
             Without any, `settings.root`.
         settings: Everything else; see `Settings`.
-        index: A folder, or the endpoint of a search service. Overrides that of the settings, which
-            is the folder ".ingest" by default.
+        index: A folder, or the endpoint of a search service. Overrides the index of the settings,
+            which is the folder ".ingest" by default.
         embed: A custom embedding model. Overrides `settings.embedder`.
         retry_failed: Retry documents that failed three times.
         take_over: Convert an index that was filled with another chunk size, extractor or model.

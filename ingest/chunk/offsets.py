@@ -15,7 +15,7 @@ MAX_SECTION_CHARS = 300  # of the headings above a section, as one text
 
 
 def page_offsets(start: int, end: int, header: int, pages: Sequence[int]) -> tuple[int, ...]:
-    """Return the offset of each page that a chunk touches; that of the first is 0.
+    """Return the offset of each page that a chunk touches; the first is 0.
 
     `header` is the length of the table header that the chunk repeats. `pages` has the offset of
     each page in the document's text. An empty page has an offset too.

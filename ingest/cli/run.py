@@ -204,7 +204,7 @@ def report_unwritten(times: Stopwatch, settings: Settings) -> None:
 def spending_json(budget: Budget) -> dict[str, object]:
     """Tokens, pages and dollars that a run spent, for JSON, and the limit that ended it.
 
-    The lost tokens, which the other figures include, are those of requests without an answer.
+    The lost tokens, which the other figures include, are of requests without an answer.
     """
     used: dict[str, object] = {"tokens": budget.tokens, "pages": budget.pages, "usd": budget.usd}
     if budget.chat.total:

@@ -138,7 +138,7 @@ def estimate(spending: PlanTotals, services: Services, *, remote: bool) -> Estim
 
 
 def embedding_pace(tokens: float, requests: float, runs: Sequence[Summary]) -> EmbeddingPace | None:
-    """Pace that the quota allows, or else that of the last runs; None if both are unknown."""
+    """Pace that the quota allows, or else the pace of the last runs; None if both are unknown."""
     if min(tokens, requests) < math.inf:
         return EmbeddingPace(tokens, requests)
     walls = [

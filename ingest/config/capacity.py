@@ -1,4 +1,4 @@
-"""Cores and memory that a run may use: those of the machine, or less in a container.
+"""Cores and memory that a run may use: all of the machine's, or less in a container.
 
 A container is limited by its control group (cgroup v1 or v2). `root` is the folder that has /proc
 and /sys.
@@ -82,7 +82,7 @@ def memory_limit(root: Path = ROOT) -> int | None:
 def group_folders(controller: str, root: Path) -> Iterator[Path]:
     """Yield the folders of this process's group and of those around it, whose limits hold too.
 
-    Inside a container, the path may be that of the host: only the outermost folder is there.
+    Inside a container, the path may be the host's: only the outermost folder is there.
     """
     lines: list[str] = []
     with suppress(OSError):

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 
 class Flag(NamedTuple):
-    """Command-line option of a setting; its name is that of the field, with hyphens."""
+    """Command-line option of a setting; named like the field, with hyphens."""
 
     help: str
     metavar: str | None = None  # None for a switch
 
 
-def setting_field(  # noqa: PLR0913 - all that the documents and the command line say of it
+def setting_field(  # noqa: PLR0913 - all that the documents and the command line say about it
     default: Any,
     env: str,
     doc: str,

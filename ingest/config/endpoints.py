@@ -31,7 +31,7 @@ EMBEDDING_SETTINGS = ("openai_endpoint", "embedder")
 
 
 def shorten_endpoints(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of settings with endpoints of Azure brought to scheme and host.
+    """Return the values of settings, with the endpoints of Azure cut to scheme and host.
 
     The deployment and the API version that a URL names become those settings, where they are not
     set. Raises ConfigError if they contradict.

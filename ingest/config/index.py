@@ -288,7 +288,7 @@ def create_vectorizer(settings: Settings) -> Vectorizer | None:
 def identify_deployment(settings: Settings, connections: Connections) -> Endpoint | None:
     """Return the deployment that embeds, with its model; None if Azure OpenAI does not embed.
 
-    Asks the deployment for its model if its name is not that of one.
+    Asks the deployment for its model unless it is named after a model.
     """
     if settings.embedder or not settings.openai_endpoint:
         return None

@@ -37,7 +37,7 @@ class PortableRoot:
     """A root in a form to send to another machine, which opens it with its own identity."""
 
     place: Folder | str  # a URL
-    name: str = ""  # "" for that of the place
+    name: str = ""  # "": the place is its name
     key: str = ""
 
 
@@ -91,7 +91,7 @@ def describe_unreachable(place: str) -> str:
 
 def name_roots(roots: Iterable[Root], named: Mapping[str, Sequence[str]]) -> list[Root]:
     """Give roots the names of their arguments. Raises ConfigError if a name does not fit."""
-    names: dict[str, str] = {}  # by the name that a root has by itself
+    names: dict[str, str] = {}  # by the name without NAME=
     for name, places in named.items():
         own = {own_name(place) for place in places}
         if len(own) > 1:
@@ -103,7 +103,7 @@ def name_roots(roots: Iterable[Root], named: Mapping[str, Sequence[str]]) -> lis
 
 
 def own_name(place: str) -> str:
-    """Return the name that a root has by itself: its path, or its URL."""
+    """Return the name of a root without NAME=: its path, or its URL."""
     location = Location.parse(place)
     if location.is_local:
         return parse_folder_roots([place])[0].name

@@ -100,7 +100,7 @@ class ClusterStatus:
     wanted: tuple[int, int] = (0, 0)  # beyond the grant
     limit_reached: str = ""  # "" for none
     quota: Quota | None = None
-    lost_tokens: int = 0  # those of `tokens` whose answer was lost
+    lost_tokens: int = 0  # part of `tokens`, of requests whose answer was lost
 
 
 # The services whose requests the coordinator limits.

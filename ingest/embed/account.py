@@ -16,7 +16,7 @@ class Bill:
     """Bill of one request: zero, until more is billed, or likely to be."""
 
     tokens: int = 0
-    lost: int = 0  # those of `tokens` that may not be billed, as the answer was lost
+    lost: int = 0  # part of `tokens` that may not be billed, as the answer was lost
 
 
 @dataclass(frozen=True, slots=True)

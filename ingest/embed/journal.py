@@ -163,7 +163,7 @@ class WorkerJournal(VectorJournal):
     seen: set[Path] = field(default_factory=set)  # files of dead workers that were read
 
     def delete(self, _: object) -> None:
-        """Delete this worker's journal. Other workers may still need those of dead ones."""
+        """Delete this worker's journal. Other workers may still need the journals of dead ones."""
         self.unlink()
 
     def load(self) -> None:

@@ -1,7 +1,7 @@
 """Serialization of records, for every back end.
 
 A record that cannot be read, because a program or a disk has spoilt it, becomes an intent: the next
-run reads its source again. It costs a reading, and never the run.
+run reads its source again. It costs one more reading, and never ends the run.
 """
 
 from __future__ import annotations

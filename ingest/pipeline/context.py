@@ -68,7 +68,7 @@ class Services:
     has_more_roots: bool = False  # roots that follow in this run may have files of this one
     images: ImageStore | None = None  # images of figures; None: they are not kept
     remote: RemoteExecutor | None = None  # settles stale sources; None: this process does
-    # of several roots, each to be described after the text of all; None: after that of the root
+    # of several roots, described after the text of all; None: of one root, after its text
     figure_queues: list[FigureQueue] | None = None
 
 

@@ -115,7 +115,7 @@ class CrashGuard:
     def clear_saved(
         self, items: Iterable[Transaction | RunEvent]
     ) -> Iterator[Transaction | RunEvent]:
-        """Drop sources whose next record is saved; the index refuses that of some."""
+        """Drop sources whose next record is saved; the index refuses the record of some."""
         for item in items:
             if isinstance(item, Transaction):
                 self.started.pop(item.source.name, None)
@@ -144,7 +144,7 @@ def known_cause(record: Record) -> str:
 def halve_groups(suspects: Iterable[Stale]) -> Iterator[list[Stale]]:
     """Split the suspects of each crash into two groups.
 
-    Those of the last crash come last, because they may have crashed two runs.
+    The suspects of the last crash come last, because they may have crashed two runs.
     """
     by_run: dict[str, list[Stale]] = defaultdict(list)
     for suspect in suspects:

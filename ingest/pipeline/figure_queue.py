@@ -83,7 +83,7 @@ class FigureQueue:
                 yield event
 
     def take_results(self) -> Iterator[SourceResult]:
-        """Yield the results that are still withheld: those of documents not read once more."""
+        """Yield the results still withheld, of documents that were not read once more."""
         while self.results:
             yield self.results.pop(next(iter(self.results)))
 

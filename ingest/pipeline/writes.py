@@ -68,11 +68,11 @@ class EmbeddedBatch(NamedTuple):
 
     @property
     def tokens(self) -> int:
-        """Tokens of the chunks, which are paid for unless the vectors are those of equal texts."""
+        """Tokens of the chunks, which are paid for unless equal texts have vectors already."""
         return sum(piece.chunk.tokens for piece in self.chunks)
 
     def vector_tokens(self, refused: Collection[str] = ()) -> int:
-        """Return the tokens of the chunks that have a vector, without those of some ids."""
+        """Return the tokens of the chunks that have a vector, except the chunks of some ids."""
         return sum(
             piece.chunk.tokens
             for piece, result in zip(self.chunks, self.results, strict=True)

@@ -95,7 +95,7 @@ def matches_any_glob(globs: Iterable[str], name: str) -> bool:
 
 
 def normalize_glob(glob: str) -> str:
-    """Return a glob in which that of a folder ("drafts/") matches all names below it."""
+    """Return a glob; one that names a folder ("drafts/") matches all names below it."""
     return f"{glob}**" if glob.endswith("/") else glob
 
 

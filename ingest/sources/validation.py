@@ -125,7 +125,7 @@ def find_listing_problem(item: Source | ListingIssue | Unread, root: Root, previ
 def is_file(stream: BinaryIO) -> bool:
     """Return whether a stream is a file of the operating system with exactly these bytes.
 
-    Having a `fileno` is not enough: that of a gzip stream is the compressed file's.
+    Having a `fileno` is not enough: a gzip stream has the one of the compressed file.
     """
     return isinstance(getattr(stream, "raw", stream), io.FileIO)
 

@@ -24,7 +24,7 @@ CREATE TABLE pages (root, source);
 CREATE TABLE suspects (root, source, PRIMARY KEY (root, source)) WITHOUT ROWID;
 CREATE TABLE glances (root, source, glance, PRIMARY KEY (root, source)) WITHOUT ROWID;
 """
-# Stand-ins for a record's fingerprint, where it does not predict those of the chunks.
+# Stand-ins for the fingerprint of a record that does not predict its chunks' fingerprints.
 TORN_FINGERPRINT, ANY_FINGERPRINT = "torn", "any"
 
 COUNT_SQL = """
@@ -120,7 +120,7 @@ class Inventory:
         return found[0] if found else None
 
     def flaws_of(self, place: SourceKey) -> list[Flaw]:
-        """Flaws of a source's chunks; for ("", ""), those of the index as a whole."""
+        """Flaws of a source's chunks; for ("", ""), flaws of the index as a whole."""
         query = "SELECT kind, reason, id, root, source FROM flaws WHERE (root, source) = (?, ?)"
         return [Flaw(*row) for row in self.db.execute(query, place)]
 

@@ -152,7 +152,7 @@ def repair_root(root: Root, scope: CheckContext, names: set[str]) -> Iterator[Ru
         return
     changed = {finding.source for finding in findings if finding.kind is FindingKind.CHANGED}
     if scope.thorough and changed:
-        # Size and time may still equal those of the record.
+        # The record may still have the source's size and time.
         mark_unread(root.name, changed, services.index)
         services.index.wait_until_listed()
     yield from remove_vanished(root, comparison.absences, services)

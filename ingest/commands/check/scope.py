@@ -28,7 +28,7 @@ class CheckContext:
     open_root: Callable[[str], Root]  # opens another root in the index; raises ConfigError
     is_only_named: bool = False  # check only the named roots
     thorough: bool = False  # read every byte of sources, texts and vectors
-    is_shared: bool = False  # other machines write to the index, from roots of their own
+    is_shared: bool = False  # other machines write to the index, from their own roots
     has_written: bool = False  # this process just wrote to the index
 
     @property

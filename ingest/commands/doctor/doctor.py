@@ -84,7 +84,7 @@ def describe_settings(
 
 
 def check_services(context: DoctorContext) -> Iterator[DoctorFinding]:
-    """Run all checks but that of the settings."""
+    """Run all checks except the check of the settings."""
     identity_problem = ""
     if context.token_scopes:
         scope = context.connections.cloud.scope(context.token_scopes[0])

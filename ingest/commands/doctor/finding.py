@@ -88,7 +88,7 @@ class DoctorContext:
 
     @property
     def named_roots(self) -> Sequence[str]:
-        """Roots of the command line, or else that of the settings."""
+        """Roots of the command line, or else the root of the settings."""
         return self.roots or ([self.settings.root] if self.settings.root else [])
 
     @property

@@ -48,7 +48,7 @@ class RecipeResult:
 
     name: str
     chunks: int
-    tokens: int  # to embed, without those of earlier recipes reused
+    tokens: int  # to embed, without tokens of chunks that earlier recipes have embedded
     evaluation: Evaluation
 
 

@@ -133,7 +133,8 @@ class Passages:
     def pack(self, windows: Iterable[TextSpan], lines: int) -> list[TextSpan]:
         """Take windows as long as there is room, without what they share with earlier ones.
 
-        The first brings the sentence before it, if that fits, and a row the names of its columns.
+        The first comes with the sentence before it, if that fits, and a row with the names of its
+        columns.
         """
         fits = self.limit(lines)
         preceding = {end: start for start, end in self.units}

@@ -48,7 +48,7 @@ def search_index(request: SearchRequest, index: Index, model: Embedder) -> list[
 
 
 def find_chunks(request: SearchRequest, vector: Vectors | None, index: Index) -> list[Hit]:
-    """Find the chunks that match a request; the vector is that of its question."""
+    """Find the chunks that match a request; `vector` is the embedded question."""
     question, mode, top = request.question, request.mode, request.top
     if request.person is None and request.figures is FigureFilter.INCLUDE:
         return index.search(question, vector, mode, top)

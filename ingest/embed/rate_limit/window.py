@@ -300,7 +300,7 @@ class TokenWindow:
 def find_length(tokens: float, limit: float, waited: float = 0.0) -> float | None:
     """Return the length of the windows that so many tokens used up; None if they tell nothing.
 
-    They are those of one window, or of the end of one and of all of the next. `limit` is per
+    The tokens were sent in one window, or in the end of one and all of the next. `limit` is per
     minute; `waited` are the seconds until there was room again.
     """
     if limit == math.inf:

@@ -90,7 +90,7 @@ def write_question(figure: Figure, language: str) -> str:
 
 
 def answer_room(model: str) -> tuple[int, int]:
-    """Return the tokens that an answer may have, and those of a second one if it is cut off."""
+    """Return the tokens that an answer may have; a second one if the first is cut off, more."""
     return REASONING_ROOM if model.startswith(REASONING_MODELS) else ROOM
 
 

@@ -66,7 +66,7 @@ def hash_masks(engines: EngineChain, page: int) -> dict[str, list[str]]:
 
 
 def iter_parts(image: Any) -> Iterator[Any]:
-    """Yield the parts that change the look of an image: masks, the range of its values, a palette."""
+    """Yield the parts that change how an image looks: masks, its range of values, a palette."""
     for name in ("/SMask", "/Mask", "/Decode"):
         if (part := image.get(name)) is not None:
             yield part.get_object()

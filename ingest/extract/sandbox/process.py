@@ -262,7 +262,7 @@ class ReaderHandle:
     owner: Hashable = None  # of the documents that it has read
     status: Connection | None = None  # its exit code arrives here, if a fork server started it
     process: subprocess.Popen[bytes] | None = None  # if this process started it
-    is_gone: bool = False  # it has ended, so its id may be that of another process
+    is_gone: bool = False  # it has ended, so another process may have its id
     handle: int = field(init=False, default=-1)  # of the process; -1 if it cannot be opened
     listener: CallListener | None = None  # for its unknown system calls
 

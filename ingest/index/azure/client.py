@@ -149,9 +149,9 @@ class DocumentClient(SearchConnection):
         self.call_with_retry(attempt, INDEX_DATA_CONTRIBUTOR, awaited, max_failures)
 
     def send_probe(self) -> None:
-        """Raise ServiceError or ConfigError unless the index deletes a document.
+        """Raise ServiceError or ConfigError unless the index lets this program delete documents.
 
-        Its key is that of none.
+        It deletes a document that does not exist.
         """
         key = probe_key()
         self.send_until_answered("delete", {key: {self.key_field: key}}, [], self.fence)
@@ -184,7 +184,7 @@ class DocumentClient(SearchConnection):
     def raise_if_full(self, status: int, message: str) -> None:
         """Raise ConfigError if a document was refused because the index or service is full.
 
-        A 429 of a single document means the number of documents, and not that of requests.
+        A 429 for a single document means that there are too many documents, not requests.
         """
         is_full = status >= HTTPStatus.BAD_REQUEST and is_quota_message(message)
         if is_full or status == HTTPStatus.TOO_MANY_REQUESTS:

@@ -1,4 +1,4 @@
-"""Open and prepare the index of another application, and that of its records."""
+"""Open and prepare the index of another application, and the index of its records."""
 
 from __future__ import annotations
 

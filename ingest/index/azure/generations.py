@@ -1,8 +1,8 @@
 """Generations of an index on Azure AI Search: indexes, and an alias that names the current one.
 
 Applications query the alias. Invariants: the alias moves only to a complete index, and a rebuild
-changes nothing of the current index except that its vectors become retrievable, which those of an
-earlier version are not.
+changes nothing of the current index, except that it makes the vectors of an earlier version
+retrievable.
 """
 
 from __future__ import annotations

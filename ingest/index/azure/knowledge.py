@@ -20,7 +20,7 @@ CITED_VALUES = (
 def create_knowledge(index: AzureIndex, profile: Profile, name: str) -> str:
     """Create a knowledge source and a knowledge base, or update them; returns their name.
 
-    `name`: "" for that of the index. Raises ConfigError if the index cannot be one's source.
+    `name`: "" for the name of the index. Raises ConfigError if the index cannot be a source.
     """
     documents = index.target.documents
     found = documents.fetch_definition()

@@ -1,4 +1,4 @@
-"""Read many documents of an index on Azure AI Search: those of a filter, or those of some keys."""
+"""Read many documents of an index on Azure AI Search, by a filter or by their keys."""
 
 from __future__ import annotations
 

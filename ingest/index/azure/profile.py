@@ -46,7 +46,7 @@ COMPUTED_VALUES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "url": lambda values: page_url(values["storageUrl"], values["sourcepage"]),
     IMAGES: list_images,
 }
-# Types of all values but those of a blob, which are strings.
+# Types of all values except a blob's, which are strings.
 VALUE_TYPES: Mapping[str, str] = {
     **{f.name: f.type for f in (*CHUNK_FIELDS, NAMES_FIELD, TEXT_HASH_FIELD)},
     **dict.fromkeys(COMPUTED_VALUES, STRING),
@@ -138,7 +138,7 @@ class Profile:
     semantic: SemanticOptions = field(default_factory=SemanticOptions)
     encryption: EncryptionKey | None = None
     permissions: PermissionOptions = field(default_factory=PermissionOptions)
-    analyzer: str = ""  # of a new index; "": that of INGEST_ANALYZER
+    analyzer: str = ""  # of a new index; "": INGEST_ANALYZER
     is_foreign: bool = False  # another application's layout, whose index holds no records
 
     def field_of(self, value: str) -> str:

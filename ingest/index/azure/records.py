@@ -35,7 +35,7 @@ class AzureRecords:
         self.known_roots = known_roots
         self.has_new_fields = True  # until a query says otherwise
         self.recent: RecentWrites[Record | None] = RecentWrites()
-        # Records are small and many: one request takes those of all documents under way.
+        # Records are small and many: one request saves the records of all documents under way.
         self.writer = Coalescer(self.save_batch, MAX_BATCH_RECORDS)
 
     def close(self) -> None:

@@ -1,7 +1,7 @@
 """Visibility of writes on a search service: when reads show them.
 
-A read is answered by any of several replicas, each of which lags behind the writes by a time of
-its own. Nothing promises how long that is.
+A read is answered by any of several replicas, each of which lags behind the writes by a different
+time. Nothing promises how long that is.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from ingest.models import Mode, Vectors
 log = logging.getLogger(__name__)
 
 FLOAT_BYTES = 4
-TEXT_CANDIDATES = 1000  # of the keyword ranking; those of low rank may be near by their vectors
+TEXT_CANDIDATES = 1000  # of the keyword ranking; chunks of low rank may be near by their vectors
 BM25_K1 = 1.2  # of FTS5
 GOOD_SHARE = 0.5  # of the highest possible score: see min_max_fusion
 MIN_QUERY_WORDS = 2
@@ -133,8 +133,8 @@ class SqliteSearcher:
         """Drop the words that occur in many chunks; if all do, keep the rarest few.
 
         Returns the number of chunks with each word, rarest first. This does the job of a stop word
-        list, in the languages of the documents. `language` is that of a question in another one:
-        its function words are dropped, which are as rare as names there. Words that no chunk has
+        list, in the languages of the documents. `language` is given for a question in a foreign
+        language: its function words, as rare as names there, are dropped. Words that no chunk has
         are kept then, with 0: chunks that answer have translations of them, so one with a single
         word of the question must not score as if it had all.
         """
@@ -196,6 +196,6 @@ class SqliteSearcher:
 
 
 def find_function_words(text: str, words: Iterable[str], language: str) -> set[str]:
-    """Return those of a question's words that are function words of a language, and no names."""
+    """Return the words of a question that are function words of a language, and no names."""
     known = FUNCTION_WORDS[language] - set(map(fold_case, find_names(text)))
     return {word for word in words if fold_case(word) in known}

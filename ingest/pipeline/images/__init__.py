@@ -30,8 +30,8 @@ class ImageStore(Protocol):
     @property
     def place(self) -> str: ...
 
-    # make the place that of an index, by a key, or only look whose it is; raises ConfigError if it
-    # is another one's
+    # claim the place for an index, by its key, or only look who has claimed it; raises ConfigError
+    # if another index has
     def claim(self, owner: str, *, write: bool) -> None: ...
 
     # store an image, unless it is there; return its name

@@ -36,9 +36,9 @@ def acl_url(container: str) -> str:
 
 
 class AclReader:
-    """Reads who may read the blobs of one listing; that of a folder is read once.
+    """Reads who may read the blobs of one listing; each folder is asked for once.
 
-    `container` is the URL of the container, `folder` that of the root in it, with a "/" at its end
+    `container` is the URL of the container, `folder` the path of the root in it, which ends in "/"
     unless it is empty.
     """
 
@@ -77,7 +77,7 @@ class AclReader:
         return grant(item, found.to_values())
 
     def parents(self, name: str) -> list[str]:
-        """Return the paths of all folders above a source, that of the container included."""
+        """Return the paths of all folders above a source, including the container."""
         parts = (self.folder + name).split("/")[:-1]
         return ["", *accumulate(parts, lambda a, b: f"{a}/{b}")]
 

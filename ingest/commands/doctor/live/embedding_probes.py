@@ -30,7 +30,7 @@ def billed_texts() -> list[str]:
 
 
 def most_tokens() -> int:
-    """Return the most tokens that may be billed: those of a service that refuses nothing."""
+    """Return the most tokens that may be billed, by a service that refuses nothing."""
     return sum(count_tokens(billed_texts())) + sum(count_tokens([TOO_LONG])) + MAX_INPUTS + 1
 
 
