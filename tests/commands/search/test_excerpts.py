@@ -101,6 +101,20 @@ def test_a_local_model_finds_what_words_do_not() -> None:
     assert "certificate" in hit.excerpt
 
 
+def test_a_model_of_my_own_gets_no_more_texts_than_it_takes() -> None:
+    """Its limit holds for excerpts as it does for chunks."""
+    calls: list[int] = []
+
+    def embed_few(texts: Sequence[str]) -> Vectors:
+        calls.append(len(texts))
+        return embed_illness(texts)
+
+    model = Embedder(embed_few, "local:test", 2, inputs=1)
+    add_excerpts("must I see a doctor?", MEANING, [hit_of(HANDBOOK)], model)
+    assert len(calls) > 1
+    assert set(calls) == {1}
+
+
 def test_no_hits_have_no_excerpts() -> None:
     """The last document went while I asked: there is nothing to show, and no error."""
     local = Embedder(embed_illness, "local:test", 2)
