@@ -44,10 +44,11 @@ from ingest.extract.engines.pdfium_syllables import (
     GlyphTexts,
     correct_syllables,
     drop_repeated,
+    learn_from_fonts,
     list_unmapped,
 )
 from ingest.extract.engines.placeholders import NOTHING
-from ingest.extract.indic import LEFT_VOWELS, MIXED_BYTES, order_vowels, restore_letters
+from ingest.extract.indic import INDIC, MIXED_BYTES, order_vowels, restore_letters
 from ingest.extract.thai import correct_am, correct_unmapped
 from ingest.extract.word_order import are_words_forwards
 
@@ -126,9 +127,10 @@ def reorder_page(
             else replace(cluster, text=restore_letters(cluster.text))
             for cluster in clusters
         ]
-    if is_distilled or LEFT_VOWELS.search(raw) or FOREIGN_IN_ARABIC.search(raw):
+    if is_distilled or INDIC.search(raw) or FOREIGN_IN_ARABIC.search(raw):
         unmapped = list_unmapped(handle, raw, clusters)
         if any(unmapped):
+            learn_from_fonts(handle, clusters, unmapped, texts)
             clusters = correct_signs(handle, clusters)
         clusters = correct_syllables(clusters, unmapped, texts, is_distilled=is_distilled)
     if not clusters:
