@@ -12,7 +12,6 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-import pypdfium2
 from pypdfium2 import raw
 
 from ingest.extract.annotations import (
@@ -21,7 +20,7 @@ from ingest.extract.annotations import (
     read_annotations,
 )
 from ingest.extract.cleaning import clean
-from ingest.extract.engines.pdfium_appearances import read_appearances
+from ingest.extract.engines.pdfium_appearances import AppearanceReader
 from ingest.extract.engines.pdfium_bidi import needs_reordering, reorder_page
 from ingest.extract.engines.pdfium_figures import FigureReader, LoadedPage
 from ingest.extract.engines.pdfium_hidden import confirm_hidden, count_letters, find_candidates
@@ -116,7 +115,7 @@ class Pdfium:
         self.glyph_names: GlyphNames | None = None
         self.is_copy = False
         self.wants_figures = False
-        self.merged_copy: pypdfium2.PdfDocument | None = None  # with its appearances as content
+        self.appearances = AppearanceReader(data, self.password)
         self.page_annotations: dict[int, PageAnnotations] = {}
         self.pages_with_unseen_text: set[int] = set()
         self.pages_with_hidden_text: set[int] = set()
@@ -185,9 +184,8 @@ class Pdfium:
         found = read_annotations(ctypes.cast(page, raw.FPDF_PAGE), count)
         if not found.has_appearances:
             return found
-        if self.merged_copy is None:
-            self.merged_copy, _ = open_document(self.data, (), self.password)
-        text = try_call(partial(read_appearances, address_of(self.merged_copy), index), "")
+        read = partial(self.appearances.read, index, has_layers=found.has_layers)
+        text = try_call(read, "")
         return replace(found, appearances=tuple(clean(text).split("\n")))
 
     def leave_out_unseen(self, index: int, page: PageHandle) -> PageObjects:
