@@ -22,6 +22,7 @@ from ingest.extract.annotations import (
 from ingest.extract.cleaning import clean
 from ingest.extract.engines.pdfium_appearances import AppearanceReader
 from ingest.extract.engines.pdfium_bidi import needs_reordering, reorder_page
+from ingest.extract.engines.pdfium_bullets import write_bullets
 from ingest.extract.engines.pdfium_figures import FigureReader, LoadedPage
 from ingest.extract.engines.pdfium_hidden import confirm_hidden, count_letters, find_candidates
 from ingest.extract.engines.pdfium_layers import draws_letters, find_switched_off
@@ -48,6 +49,7 @@ from ingest.extract.engines.pdfium_open import (
 )
 from ingest.extract.engines.pdfium_outline import read_outline
 from ingest.extract.engines.pdfium_raw import (
+    ListedPage,
     PageHandle,
     TextHandle,
     address_of,
@@ -235,6 +237,8 @@ class Pdfium:
                 shown = correct_characters(text, shown, self.placeholders)
                 if self.is_distilled:
                     shown = part_backward_cells(text, shown, self.placeholders)
+                if isinstance(page, ListedPage) and page.paths and not rotation_of(page):
+                    shown = write_bullets(text, shown, page.paths, self.placeholders)
             if self.is_distilled and not shown.isascii():
                 shown = correct_reversed(shown, self.placeholders)
             lines = measure_all_lines(text, shown) if self.heading_detector else None
