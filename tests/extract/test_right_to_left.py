@@ -210,6 +210,14 @@ def test_paragraphs_of_thai_are_not_joined() -> None:
     assert read(data).replace("\n\n", "\n") == f"{3 * text}\n{3 * text}"
 
 
+def test_a_word_on_a_slope_is_on_one_line() -> None:
+    """Words in Nastaliq, as Urdu is printed, begin far above the line that they end on."""
+    letters = zip(reversed("سکول"), (0, 6, 12, 18), strict=True)
+    word = [Shown(LEFT + WIDTH * n, TOP + y, letter) for n, (letter, y) in enumerate(letters)]
+
+    assert read(draw_page(*word)) == "سکول"
+
+
 def test_vowel_points_stay_on_their_letters() -> None:
     """A point that is drawn over a letter follows it."""
     letters = Shown(LEFT, TOP, get_display("שלום"))
