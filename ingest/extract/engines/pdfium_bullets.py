@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from itertools import combinations
 
+from ingest.extract.bidi import RIGHT_TO_LEFT
 from ingest.extract.engines.pdfium_objects import Box, iter_boxes, read_edges
 from ingest.extract.engines.pdfium_raw import BOX_FIELDS, TextHandle, list_char_edges
 from ingest.extract.engines.placeholders import Placeholders
@@ -39,22 +40,22 @@ def write_bullets(
         return text
     starts = [match.start() for match in WORD_START.finditer(text)]
     edges = list_char_edges(handle, starts)
-    words = [
-        (left, top, bottom, start)
-        for left, top, bottom, start in zip(
-            *(edges[field::BOX_FIELDS] for field in (0, 1, 3)), starts, strict=True
-        )
-    ]
+    fields = (edges[field::BOX_FIELDS] for field in range(BOX_FIELDS))
+    words = list(zip(starts, *fields, strict=True))
     chars = list(text)
     for left, low, right, high in bullets:
         middle, side = (low + high) / 2, right - left
-        beside = [
-            (start_left, start)
-            for start_left, top, bottom, start in words
-            if MIN_SIDE * (top - bottom) <= side <= MAX_SIDE * (top - bottom)
-            and 0 <= start_left - right <= MAX_GAP * (top - bottom)
-            and abs(middle - (top + bottom) / 2) <= MAX_OFF_MIDDLE * (top - bottom)
-        ]
+        beside = []
+        for start, word_left, top, word_right, bottom in words:
+            height = top - bottom
+            is_leftward = RIGHT_TO_LEFT.match(text, start)
+            gap = left - word_right if is_leftward else word_left - right
+            if (
+                0 <= gap <= MAX_GAP * height
+                and MIN_SIDE * height <= side <= MAX_SIDE * height
+                and abs(middle - (top + bottom) / 2) <= MAX_OFF_MIDDLE * height
+            ):
+                beside.append((gap, start))
         if beside:
             _, start = min(beside)
             chars[start] = placeholders.standing_for(BULLET + text[start])
