@@ -14,7 +14,8 @@ from ingest.extract.engines.pdfium_objects import Box, iter_boxes, read_edges
 from ingest.extract.engines.pdfium_raw import BOX_FIELDS, TextHandle, list_char_edges
 from ingest.extract.engines.placeholders import Placeholders
 
-WORD_START = re.compile(r"(?<!\S)\S")
+# Of a line with more than a letter or two, as at the points of a chart.
+WORD_START = re.compile(r"(?<!\S)\S(?=[^\r\n]{2})")
 BULLET = "\u2022 "
 
 MIN_SIDE_POINTS, MAX_SIDE_POINTS = 1.5, 20.0

@@ -81,20 +81,25 @@ def find_raised(
 ) -> Iterator[tuple[Sequence[TextSegment], TextSegment]]:
     """Yield each cell over several rows, and one of the first of these; the last cell first."""
     row: TextSegment | None = None
-    for number in range(len(cells) - 1, -1, -1):
-        cell = cells[number]
+    for number in range(len(cells) - 2, -1, -1):
+        cell, after = cells[number], cells[number + 1][0]
         before = cells[number - 1][-1] if number else None
-        after = cells[number + 1][0] if number + 1 < len(cells) else None
-        if after and len(cell) <= MAX_CELL_LINES:
-            # What follows may be such a cell itself.
-            row = find_row(before, cell, row or after)
+        if row:  # what follows is such a cell itself
+            row = find_row(None if is_level(before, cell) else before, cell, row)
         else:
-            row = None
+            row = None if is_level(before, cell) else find_row(before, cell, after)
         later = chain.from_iterable(islice(cells, number + 1, number + MAX_PIECES))
-        if row and is_half_way(cell, row, islice(later, MAX_PIECES)):
+        is_short = len(cell) <= MAX_CELL_LINES
+        if row and is_short and is_half_way(cell, row, islice(later, MAX_PIECES)):
             yield cell, row
         else:
             row = None
+
+
+def is_level(before: TextSegment | None, cell: Sequence[TextSegment]) -> bool:
+    """Return whether what is drawn before a cell is on a line with it."""
+    first = cell[0]
+    return before is not None and abs(before.middle - first.middle) < MIN_DROP * first.height
 
 
 def find_row(
@@ -103,8 +108,6 @@ def find_row(
     """Return a piece on the line that a lower cell belongs to, given what is drawn next to it."""
     first, right = cell[0], max(line.u1 for line in cell)
     low = first.middle - MIN_DROP * first.height
-    if before and low < before.middle < first.middle + MIN_DROP * first.height:
-        return None
     if after.u0 > right and after.middle <= low:
         is_first = not before or before.u1 < first.u0 or before.v1 < after.middle
         return after if is_first else None
