@@ -27,7 +27,7 @@ from ingest.extract.engines.pdfium_raw import (
     load_text,
     read_characters,
 )
-from ingest.extract.safe_call import try_call
+from ingest.extract.safe_call import try_call_catching_oom
 
 SKIPPED_SUBTYPES = (
     raw.FPDF_ANNOT_LINK,
@@ -76,7 +76,7 @@ class AppearanceReader:
         """Return the text of the appearances on a page, some of which may be in layers."""
         if has_layers and not self.is_layered:
             self.copy = None
-            self.data = try_call(self.move_layers, self.data)
+            self.data = try_call_catching_oom(self.move_layers, self.data)
             self.is_layered = True
         if self.copy is None:
             self.copy, _ = open_document(self.data, (), self.password)

@@ -22,6 +22,7 @@ MIN_SIDE_POINTS, MAX_SIDE_POINTS = 1.5, 20.0
 MAX_SAME_POINTS = 0.3  # from one bullet of a list to another, in size and from the left
 MIN_APART_SIDES = 2  # from one bullet to another; a dotted line has closer ones
 MAX_SHAPES = 200  # of a page; with more, they are a drawing
+MAX_CHARS = 20_000  # of a page; one with more has no bullets
 
 # In heights of the type of an item.
 MIN_SIDE, MAX_SIDE = 0.15, 0.5
@@ -36,7 +37,7 @@ def write_bullets(
 
     `paths` are the addresses of all paths of the page.
     """
-    bullets = find_bullets(paths)
+    bullets = find_bullets(paths) if len(text) <= MAX_CHARS else []
     if not bullets:
         return text
     starts = [match.start() for match in WORD_START.finditer(text)]
@@ -49,14 +50,12 @@ def write_bullets(
         beside = []
         for start, word_left, top, word_right, bottom in words:
             height = top - bottom
-            is_leftward = RIGHT_TO_LEFT.match(text, start)
-            gap = left - word_right if is_leftward else word_left - right
-            if (
-                0 <= gap <= MAX_GAP * height
-                and MIN_SIDE * height <= side <= MAX_SIDE * height
-                and abs(middle - (top + bottom) / 2) <= MAX_OFF_MIDDLE * height
-            ):
-                beside.append((gap, start))
+            if bottom < middle < top and MIN_SIDE * height <= side <= MAX_SIDE * height:
+                is_leftward = RIGHT_TO_LEFT.match(text, start)
+                gap = left - word_right if is_leftward else word_left - right
+                off = abs(middle - (top + bottom) / 2)
+                if 0 <= gap <= MAX_GAP * height and off <= MAX_OFF_MIDDLE * height:
+                    beside.append((gap, start))
         if beside:
             _, start = min(beside)
             chars[start] = placeholders.standing_for(BULLET + text[start])

@@ -10,6 +10,7 @@ import ctypes
 import struct
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import islice
 
 from pypdfium2 import raw
 
@@ -18,6 +19,7 @@ from ingest.extract.safe_call import try_call
 
 MAX_FONT_BYTES = 4_000_000
 MAX_FONTS = 20  # of a page
+MAX_LETTERS = 5000  # of a font; only a damaged one has more
 TABLE_BYTES, SUBTABLE_BYTES = 16, 8  # of an entry in a font's list of tables, and in that of maps
 SEGMENTED = 4  # the format of a map of the first 65,536 characters
 
@@ -37,7 +39,7 @@ def read_font_letters(items: Sequence[int], scripts: range) -> dict[int, str]:
 
 def read_letters(font: int, scripts: range) -> dict[int, str]:
     """Return the letters of a font by the number of their glyph. Raises struct.error, KeyError."""
-    return dict(iter_letters(read_font(font), scripts))
+    return dict(islice(iter_letters(read_font(font), scripts), MAX_LETTERS))
 
 
 def read_font(font: int) -> bytes:

@@ -7,7 +7,7 @@ of the first one. The drawing goes down to it, and up again.
 from __future__ import annotations
 
 from bisect import bisect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain, islice
 from typing import NamedTuple
 
@@ -84,13 +84,11 @@ def find_raised(
     for number in range(len(cells) - 2, -1, -1):
         cell, after = cells[number], cells[number + 1][0]
         before = cells[number - 1][-1] if number else None
-        if row:  # what follows is such a cell itself
-            row = find_row(None if is_level(before, cell) else before, cell, row)
-        else:
-            row = None if is_level(before, cell) else find_row(before, cell, after)
-        later = chain.from_iterable(islice(cells, number + 1, number + MAX_PIECES))
-        is_short = len(cell) <= MAX_CELL_LINES
-        if row and is_short and is_half_way(cell, row, islice(later, MAX_PIECES)):
+        level = is_level(before, cell)
+        if row or not level:  # what is on a line with such a cell is one, too
+            row = find_row(None if level else before, cell, row or after)
+        later = cells[number + 1 : number + MAX_PIECES]
+        if row and len(cell) <= MAX_CELL_LINES and is_half_way(cell, row, later):
             yield cell, row
         else:
             row = None
@@ -117,11 +115,11 @@ def find_row(
 
 
 def is_half_way(
-    cell: Sequence[TextSegment], row: TextSegment, later: Iterable[TextSegment]
+    cell: Sequence[TextSegment], row: TextSegment, later: Sequence[Sequence[TextSegment]]
 ) -> bool:
     """Return whether a cell is half-way between its first row and one that is drawn later."""
     middle, off = (cell[0].v0 + cell[-1].v1) / 2, MAX_OFF_MIDDLE * row.height
-    for other in later:
+    for other in islice(chain.from_iterable(later), MAX_PIECES):
         if abs(other.u0 - cell[0].u0) <= SAME_EDGE_POINTS and other.middle > middle:
             return False
         if abs((row.middle + other.middle) / 2 - middle) <= off:
