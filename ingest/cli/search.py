@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from ingest.api import search
 from ingest.cli import load_settings, output
 from ingest.commands.search.excerpts import words_to_mark
-from ingest.commands.search.passages import unwrap, wrap
+from ingest.commands.search.paragraphs import join_wrapped_lines
+from ingest.commands.search.passages import tidy, wrap
 from ingest.index.generated import split_mark
 from ingest.index.sqlite.tokenize import highlight
 from ingest.models import Hit, Permissions
@@ -91,8 +92,9 @@ def format_hit(hit: Hit, words: list[str], *, with_root: bool, whole: bool) -> I
 
 def full_text(hit: Hit) -> str:
     """Return the whole text of a hit; a generated one below the name of its figure."""
-    text = str(hit.fields["content"])
-    return f"[{hit.figure}]\n{unwrap(split_mark(text)[1])}" if hit.figure else unwrap(text)
+    content = str(hit.fields["content"])
+    text = tidy(join_wrapped_lines(split_mark(content)[1] if hit.figure else content))
+    return f"[{hit.figure}]\n{text}" if hit.figure else text
 
 
 def format_page(hit: Hit) -> str:

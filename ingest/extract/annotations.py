@@ -39,6 +39,7 @@ class PageAnnotations:
     has_fields: bool = False  # form fields
     has_files: bool = False  # attached files
     has_appearances: bool = False  # annotations that may show other text than their notes
+    has_layers: bool = False  # annotations in a layer, which may be switched off
     appearances: tuple[str, ...] = ()  # lines of text that they show
 
 
@@ -53,7 +54,7 @@ def read_annotations(page: raw.FPDF_PAGE, count: int) -> PageAnnotations:
 
     notes: list[str] = []
     kinds = set()
-    has_appearances = False
+    has_appearances = has_layers = False
     for index in range(min(count, MAX_PAGE_ANNOTATIONS)):
         annotation = raw.FPDFPage_GetAnnot(page, index)
         if not annotation:
@@ -61,9 +62,13 @@ def read_annotations(page: raw.FPDF_PAGE, count: int) -> PageAnnotations:
         kind = raw.FPDFAnnot_GetSubtype(annotation)
         kinds.add(kind)
         has_appearances = has_appearances or has_appearance(annotation)
+        is_layered = bool(raw.FPDFAnnot_HasKey(annotation, b"OC"))
+        has_layers = has_layers or is_layered
         if kind not in (raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP, raw.FPDF_ANNOT_WIDGET):
             skipped = kind in (raw.FPDF_ANNOT_WATERMARK, raw.FPDF_ANNOT_PRINTERMARK)
             skipped = skipped or bool(raw.FPDFAnnot_GetFlags(annotation) & HIDDEN_FLAG)
+            # What a text box in a layer shows is read from its appearance, if it shows it.
+            skipped = skipped or (is_layered and kind == raw.FPDF_ANNOT_FREETEXT)
             if not skipped and not raw.FPDFAnnot_HasKey(annotation, b"StateModel"):
                 notes.append(clean(read_contents(annotation)))
         raw.FPDFPage_CloseAnnot(annotation)
@@ -72,6 +77,7 @@ def read_annotations(page: raw.FPDF_PAGE, count: int) -> PageAnnotations:
         has_fields=raw.FPDF_ANNOT_WIDGET in kinds,
         has_files=raw.FPDF_ANNOT_FILEATTACHMENT in kinds,
         has_appearances=has_appearances,
+        has_layers=has_layers,
     )
 
 

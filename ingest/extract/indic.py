@@ -18,6 +18,7 @@ LETTER = "\u0900-\u0dff\u200c\u200d"
 # Next to a letter of these scripts, no character of any text.
 MIXED_BYTES = re.compile("[\u0900-\u0dff][\u0e80-\u1fff\u2800-\ud7ff]")
 LEFT_VOWELS = re.compile(f"[{LEFT_VOWEL}]")
+INDIC = re.compile("[\u0900-\u0dff]")
 SCRIPTS = range(0x900, 0xE00)  # of India, in blocks of the same order
 VIRAMA = 0x4D  # in a block
 # The letters of a block that ra and ya are drawn on, as one glyph.
@@ -31,6 +32,25 @@ JOINED = {
 FIRST_VOWEL = re.compile(f"(?<![{LETTER}])[{LEFT_VOWEL}]")
 LAST_VOWEL = re.compile(f"[{LEFT_VOWEL}](?![{LETTER}])")
 SYLLABLE = re.compile(f"([{LEFT_VOWEL}])({CONSONANTS})")
+# A vowel that is known to be drawn before its syllable, until it is put behind it.
+DRAWN_LEFT = 0x100000  # from a vowel to the character that stands for it there
+STORED = {code + DRAWN_LEFT: code for code in range(0x900, 0xE00)}
+DRAWN_SYLLABLE = re.compile(
+    f"([{chr(DRAWN_LEFT + 0x900)}-{chr(DRAWN_LEFT + 0xDFF)}])({CONSONANTS})"
+)
+# Further consonants may be drawn below a syllable, or right of it, after its vowel. Not in
+# Malayalam, which writes a virama after a vowel.
+VOWEL_SIGNS = "".join(
+    f"{chr(base + 0x3E)}-{chr(base + 0x4C)}" for base in range(0x900, 0xD00, 0x80)
+)
+LOW_CONSONANTS = re.compile(
+    f"([{VOWEL_SIGNS}]+)((?:[\u094d\u09cd\u0a4d\u0acd\u0b4d\u0c4d\u0ccd][\u0915-\u0cb9])+)"
+)
+
+
+def draw_left(vowel: str) -> str:
+    """Return the character that stands for a vowel before its syllable."""
+    return chr(ord(vowel) + DRAWN_LEFT)
 
 
 def order_vowels(text: str) -> str:
@@ -39,9 +59,10 @@ def order_vowels(text: str) -> str:
     Where glyphs are read one by one, a vowel that is drawn first begins a word, where no stored one
     stands, and ends none.
     """
+    text = DRAWN_SYLLABLE.sub(r"\2\1", LOW_CONSONANTS.sub(r"\2\1", text))
     if len(FIRST_VOWEL.findall(text)) > len(LAST_VOWEL.findall(text)):
-        return SYLLABLE.sub(r"\2\1", text)
-    return text
+        text = SYLLABLE.sub(r"\2\1", text)
+    return text.translate(STORED)
 
 
 def restore_letters(text: str) -> str:

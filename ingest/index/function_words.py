@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from ingest.index.sqlite.tokenize import fold_case
+
 MIN_FUNCTION_WORD_SHARE = 0.15  # of the words of a text that is in a language
 # Written with a capital inside a sentence, as "WHO", "May" and "Will" are as names.
 INNER_WORD = re.compile(r"(?<=[^.?!:\s] )\w\w+")
@@ -80,7 +82,7 @@ def content_words(words: Sequence[str]) -> list[str]:
 
 def is_written_in(text: str, language: str, *, rather_than: str) -> bool:
     """Return whether a text is in a language by its function words, rather than in another one."""
-    words = text.lower().split()
+    words = fold_case(text).split()
     known = sum(map(FUNCTION_WORDS[language].__contains__, words))
     if known <= MIN_FUNCTION_WORD_SHARE * len(words):
         return False

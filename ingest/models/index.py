@@ -122,7 +122,8 @@ class Hit:
     also_in: tuple[str, ...] = ()  # `sourcepage` of each chunk of the same text; see merge_copies
     page: int = 0  # of the passage that answers best, as a viewer counts: the first is 1
     heading: str = ""  # headings above that passage, outermost first
-    # the best passages of the chunk, 5 to 11 lines of 76 characters; below `figure` if it is set
+    # the best passages of the chunk, 5 to 11 lines of 76 characters, of which short ones count
+    # half; below `figure` if it is set
     excerpt: str = ""
     outdated: str = ""  # why its source has not been indexed since it changed; "" if it has
     figure: str = ""  # "Figure 3, page 12, described by MODEL" if the text is generated

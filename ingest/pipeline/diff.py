@@ -235,7 +235,14 @@ class ParentSource(NamedTuple):
 
 def compare_parent(parent: ParentSource, rule: SkipRule) -> Iterator[Change]:
     """Yield the changes of a document and its attachments: all of them are read, or none."""
-    (own,) = compare_item(parent.source, parent.record, rule)
+    known = {record.source for record in parent.children}
+    prefix = parent.source.name + ATTACHMENT_SEPARATOR
+    record = parent.record
+    if record.spoilt:  # it may not name them
+        names = {*record.details.attachments, *(name.removeprefix(prefix) for name in known)}
+        details = replace(record.details, attachments=tuple(sorted(names)))
+        record = replace(record, details=details)
+    (own,) = compare_item(parent.source, record, rule)
     if not (isinstance(own, SourceResult) and own.outcome is Outcome.UNCHANGED):
         yield own
         return
@@ -244,16 +251,12 @@ def compare_parent(parent: ParentSource, rule: SkipRule) -> Iterator[Change]:
         for record in parent.children
         for change in compare_item(replace(parent.source, name=record.source), record, rule)
     ]
-    known = {record.source for record in parent.children}
-    expected = {
-        f"{parent.source.name}{ATTACHMENT_SEPARATOR}{name}"
-        for name in parent.record.details.attachments
-    }
+    expected = {prefix + name for name in record.details.attachments}
     if expected <= known and all(isinstance(change, SourceResult) for change in others):
         yield own
         yield from others
     else:
-        yield Stale(parent.source, parent.record)
+        yield Stale(parent.source, record)
 
 
 def compare_item(

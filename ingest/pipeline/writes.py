@@ -129,13 +129,15 @@ def begin_transaction(
 def read_record(index: Index, key: SourceKey, listed: Record | None = None) -> Record | None:
     """Return the whole record of a source, given the listed one; None if there is none.
 
-    One that could not be read names all chunks that the index lists of its source.
+    One that could not be read names all chunks that the index lists of its source, and the
+    attachments of the listed one.
     """
     record = index.record(*key, listed)
     if record is None or not record.spoilt:
         return record
     ids = (chunk.id for chunk in index.chunks(*key, text=False))
-    return replace(record, pending=tuple(dict.fromkeys((*record.pending, *ids))))
+    details = listed.details if listed else record.details
+    return replace(record, pending=tuple(dict.fromkeys((*record.pending, *ids))), details=details)
 
 
 def skip_source(change: Skipped, index: Index, recipe: Recipe, run: str) -> Pending[SourceResult]:
@@ -174,7 +176,7 @@ def revoke_source(record: Record, index: Index) -> tuple[int, Record]:
     """
     ids = possible_ids(record)
     if not ids and not record.details.attachments:
-        return 0, replace(record, spoilt=False)  # the next run removes unnamed attachments
+        return 0, replace(record, spoilt=False)
     # Until that record is saved, this one says that the source must be read.
     index.save(mark_unfinished(record, ids)).result()
     deleted = count_stored(ids, record, index)

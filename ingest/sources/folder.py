@@ -258,6 +258,9 @@ def entry_to_source(root: Folder, name: str, entry: os.DirEntry[str]) -> Source 
     except OSError as error:
         if entry.is_symlink():
             return ListingIssue(root.name, name, f"a link that leads nowhere ({error.strerror})")
+        if not isinstance(error, FileNotFoundError):  # its folder may be read, and not passed
+            reason = f"cannot be read: {error.strerror}; check the permissions of its folder"
+            return ListingIssue(root.name, name, reason, code=Code.UNREADABLE)
         return ListingIssue(root.name, name, "vanished while being listed", code=Code.VANISHED)
     if not stat.S_ISREG(status.st_mode):
         return ListingIssue(root.name, name, "not a regular file")

@@ -175,7 +175,7 @@ def parse_action(
                 "that are defined by the type."
             )
         try:
-            values[name] = None if value is None else checks[name](value)
+            values[name] = checks[name](value)
         except Mismatch as mismatch:
             raise invalid(f"actions : {number}: {mismatch}", "OperationNotAllowed") from None
         except (ValueError, TypeError):
@@ -216,7 +216,8 @@ def create_converter(definition: Json) -> Callable[[Any], Any]:
     if kind.startswith("Collection("):
         inner = SCALARS[kind[len("Collection(") : -1]]
         return lambda value: [inner(item) for item in sequence(value)]
-    return SCALARS[kind]
+    # A collection is empty, and never null.
+    return lambda value: None if value is None else SCALARS[kind](value)
 
 
 def vector(value: Any, name: str, dimensions: int) -> Vectors:

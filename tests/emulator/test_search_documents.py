@@ -67,6 +67,7 @@ def test_a_document_is_refused_within_a_success(documents: SearchClient) -> None
         ({"id": "a", "unknown": 1}, "The property 'unknown' does not exist"),
         ({"id": "a", "embedding": [0.5] * 9}, "expects a length of '8'"),
         ({"id": "a", "page": "one"}, "Cannot convert"),
+        ({"id": "a", "headings": None}, "Cannot convert"),
         ({"id": "a", "changed": "2024-01-01T00:00:00"}, "Cannot convert"),
     ],
 )

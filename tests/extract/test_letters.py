@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pypdf
 import pytest
@@ -407,3 +407,41 @@ def test_the_little_space_beside_full_width_letters_is_none(
     parts.append(scripts.Shown(right, scripts.TOP, second))
     data = scripts.draw_page(*parts)
     assert extract(data, ExtractOptions("pdfium")).pages[0] == wanted
+
+
+LIST = ["Before you travel, have:", "a valid passport", "an address", "no fresh fruit"]
+
+
+def draw_list(side: float, *, places: Sequence[int] = (1, 2, 3), gap: float = 6) -> list[str]:
+    """The lines of a page with shapes left of some of them, as they are read."""
+    buffer = io.BytesIO()
+    canvas = Canvas(buffer)
+    canvas.setFont("Helvetica", 11)
+    for number, line in enumerate(LIST):
+        canvas.drawString(90, 700 - 16 * number, line)
+        if number in places:
+            x, y = 90 - gap - side / 2, 704 - 16 * number
+            canvas.circle(x, y, side / 2, stroke=0, fill=1)
+    canvas.save()
+    return extract(buffer.getvalue(), ExtractOptions()).pages[0].split("\n")
+
+
+def test_bullets_that_are_drawn_as_shapes_are_read() -> None:
+    """Browsers print the bullets of a list as discs, circles or squares, which are no text."""
+    first, *items = LIST
+
+    assert draw_list(4) == [first, *(f"\u2022 {item}" for item in items)]
+
+
+@pytest.mark.parametrize(
+    ("side", "places", "gap"),
+    [
+        pytest.param(4, (2,), 6, id="a single one"),
+        pytest.param(9, (1, 2, 3), 6, id="boxes to tick"),
+        pytest.param(1, (1, 2, 3), 6, id="dots"),
+        pytest.param(4, (1, 2, 3), 30, id="far away"),
+    ],
+)
+def test_other_shapes_are_no_bullets(side: float, places: Sequence[int], gap: float) -> None:
+    """Boxes of a form, points of a chart, or a lone mark are not made text."""
+    assert draw_list(side, places=places, gap=gap) == LIST

@@ -5,19 +5,23 @@ from __future__ import annotations
 import io
 import unicodedata
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pypdf
 import pytest
+import reportlab
 from bidi.algorithm import get_display
 from hypothesis import example, given
 from hypothesis import strategies as st
 from pypdf.generic import DictionaryObject, NameObject
+from reportlab.pdfbase.ttfonts import TTFontFile
 
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.engines.pdfium import Pdfium
 from ingest.extract.engines.pdfium_bidi import read_row, reorder_page
 from ingest.extract.engines.pdfium_clusters import Cluster, order_lam_alef, read_clusters
+from ingest.extract.engines.pdfium_font_maps import iter_letters
 from ingest.extract.engines.pdfium_footnotes import part_clusters
 from ingest.extract.engines.pdfium_positions import find_text_positions
 from ingest.extract.engines.pdfium_raw import (
@@ -207,6 +211,14 @@ def test_paragraphs_of_thai_are_not_joined() -> None:
     assert read(data).replace("\n\n", "\n") == f"{3 * text}\n{3 * text}"
 
 
+def test_a_word_on_a_slope_is_on_one_line() -> None:
+    """Words in Nastaliq, as Urdu is printed, begin far above the line that they end on."""
+    letters = zip(reversed("سکول"), (0, 6, 12, 18), strict=True)
+    word = [Shown(LEFT + WIDTH * n, TOP + y, letter) for n, (letter, y) in enumerate(letters)]
+
+    assert read(draw_page(*word)) == "سکول"
+
+
 def test_vowel_points_stay_on_their_letters() -> None:
     """A point that is drawn over a letter follows it."""
     letters = Shown(LEFT, TOP, get_display("שלום"))
@@ -260,6 +272,37 @@ def test_glyphs_mapped_to_the_syllable_of_their_first_use_are_read() -> None:
     assert read_glyphs("लि ल _ नि ?1 _ ?1 ा _ लि क") == "लि नि ना कि"  # LibreOffice, its first
     assert read_glyphs("नि न _ नि क") == "नि कि"
     assert read_glyphs("ध ा _ ?1 ?2 र्षि _ ?2 ा _ थ र्थी") == "धा र्षि षा र्थी"
+    assert read_glyphs("?1 य ा र्थ्यां _ ?1 य") == "र्थ्यां थ्य"  # of Marathi
+
+
+def test_glyphs_that_a_font_has_letters_for_are_read() -> None:
+    """A document may map a glyph to nothing, and its font still say which letter it is."""
+    font = (Path(reportlab.__file__).parent / "fonts" / "Vera.ttf").read_bytes()
+    capitals = range(ord("A"), ord("Z") + 1)
+
+    letters = dict(iter_letters(font, capitals))
+
+    glyphs = TTFontFile(io.BytesIO(font)).charToGlyph
+    assert letters == {glyphs[code]: chr(code) for code in capitals}
+
+
+def test_consonants_drawn_below_a_syllable_are_read() -> None:
+    """In Telugu, WeasyPrint gives all of a syllable to the consonant below it, or a vowel to it."""
+
+    def read_glyphs(drawn: str) -> str:
+        names = [glyph if glyph[0] == "?" else "" for glyph in drawn.split()]
+        clusters = [
+            Cluster(text, n, n + 1, base=0, size=12, place=-1, item=0, key=n)
+            for n, text in enumerate(drawn.split())
+        ]
+        found = correct_syllables(clusters, names, GlyphTexts(known={"?u": "\u0c41"}))
+        return order_vowels("".join(cluster.text for cluster in found))
+
+    assert read_glyphs("స ?u ్సు స ్సు") == "స్సుస్స"
+    assert read_glyphs("ర ్థు ?u ల ?u") == "ర్థులు"
+    assert read_glyphs("లి క లి ల్పి క ?u") == "లికల్పికు"
+    assert read_glyphs("?1 ద్యా ?1") == "ద్యాదా"
+    assert order_vowels("ਪੜੋ੍ਹ") == "ਪੜ੍ਹੋ"
 
 
 def test_letters_whose_bytes_ghostscript_mixes_up_are_read() -> None:

@@ -16,7 +16,7 @@ FONT = "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
 
 
 def annotate(annotation: str, appearance: str = "", *, catalog: str = "") -> bytes:
-    """A page with one annotation (6), and its appearance (7)."""
+    """A page with one annotation (6), its appearance (7), and a layer (8)."""
     return objects_pdf(
         f"<< /Type /Catalog /Pages 2 0 R {catalog} >>",
         "<< /Type /Pages /Kids [4 0 R] /Count 1 >>",
@@ -30,6 +30,7 @@ def annotate(annotation: str, appearance: str = "", *, catalog: str = "") -> byt
             "/Type /XObject /Subtype /Form /BBox [0 0 300 60] "
             "/Resources << /Font << /F1 3 0 R >> >>",
         ),
+        "<< /Type /OCG /Name (Stamps) >>",
     )
 
 
@@ -74,6 +75,28 @@ def test_an_appearance_that_no_viewer_shows_is_left_out(annotation: str) -> None
     document = extract(annotate(annotation, SIGNED), ExtractOptions())
 
     assert document.pages == ("The contract.",)
+
+
+@pytest.mark.parametrize(("off", "is_found"), [("[8 0 R]", False), ("[]", True)])
+@pytest.mark.parametrize(
+    "shown",
+    [
+        pytest.param("/OC 8 0 R /AP << /N 7 0 R >>", id="a layer"),
+        pytest.param("/OC 8 0 R /AS /On /AP << /N << /On 7 0 R >> >>", id="a state"),
+        pytest.param("/OC << /Type /OCMD /OCGs [8 0 R] >> /AP << /N 7 0 R >>", id="a membership"),
+    ],
+)
+def test_an_annotation_in_a_layer_is_found_if_the_layer_is_on(
+    shown: str, off: str, is_found: bool
+) -> None:
+    """A remark whose layer is switched off is seen by nobody."""
+    catalog = f"/OCProperties << /OCGs [8 0 R] /D << /OFF {off} >> >>"
+    box = f"/Subtype /FreeText /F 4 /Contents (Digitally signed by Jane Doe) {shown}"
+
+    text = extract(annotate(box, SIGNED, catalog=catalog), ExtractOptions()).pages[0]
+
+    assert text.startswith("The contract.")
+    assert text.count("Jane Doe") == is_found
 
 
 def test_a_text_box_is_found_once() -> None:

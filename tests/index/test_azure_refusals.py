@@ -15,7 +15,7 @@ from ingest.config.embedding import embedder_key, embedding_endpoints
 from ingest.config.index import index_definition, open_azure_index
 from ingest.config.settings import Settings, build_settings
 from ingest.embed.openai_probe import probe_deployment
-from ingest.errors import ConfigError, RoleError, ServiceError
+from ingest.errors import ConfigError, IngestError, RoleError, ServiceError
 from ingest.index.azure.create import ensure_index
 from ingest.index.azure.index import AzureIndex
 from tests.conftest import DIMENSIONS
@@ -185,7 +185,6 @@ def test_a_document_that_the_index_never_takes_is_refused_and_no_other(
     azure: Azure, made: AzureIndex, kind: str
 ) -> None:
     """One document must not end every run, however the service fails on it."""
-    write(made, [{"id": "c9", "kind": "chunk"}])
     azure.faults.add(SPOILT[kind], "search", "POST", "docs/search.index")
     (refusal,) = made.documents.write("upload", CHUNKS)
     assert (refusal.id, "and not on others" in refusal.reason) == ("c1", True)
@@ -200,6 +199,25 @@ def test_an_outage_for_all_documents_refuses_none(
     """It is the service that fails: the run ends, and the next one goes on."""
     azure.faults.add(faults.refuse(status, every=1), "search", "POST", "docs/search.index")
     with pytest.raises(ServiceError, match="run again later"):
+        made.documents.write("upload", CHUNKS)
+
+
+@pytest.mark.parametrize(
+    ("response", "error", "words"),
+    [
+        (Response(403, b"Blocked by the gateway"), ConfigError, "denies access"),
+        (failure(400, "", "Bad field."), ServiceError, "Bad field"),
+        (Response(500), ServiceError, "run again later"),
+    ],
+)
+def test_an_outage_for_all_texts_refuses_none(
+    azure: Azure, made: AzureIndex, response: Response, error: type[IngestError], words: str
+) -> None:
+    """An index that takes records, and no text at all, is no fault of my documents."""
+    fault = on_text('"content":"', faults.answer_with("denied", response))
+    azure.faults.add(fault, "search", "POST", "docs/search.index")
+    write(made, [{"id": "s1", "kind": "source"}])
+    with pytest.raises(error, match=words):
         made.documents.write("upload", CHUNKS)
 
 

@@ -18,10 +18,10 @@ from ingest.index.manifest import manifest_from_json
 from ingest.index.records import details_to_json, record_from_values
 from ingest.index.schema import cached_page_from_json, summaries_from_json
 from ingest.index.sqlite.index import SqliteIndex
-from ingest.models import Mode, Permissions, Source
-from ingest.pipeline.diff import SkipRule, Stale, Vanished, compare
+from ingest.models import Mode, Permissions, Record, Source
+from ingest.pipeline.diff import Skipped, SkipRule, Stale, compare
 from ingest.pipeline.transaction import failure_record
-from ingest.pipeline.writes import revoke_source
+from ingest.pipeline.writes import skip_source
 from tests.conftest import DIMENSIONS, MODEL, Bench, vector
 from tests.pdfs import prose, write
 from tests.pipeline.worlds import ANOTHER_MACHINE, INDEX, RECIPE, Process, World
@@ -89,13 +89,16 @@ def test_a_spoilt_record_of_a_container_takes_no_attachment_along() -> None:
 
 
 def test_attachments_of_a_spoilt_record_go_if_nobody_knows_who_may_read_them(bench: Bench) -> None:
-    """A portfolio has no text of its own: its attachments are removed all the same."""
-    spoilt = record_from_values({"root": "/docs", "source": "a.pdf", "details": "{"})
-    inner = record_from_values({"root": "/docs", "source": "a.pdf//b.pdf", "outcome": "new"})
+    """They go in the same run, whether or not the portfolio has text of its own."""
+    spoilt = Record("/docs", "a.pdf", spoilt=True)
+    inner = Record("/docs", "a.pdf//b.pdf", outcome="new")
+    for record in (spoilt, inner):
+        bench.index.save(record).result()
     listing = [Source("/docs", "a.pdf", "/docs/a.pdf", 1, "1", permissions_unknown="no list")]
-    _, revoked = revoke_source(spoilt, bench.index)
-    changes = compare(listing, [revoked, inner], SkipRule(RECIPE.digest))
-    assert Vanished(inner) in list(changes)
+    (change,) = compare(listing, list(bench.index.records("/docs")), SkipRule(RECIPE.digest))
+    assert isinstance(change, Skipped)
+    skip_source(change, bench.index, RECIPE, "run")
+    assert bench.index.record(*inner.key) is None
 
 
 def spoil(bench: Bench, statement: str, *values: object) -> SqliteIndex:

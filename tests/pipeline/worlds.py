@@ -123,7 +123,6 @@ class Direct(DocumentClient):
         self.service, self.clock, self.process = search, clock, process
         self.retry_policy = RetryPolicy(sleep=clock.advance, clock=clock.now)
         self.may_be_absent = False
-        self.written_kinds: set[str] = set()
         self.credential = AzureKeyCredential("key")
         self.threads = InlineExecutor()  # type: ignore[assignment]
         self.fence = lambda: None

@@ -287,6 +287,21 @@ def test_a_folder_that_cannot_be_read_hides_what_is_in_it(folder: Path) -> None:
     assert last.name == "y.pdf"
 
 
+def test_a_file_that_cannot_be_looked_at_is_not_taken_for_gone(folder: Path) -> None:
+    """A folder that may be listed and not entered: I read why, and that the file is there."""
+    touch(folder, "x/a.pdf", "x/b.pdf")
+    (root,) = parse_folder_roots([str(folder)])
+    listing = root.list()
+    next(listing)
+    (folder / "x").rename(folder / "y")
+    (folder / "x").symlink_to("x")  # nothing can be looked at through a link to itself
+
+    (issue,) = listing
+
+    assert isinstance(issue, ListingIssue)
+    assert (issue.name, issue.code) == ("x/b.pdf", "unreadable")
+
+
 def test_a_file_that_changes_is_not_read_half(folder: Path) -> None:
     """A PDF still being copied is left for the next run, not indexed in part."""
     path = write(folder / "a.pdf", "first")

@@ -175,7 +175,7 @@ def score_meaning(
 
 def embed_parallel(texts: Sequence[str], embedder: Embedder) -> Vectors:
     """Embed texts with as many threads as the model takes calls, each its share of them."""
-    size = max(1, -(-len(texts) // embedder.at_once))
+    size = min(embedder.inputs, max(1, -(-len(texts) // embedder.at_once)))
     batches = [texts[start : start + size] for start in range(0, len(texts), size)]
     with ThreadPoolExecutor(embedder.at_once) as threads:
         return np.concatenate(list(threads.map(embedder.embed, batches)))

@@ -7,15 +7,18 @@ import textwrap
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import pairwise
+from math import ceil
 from typing import Any, TypeAlias
 
 from ingest.chunk.boundaries import find_sentence_starts
 from ingest.chunk.offsets import join_headings
 from ingest.chunk.tables import DELIMITER, find_tables
+from ingest.commands.search.paragraphs import join_wrapped_lines
 from ingest.index.generated import split_mark
 
 LINE_CHARS = 76  # of a terminal with 80 columns, with an indent
+MIN_LINE_SHARE = 0.5  # a short line counts as half of one, so an excerpt has twice as many at most
 WINDOW_LINES = 3
 # By rank: three of four answers that are found are in the first hit. 35 lines for five hits.
 EXCERPT_LINES = (11, 8, 6, 5)
@@ -37,7 +40,7 @@ TextSpan: TypeAlias = tuple[int, int]  # start and end offset
 class Passages:
     """The text of a hit with the offsets of its pages, sentences and sections."""
 
-    text: str
+    text: str  # with a line for each paragraph
     page_start: int
     pages: Sequence[int]  # offset of each page
     sections: Sequence[tuple[int, str]]  # offset and headings of each; the first has offset 0
@@ -55,7 +58,7 @@ class Passages:
             sentences = sorted({max(0, offset - len(mark)) for offset in sentences})
         inside = zip(fields.get("section_offsets") or (), fields.get("sections") or (), strict=True)
         return cls(
-            text,
+            join_wrapped_lines(text),
             fields["page_start"],
             fields.get("page_offsets") or (0,),
             [(0, join_headings(fields.get("headings") or ())), *inside],
@@ -123,7 +126,7 @@ class Passages:
         if not windows:
             return self.mark()
         parts = self.extend(self.pack(windows, lines), windows[0], lines)
-        texts = [("… " if start > 0 else "") + unwrap(self.text[start:end]) for start, end in parts]
+        texts = [("… " if start > 0 else "") + tidy(self.text[start:end]) for start, end in parts]
         return self.mark() + "\n".join(texts) + (" …" if parts[-1][1] < len(self.text) else "")
 
     def mark(self) -> str:
@@ -234,20 +237,17 @@ def join_adjacent(spans: Iterable[TextSpan]) -> list[TextSpan]:
     return joined
 
 
-def unwrap(text: str) -> str:
-    """Join the lines of a text, but not the rows of tables; without delimiter rows."""
-    lines = DELIMITER.sub("", f"\n{text.strip()}").strip().split("\n")
-    return "\n".join(
-        line
-        for is_row, some in groupby(lines, lambda line: line.startswith("|"))
-        for line in (some if is_row else (" ".join(" ".join(some).split()),))
-        if line
-    )
+def tidy(text: str) -> str:
+    """Return the lines of a text without empty ones, spare spaces and the delimiters of tables."""
+    lines = DELIMITER.sub("", f"\n{text.strip()}").split("\n")
+    tidied = (line if line.startswith("|") else " ".join(line.split()) for line in lines)
+    return "\n".join(filter(None, tidied))
 
 
 def count_lines(text: str) -> int:
-    """Count the lines that a text takes, each row of a table beginning a new one."""
-    return sum(-(-len(line) // LINE_CHARS) for line in unwrap(text).split("\n"))
+    """Count the lines that a text takes on a terminal; a row of a table takes whole ones."""
+    sizes = ((line, len(line) / LINE_CHARS) for line in tidy(text).split("\n"))
+    return ceil(sum(ceil(n) if line[:1] == "|" else max(n, MIN_LINE_SHARE) for line, n in sizes))
 
 
 def wrap(text: str, width: int) -> Iterator[str]:

@@ -12,13 +12,13 @@ from dataclasses import replace
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
-import pypdfium2
 from pypdfium2 import raw
 
 from ingest.extract.annotations import NO_ANNOTATIONS, PageAnnotations, read_annotations
 from ingest.extract.cleaning import clean
-from ingest.extract.engines.pdfium_appearances import read_appearances
+from ingest.extract.engines.pdfium_appearances import AppearanceReader
 from ingest.extract.engines.pdfium_bidi import needs_reordering, reorder_page
+from ingest.extract.engines.pdfium_bullets import write_bullets
 from ingest.extract.engines.pdfium_figures import FigureReader, LoadedPage
 from ingest.extract.engines.pdfium_hidden import confirm_hidden, count_letters, find_candidates
 from ingest.extract.engines.pdfium_layers import draws_letters, find_switched_off
@@ -45,6 +45,7 @@ from ingest.extract.engines.pdfium_open import (
 )
 from ingest.extract.engines.pdfium_outline import read_outline
 from ingest.extract.engines.pdfium_raw import (
+    ListedPage,
     PageHandle,
     TextHandle,
     address_of,
@@ -107,7 +108,7 @@ class Pdfium:
         self.glyph_names: GlyphNames | None = None
         self.is_copy = False
         self.wants_figures = False
-        self.merged_copy: pypdfium2.PdfDocument | None = None  # with its appearances as content
+        self.appearances = AppearanceReader(data, self.password)
         self.page_annotations: dict[int, PageAnnotations] = {}
         self.pages_with_unseen_text: set[int] = set()
         self.pages_with_hidden_text: set[int] = set()
@@ -176,9 +177,8 @@ class Pdfium:
         found = read_annotations(ctypes.cast(page, raw.FPDF_PAGE), count)
         if not found.has_appearances:
             return found
-        if self.merged_copy is None:
-            self.merged_copy, _ = open_document(self.data, (), self.password)
-        text = try_call(partial(read_appearances, address_of(self.merged_copy), index), "")
+        read = partial(self.appearances.read, index, has_layers=found.has_layers)
+        text = try_call(read, "")
         return replace(found, appearances=tuple(clean(text).split("\n")))
 
     def leave_out_unseen(self, index: int, page: PageHandle) -> PageObjects:
@@ -230,6 +230,8 @@ class Pdfium:
                     shown = part_backward_cells(text, shown, self.placeholders)
             if self.is_distilled and not shown.isascii():
                 shown = correct_reversed(shown, self.placeholders)
+            if isinstance(page, ListedPage) and page.paths and not rotation_of(page):
+                shown = write_bullets(text, shown, page.paths, self.placeholders)
             lines = measure_all_lines(text, shown) if self.heading_detector else None
             structure = None if is_reordered else self.structure  # which knows PDFium's order
             if structure:

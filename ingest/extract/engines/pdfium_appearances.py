@@ -7,12 +7,17 @@ says. PDFium can merge appearances into the page, which changes the document: it
 from __future__ import annotations
 
 import ctypes
+from dataclasses import dataclass
 
+import pypdfium2
 from pypdfium2 import raw
 
 from ingest.extract.annotations import HIDDEN_FLAG, MAX_PAGE_ANNOTATIONS, NO_VIEW_FLAG
+from ingest.extract.engines.pdfium_layers import find_switched_off
 from ingest.extract.engines.pdfium_objects import leave_out, list_objects
+from ingest.extract.engines.pdfium_open import open_document
 from ingest.extract.engines.pdfium_raw import (
+    address_of,
     close_page,
     close_text,
     count_characters,
@@ -22,6 +27,7 @@ from ingest.extract.engines.pdfium_raw import (
     load_text,
     read_characters,
 )
+from ingest.extract.safe_call import try_call_catching_oom
 
 SKIPPED_SUBTYPES = (
     raw.FPDF_ANNOT_LINK,
@@ -57,8 +63,37 @@ def read_name(annotation: raw.FPDF_ANNOTATION, key: bytes) -> str:
     return bytes(buffer)[: max(0, min(size, TEXT_BUFFER) - 2)].decode("utf-16-le", "ignore")
 
 
-def read_appearances(document: int, index: int) -> str:
-    """Return the text of the appearances on a page, of a copy that this changes."""
+@dataclass(slots=True)
+class AppearanceReader:
+    """Reads the text that the annotations of a document show, in a copy that it changes."""
+
+    data: bytes
+    password: bytes
+    copy: pypdfium2.PdfDocument | None = None
+    is_layered: bool = False  # the copy has the appearances in the layers of their annotations
+
+    def read(self, index: int, *, has_layers: bool) -> str:
+        """Return the text of the appearances on a page, some of which may be in layers."""
+        if has_layers and not self.is_layered:
+            self.copy = None
+            self.data = try_call_catching_oom(self.move_layers, self.data)
+            self.is_layered = True
+        if self.copy is None:
+            self.copy, _ = open_document(self.data, (), self.password)
+        return read_appearances(address_of(self.copy), index, has_layers=has_layers)
+
+    def move_layers(self) -> bytes:
+        """Return the document with appearances in the layers of their annotations."""
+        from ingest.extract.engines.annotation_layers import move_layers  # few documents need pypdf
+
+        return move_layers(self.data, self.password)
+
+
+def read_appearances(document: int, index: int, *, has_layers: bool) -> str:
+    """Return the text of the appearances on a page, of a copy that this changes.
+
+    Those that are in a layer may be switched off.
+    """
     page = load_page(document, index)
     if not page:
         return ""
@@ -78,6 +113,8 @@ def read_appearances(document: int, index: int) -> str:
     try:
         leave_out(list_page_items(page, drawn))
         leave_out(list_objects(page).unseen)
+        if has_layers:
+            leave_out(find_switched_off(page))
         return read_text(page)
     finally:
         close_page(page)

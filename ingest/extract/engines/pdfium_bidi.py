@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,15 +16,8 @@ from ingest.extract.bidi import (
     read_order,
     unmirror,
 )
-from ingest.extract.engines.pdfium_clusters import (
-    UNKNOWN,
-    Cluster,
-    drop_covered_spaces,
-    hangs_over,
-    is_mark,
-    order_lam_alef,
-    read_clusters,
-)
+from ingest.extract.engines.pdfium_cluster_lines import group_lines, sort_line, split_line
+from ingest.extract.engines.pdfium_clusters import UNKNOWN, Cluster, hangs_over, read_clusters
 from ingest.extract.engines.pdfium_footnotes import MAX_MARK_HEIGHTS, part_clusters
 from ingest.extract.engines.pdfium_raw import PageHandle, TextHandle, char_code, count_characters
 from ingest.extract.engines.pdfium_rows import (
@@ -41,10 +33,11 @@ from ingest.extract.engines.pdfium_syllables import (
     GlyphTexts,
     correct_syllables,
     drop_repeated,
+    learn_from_fonts,
     list_unmapped,
 )
 from ingest.extract.engines.placeholders import NOTHING
-from ingest.extract.indic import LEFT_VOWELS, MIXED_BYTES, restore_letters
+from ingest.extract.indic import INDIC, MIXED_BYTES, restore_letters
 from ingest.extract.thai import correct_unmapped
 from ingest.extract.word_order import are_words_forwards
 
@@ -54,23 +47,11 @@ COMPLEX_SCRIPT = re.compile(
     "\ua980-\ua9df\uaa00-\uaadf"
     "\ufb1d-\ufdff\ufe70-\ufefc\U00010800-\U00010fff\U00011000-\U000114ff\U0001e800-\U0001efff]"
 )
-# Of Thai and Lao; they are written after the vowel that is below them.
-TONE_MARKS = frozenset("\u0e48\u0e49\u0e4a\u0e4b\u0e4c\u0ec8\u0ec9\u0eca\u0ecb\u0ecc")
-BULLETS = frozenset("•‣▪●○◦∙")  # drawn right of their item
-NEAR_LETTERS = 4  # on either side of a mark; it is drawn on one of them
 # A character beyond the first 65,536, whose halves PDFium turns around in a leftward run.
 PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]|[\udc00-\udfff][\ud800-\udbff]|[\ud800-\udfff]")
 
 MIN_MIXED_LETTERS = 2  # of a glyph, to mix up their bytes
 MAX_REORDERED_CHARS = 50_000  # the text of a page with more stays as it is
-
-# In heights of the type.
-MAX_LINE_SHIFT = 0.45  # from the base line of a line to that of a part of it
-MIN_SPACE = 0.17  # between two words of a line without drawn spaces
-MIN_EXTRA_SPACE = 0.2  # between two words of a line with drawn spaces
-MIN_PIECE_GAP = 0.75  # between two pieces of a line that are read apart: cells, columns
-MAX_PIECE_GAP = 1.5  # within a piece
-MIN_PIECE_GAP_SPACES = 1.8  # between two pieces, in spaces of the line, which may be justified
 
 
 def needs_reordering(drawn: str) -> bool:
@@ -102,9 +83,10 @@ def reorder_page(
             else replace(cluster, text=restore_letters(cluster.text))
             for cluster in clusters
         ]
-    if is_distilled or LEFT_VOWELS.search(raw) or FOREIGN_IN_ARABIC.search(raw):
+    if is_distilled or INDIC.search(raw) or FOREIGN_IN_ARABIC.search(raw):
         unmapped = list_unmapped(handle, raw, clusters)
         if any(unmapped):
+            learn_from_fonts(handle, clusters, unmapped, texts)
             clusters = correct_signs(handle, clusters)
         clusters = correct_syllables(clusters, unmapped, texts, is_distilled=is_distilled)
     if not clusters:
@@ -127,90 +109,6 @@ def join_pair(match: re.Match[str]) -> str:
     if len(pair) == 1:
         return UNKNOWN
     return pair.encode("utf-16-le", "surrogatepass").decode("utf-16-le") + NOTHING
-
-
-def group_lines(clusters: Sequence[Cluster]) -> list[list[Cluster]]:
-    """Group clusters into lines, in drawing order."""
-    lines: list[list[Cluster]] = []
-    base = size = 0.0
-    for cluster in clusters:
-        shift = abs(cluster.base - base)
-        if lines and shift <= MAX_LINE_SHIFT * max(size, cluster.size):
-            lines[-1].append(cluster)
-            if cluster.size > size:
-                base, size = cluster.base, cluster.size
-        else:
-            lines.append([cluster])
-            base, size = cluster.base, cluster.size
-    return lines
-
-
-def sort_line(line: Sequence[Cluster]) -> list[Cluster]:
-    """Return the clusters of a line from left to right, with marks joined to their letters."""
-    bases = sorted(
-        (cluster for cluster in line if not is_mark(cluster.text)), key=lambda cluster: cluster.key
-    )
-    bases = order_lam_alef(drop_covered_spaces(bases))
-    letters = sorted((b for b in bases if not b.text.isspace()), key=lambda base: base.left)
-    if not letters:
-        return sorted(line, key=lambda cluster: cluster.key)
-    lefts = [base.left for base in letters]
-    marks = (cluster for cluster in line if is_mark(cluster.text))
-    for mark in sorted(marks, key=lambda mark: mark.text in TONE_MARKS):
-        middle = (mark.left + mark.right) / 2
-        place = bisect_right(lefts, middle)
-        near = letters[max(0, place - NEAR_LETTERS) : place + NEAR_LETTERS]
-        apart = [max(base.left - middle, middle - base.right, 0.0) for base in near]
-        if mark.text < "\u0700":  # of Hebrew and Arabic, whose letters overlap
-            off = [abs(base.left + base.right - 2 * middle) for base in near]
-            near[min(range(len(near)), key=lambda n: (apart[n], off[n]))].text += mark.text
-        else:
-            near[apart.index(min(apart))].text += mark.text
-    return bases
-
-
-def split_line(line: list[Cluster]) -> list[list[Cluster]]:
-    """Split a line at wide gaps into pieces, from left to right."""
-    inked = [cluster for cluster in line if not cluster.text.isspace()]
-    gaps = [right.left - left.right for left, right in pairwise(inked)]
-    usual = min((gap for gap in gaps if gap > MIN_SPACE * inked[0].size), default=0.0)
-    pieces: list[list[Cluster]] = [[]]
-    edge = line[0].left if line else 0.0
-    for cluster in line:
-        if not cluster.text.isspace():
-            limit = max(MIN_PIECE_GAP * cluster.size, MIN_PIECE_GAP_SPACES * usual)
-            if cluster.left - edge > min(limit, MAX_PIECE_GAP * cluster.size):
-                pieces.append([])
-            edge = max(edge, cluster.right)
-        pieces[-1].append(cluster)
-    return [add_spaces(piece) for piece in map(strip_spaces, pieces) if piece]
-
-
-def strip_spaces(piece: Sequence[Cluster]) -> list[Cluster]:
-    """Return a piece of a line without the spaces at its ends, and without repeated ones."""
-    kept: list[Cluster] = []
-    for cluster in piece:
-        if not cluster.text.isspace() or (kept and not kept[-1].text.isspace()):
-            kept.append(cluster)
-    return kept[:-1] if kept and kept[-1].text.isspace() else kept
-
-
-def add_spaces(piece: Sequence[Cluster]) -> list[Cluster]:
-    """Return a piece of a line, from left to right, with a space in each gap."""
-    has_spaces = any(cluster.text.isspace() for cluster in piece)
-    least = MIN_EXTRA_SPACE if has_spaces else MIN_SPACE
-    found = list(piece[:1])
-    edge = piece[0].right  # a letter may reach over those that follow it
-    for left, right in pairwise(piece):
-        blank = left.text.isspace() or right.text.isspace()
-        is_run = left.run and left.run == right.run  # draws its spaces
-        is_gap = right.left - edge > least * max(left.size, right.size)
-        is_bullet = right.text in BULLETS and left.text.isalnum()
-        if not blank and ((is_gap and not is_run) or is_bullet):
-            found.append(replace(left, text=" ", left=edge, right=right.left))
-        found.append(right)
-        edge = max(edge, right.right)
-    return found
 
 
 def read_row(row: Sequence[Sequence[Cluster]], *, usual: bool) -> list[ReadCluster]:

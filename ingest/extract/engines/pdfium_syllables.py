@@ -9,13 +9,15 @@ the one before it where it was first used is the vowel.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from itertools import compress
+from itertools import compress, takewhile
 
 from ingest.extract.engines.pdfium_clusters import UNKNOWN, Cluster, has_mark
-from ingest.extract.engines.pdfium_raw import TextHandle, has_map_error
-from ingest.extract.indic import CONSONANTS, LEFT_VOWEL, SCRIPTS
+from ingest.extract.engines.pdfium_font_maps import read_font_letters
+from ingest.extract.engines.pdfium_raw import TextHandle, has_map_error, list_owners
+from ingest.extract.indic import CONSONANTS, JOINER, LEFT_VOWEL, LEFT_VOWELS, SCRIPTS, draw_left
 
 # The vowels with a part on either side of the consonant, and these parts.
 SPLIT_VOWELS = {
@@ -31,7 +33,7 @@ SPLIT_VOWELS = {
     "\u0d4c": "\u0d46\u0d57",
 }
 # The left vowels of the scripts that draw each with one glyph, or have but one.
-LEFT_VOWELS = [
+VOWELS_OF_SCRIPTS = [
     (range(0x900, 0x980), "\u093f"),
     (range(0xA00, 0xA80), "\u0a3f"),
     (range(0xA80, 0xB00), "\u0abf"),
@@ -47,6 +49,13 @@ SYLLABLE = re.compile(
     re.DOTALL,
 )
 CONSONANT = re.compile(CONSONANTS)
+HALF_CONSONANT = re.compile(f"{CONSONANTS}{JOINER}")
+# A consonant that is drawn below a syllable, or right of it; in Telugu and Kannada, any may be.
+LOW_SYLLABLE = re.compile(
+    "(?P<letter>[\u0c15-\u0c39\u0c95-\u0cb9]?)"
+    "(?P<low>[\u0c4d\u0ccd][\u0c15-\u0c39\u0c95-\u0cb9]|\u09cd\u09af)"
+    "(?P<vowel>[\u0c3e-\u0c4c\u0cbe-\u0ccc\u09c1-\u09c4]?)"
+)
 # A letter of Arabic with its vowels, and what may be the number of a glyph beside one.
 ARABIC_LETTER = "[\u0620-\u063f\u0641-\u064a\u066e-\u06d3]"
 ARABIC_SYLLABLE = re.compile(f"{ARABIC_LETTER}[\u064b-\u065f\u0670]+")
@@ -72,6 +81,7 @@ class GlyphTexts:
     whole: set[str] = field(default_factory=set)
     leading: set[str] = field(default_factory=set)  # those mapped to a first glyph, a vowel
     marks: set[str] = field(default_factory=set)  # those of Arabic mapped to a last glyph, a vowel
+    own: dict[str, str] = field(default_factory=dict)  # of those mapped to more than they draw
     known: dict[str, str] = field(default_factory=dict)  # of those mapped to nothing
 
 
@@ -92,13 +102,17 @@ def correct_syllables(
     for cluster, name in zip(clusters, names, strict=True):
         match = None if name or cluster.is_exact else SYLLABLE.fullmatch(cluster.text)
         if name:
-            found.append(replace(cluster, text=texts.known.get(name, UNKNOWN)))
+            text = texts.known.get(name, UNKNOWN)
+            drawn = draw_left(text) if LEFT_VOWELS.fullmatch(text) else text
+            found.append(replace(cluster, text=drawn))
         elif match and match["hook"]:
             put_before_syllable(found, match["hook"])
-            if cluster.text in texts.whole:
-                found.append(replace(cluster, text=match["rest"]))
+            if own := texts.own.get(cluster.text):
+                found.append(replace(cluster, text=own))
+        elif not cluster.is_exact and cluster.text in texts.own:
+            found.append(replace(cluster, text=texts.own[cluster.text]))
         elif match and cluster.text in texts.leading:
-            found.append(replace(cluster, text=match["vowel"]))
+            found.append(replace(cluster, text=draw_left(match["vowel"])))
         elif match and match["vowel"] and cluster.text not in texts.whole:
             right = SPLIT_VOWELS.get(match["vowel"], "")[1:]
             found.append(replace(cluster, text=match["letters"] + right + match["rest"]))
@@ -133,6 +147,20 @@ def list_unmapped(handle: TextHandle, drawn: str, clusters: Sequence[Cluster]) -
     return names
 
 
+def learn_from_fonts(
+    handle: TextHandle, clusters: Sequence[Cluster], names: Sequence[str], texts: GlyphTexts
+) -> None:
+    """Add the glyphs mapped to nothing that are letters by the maps of their fonts."""
+    unknown = {
+        name: cluster.place
+        for name, cluster in zip(names, clusters, strict=True)
+        if name and name not in texts.known
+    }
+    owners = filter(None, list_owners(handle, unknown.values()))
+    letters = read_font_letters(list(owners), SCRIPTS)
+    texts.known |= {name: letters[ord(name)] for name in unknown if ord(name) in letters}
+
+
 def learn(clusters: Sequence[Cluster], names: Sequence[str], texts: GlyphTexts) -> None:
     """Add what the first use of each glyph shows of those before it that are mapped to nothing."""
     for place, (cluster, name) in enumerate(zip(clusters, names, strict=True)):
@@ -141,28 +169,63 @@ def learn(clusters: Sequence[Cluster], names: Sequence[str], texts: GlyphTexts) 
         texts.seen.add(cluster.text)
         match = SYLLABLE.fullmatch(cluster.text)
         before = place - 1
+        learn_low_consonant(clusters, names, place, texts)
         if ARABIC_SYLLABLE.fullmatch(cluster.text):
             # The letter is drawn on either side of its mark.
             for near in filter(None, names[max(0, before) : place + 2]):
                 texts.known.setdefault(near, cluster.text[0])
                 texts.marks.add(cluster.text)
         if match and match["hook"] and before >= 0:
-            if match["rest"] and match["rest"] != clusters[before].text:
-                texts.whole.add(cluster.text)
+            rest = match["rest"]
             while before > 0 and not (names[before] or CONSONANT.fullmatch(clusters[before].text)):
+                rest = rest.removeprefix(clusters[before].text)
                 before -= 1
-            if names[before]:
-                texts.known.setdefault(names[before], match["letters"])
-            before -= 1
+            texts.own[cluster.text] = rest
+            letters = match["letters"]
+            if not names[before]:
+                letters = letters.removesuffix(clusters[before].text)
+                before -= 1
+            if letters and before >= 0 and names[before]:
+                texts.known.setdefault(names[before], letters)
+                before -= 1
         if match and match["vowel"] and before >= 0 and names[before]:
             left = SPLIT_VOWELS.get(match["vowel"], match["vowel"])[0]
             texts.known.setdefault(names[before], left)
         elif match and match["vowel"] and not match["hook"]:
             after = names[place + 1 : place + 2], clusters[place + 1 : place + 2]
             learn_leading(match, *after, texts)
-    for script, vowels in LEFT_VOWELS:
+    for script, vowels in VOWELS_OF_SCRIPTS:
         if any(ord(cluster.text[0]) in script for cluster in clusters if cluster.text):
             learn_last_vowel(clusters, names, texts, set(vowels))
+
+
+def learn_low_consonant(
+    clusters: Sequence[Cluster], names: Sequence[str], place: int, texts: GlyphTexts
+) -> None:
+    """Add a consonant that is drawn below its syllable, and is mapped to more of it.
+
+    The rest of it is what is drawn before, or a vowel after.
+    """
+    text = clusters[place].text
+    match = LOW_SYLLABLE.fullmatch(text)
+    if not match or not place:
+        return
+    if names[place - 1] and (before := match["letter"] + match["vowel"]):
+        texts.known.setdefault(names[place - 1], before)
+    rest = text
+    after = names[place + 1 : place + 2]
+    if match["vowel"] and [texts.known.get(name) for name in after] == [match["vowel"]]:
+        rest = rest.removesuffix(match["vowel"])
+    near = place
+    while rest != match["low"]:
+        near -= 1
+        shown = clusters[near].text
+        known = texts.known.get(names[near]) if names[near] else texts.own.get(shown, shown)
+        if near < 0 or not known or Counter(known) - Counter(rest):
+            return
+        for letter in known:
+            rest = rest.replace(letter, "", 1)
+    texts.own[text] = rest
 
 
 def learn_leading(
@@ -204,7 +267,9 @@ def put_before_syllable(clusters: list[Cluster], hook: str) -> None:
     """Put the letter that a hook stands for before the last syllable."""
     for place in range(len(clusters) - 1, -1, -1):
         if clusters[place].text == UNKNOWN or CONSONANT.fullmatch(clusters[place].text):
-            clusters[place] = replace(clusters[place], text=hook + clusters[place].text)
+            halves = takewhile(lambda c: HALF_CONSONANT.fullmatch(c.text), clusters[:place][::-1])
+            first = place - sum(1 for _ in halves)
+            clusters[first] = replace(clusters[first], text=hook + clusters[first].text)
             return
 
 

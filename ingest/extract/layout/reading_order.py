@@ -13,6 +13,7 @@ from ingest.extract.layout.rulings import (
     split_below_grids,
 )
 from ingest.extract.layout.segments import TextSegment
+from ingest.extract.layout.spanning_cells import find_drawn_cells, raise_cells
 from ingest.extract.layout.table_checks import (
     MIN_TABLE_ROWS,
     PAIR_COLUMNS,
@@ -45,9 +46,29 @@ MIN_CROSSING_RULES = 2  # of a table whose columns of text are as wide as those 
 MAX_CELL_LINES_ABOVE = 4  # lines of a table's first row, of one cell, above its other cells
 BOX_WIDTH_SHARE = 0.6  # of the width of the text beside it
 HEADING_SIZE_RATIO = 1.15  # of its type to that of most lines
+MAX_PASSES = 3  # over a page with cells over several rows
 MAX_COLUMN_DEPTH = 6  # levels of columns within columns
 MIN_PROSE_SHARE = 0.5  # of a column's lines
 MIN_COLUMN_GAP_HEIGHTS = 0.6  # white space between two columns, in heights of the type
+
+
+def order_page(
+    segments: Sequence[TextSegment], rulings: Rulings, *, right_to_left: bool
+) -> list[Band]:
+    """Return the lines of a page in reading order, each as a band; see order_segments().
+
+    A cell is put into the first of its rows only if a table comes of it.
+    """
+    raised = find_drawn_cells(segments)
+    for _ in range(MAX_PASSES):
+        placed = raise_cells(segments, raised)
+        bands = list(order_segments(placed, rulings, right_to_left=right_to_left))
+        loose = {s.drawing_index for band in bands if not band[0].is_table for s in band}
+        tabular = [cell for cell in raised if cell.segment.drawing_index not in loose]
+        if len(tabular) == len(raised):
+            return bands
+        raised = tabular
+    return list(order_segments(segments, rulings, right_to_left=right_to_left))
 
 
 def order_segments(

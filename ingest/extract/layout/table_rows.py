@@ -80,11 +80,13 @@ class RowSplitter:
         gaps = [below[0].v0 - max(s.v1 for s in above) for above, below in pairwise(bands)]
         middle = (max(gaps, default=0.0) + min(gaps, default=0.0)) / 2
         is_uneven = bool(gaps) and max(gaps) - min(gaps) > self.height / 4
+        least = MAX_LINE_GAP_HEIGHTS * self.height
         rows = [list(bands[:1])]
         for band, gap in zip(bands[1:], gaps, strict=True):
             begins = (
                 self.has_value_again(band, rows[-1])
                 or (is_uneven and gap > middle)
+                or (len(rows) == 1 and gap > least and self.has_values_of_head(band, rows[0]))
                 or (
                     gap > -self.height / 4  # else it is beside the lines of a higher cell
                     and column_of(band[0], self.columns) == 0
@@ -103,6 +105,13 @@ class RowSplitter:
         return bool(found) and any(
             is_value(s.text) and column_of(s, self.columns) in found for above in row for s in above
         )
+
+    def has_values_of_head(self, band: Band, head: Sequence[Band]) -> bool:
+        """Return whether a band has the values that a header without any is of."""
+        flat = [segment for above in head for segment in above]
+        named = {column_of(s, self.columns) for s in flat} & self.value_columns
+        values = {column_of(s, self.columns) for s in band if is_value(s.text)}
+        return bool(named) and named <= values and not any(is_value(s.text) for s in flat)
 
     def begins_row(self, band: Band, row: Sequence[Band], *, is_uneven: bool) -> bool:
         """Return whether a band that fills the first column does not go on in the row above it."""

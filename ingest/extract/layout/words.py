@@ -15,7 +15,7 @@ from ingest.extract.layout.drawing_order import find_better_drawing_order, is_dr
 from ingest.extract.layout.gaps import find_gapped_runs
 from ingest.extract.layout.geometry import Boxes, code_points, read_drawn_boxes, read_text_boxes
 from ingest.extract.layout.pieces import join_markers
-from ingest.extract.layout.reading_order import order_segments
+from ingest.extract.layout.reading_order import order_page
 from ingest.extract.layout.rulings import find_rulings
 from ingest.extract.layout.segments import (
     RIGHT_TO_LEFT,
@@ -101,7 +101,7 @@ def order_words(drawn: Boxes, text: str, words: WordBoxes, plain: str | None) ->
         rulings = find_rulings(turn_to_reader(drawn, Direction(way)))
         cuts |= find_ruled_gaps(boxes, rulings.vertical, mixed=is_mixed)
         cuts |= find_column_gaps(boxes, part.lines, cuts)
-        bands += order_segments(
+        bands += order_page(
             join_markers(make_segments(text, part, boxes, cuts)),
             rulings,
             right_to_left=right_to_left,

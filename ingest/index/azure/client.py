@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
+import numpy as np
 from azure.core.exceptions import HttpResponseError
 from azure.core.rest import HttpRequest
 
@@ -31,6 +33,7 @@ from ingest.redaction import redact
 from ingest.runtime.retry import BUSY_WEIGHT, RepeatedFailureError, RetryableError, call_for_item
 from ingest.runtime.timing import INDEX_ANSWER
 
+PROBE_TEXT = "probe"
 SUCCESS_STATUSES = (HTTPStatus.OK, HTTPStatus.CREATED)
 
 
@@ -45,7 +48,7 @@ class RequestTooLargeError(Exception):
 class DocumentClient(SearchConnection):
     """Reads and writes the documents of an index. Thread-safe, except for `close`."""
 
-    key_field = "id"
+    key_field, text_field = "id", "content"
 
     def write(self, action: str, documents: Sequence[dict[str, Any]]) -> list[Refusal]:
         """Write or delete documents, in several requests if need be; return those refused."""
@@ -63,7 +66,6 @@ class DocumentClient(SearchConnection):
         left = {str(document[self.key_field]): document for document in documents}
         results: list[dict[str, Any]] = []
         others: list[Refusal] = []
-        kind = str(documents[0].get("kind"))
 
         def send(max_failures: float) -> None:
             try:
@@ -71,14 +73,10 @@ class DocumentClient(SearchConnection):
                     action, left, results, self.fence, max_failures=max_failures
                 )
             except (AccessDeniedError, RefusedRequestError) as error:
-                # Where none of its kind was ever accepted, its fields may be wrong for the index.
-                if isinstance(error, RefusedRequestError) and kind not in self.written_kinds:
-                    raise
                 raise RepeatedFailureError(str(error)) from error
-            self.written_kinds.add(kind)
 
         try:
-            call_for_item(send, self.send_probe)
+            call_for_item(send, partial(self.send_probe, action, documents[0]))
         except RequestTooLargeError:
             reason = "it is too large for the service (413)"
             others = self.write_halves(action, list(left.values()), reason)
@@ -148,13 +146,21 @@ class DocumentClient(SearchConnection):
 
         self.call_with_retry(attempt, INDEX_DATA_CONTRIBUTOR, awaited, max_failures)
 
-    def send_probe(self) -> None:
-        """Raise ServiceError or ConfigError unless the index lets this program delete documents.
+    def send_probe(self, action: str, like: dict[str, Any]) -> None:
+        """Raise ServiceError or ConfigError unless the index takes a document with these fields.
 
-        It deletes a document that does not exist.
+        It is empty but for a word of text. No document has its key, so nothing is merged or
+        deleted.
         """
+        fields = {
+            name: value if name == "kind" else [] if isinstance(value, list) else None
+            for name, value in like.items()
+            if not isinstance(value, np.ndarray)
+        }
+        probe = {} if action == "delete" else fields | {self.text_field: PROBE_TEXT}
         key = probe_key()
-        self.send_until_answered("delete", {key: {self.key_field: key}}, [], self.fence)
+        verb = "delete" if action == "delete" else "merge"
+        self.send_until_answered(verb, {key: probe | {self.key_field: key}}, [], self.fence)
 
     def send_batch(self, action: str, documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Send one request to write or delete; return a result for each document.

@@ -100,7 +100,6 @@ class SearchConnection:
         self.threads = ThreadPoolExecutor(MAX_CONCURRENT_REQUESTS, "index")
         # Called right before each request that writes; raises BusyError if the lease is lost.
         self.fence: Callable[[], None] = lambda: None
-        self.written_kinds: set[str] = set()  # of documents, since this client was made
         self.clock_offset = 0.0  # seconds that the service's clock is ahead of this machine's
 
     def close(self) -> None:

@@ -92,6 +92,7 @@ def set_mapping(target: ForeignTarget, mapping: FieldMapping, etag: str) -> None
     """Give a target the mapping of its index, and the version of its definition."""
     target.mapping, target.etag = mapping, etag
     target.documents.key_field = mapping.key
+    target.documents.text_field = mapping.field_of("content")
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,6 @@ class ForeignTarget(OwnTarget):
         self, documents: DocumentClient, mapping: FieldMapping, records: DocumentClient
     ) -> None:
         super().__init__(documents, mapping)
-        documents.key_field = mapping.key
         documents.fence = lambda: records.fence()  # noqa: PLW0108 - it is replaced later
         self.records = records
         self.profile_name = self.etag = ""

@@ -10,9 +10,10 @@ from itertools import accumulate, islice
 from typing import TypeVar
 from urllib.parse import quote
 
-from ingest.azure.errors import ANY, ErrorTable, fail
-from ingest.errors import ConfigError, DocumentError
+from ingest.azure.errors import ANY, ErrorResponse, ErrorTable, fail
+from ingest.errors import ConfigError, DocumentError, ServiceError
 from ingest.models import Source, parse_ids
+from ingest.runtime.retry import RetryableError
 from ingest.sources.azure_blob.acl import EXECUTE, READ, Access, parse_access, readers
 from ingest.sources.azure_blob.client import CONTAINER_ERRORS, VANISHED, StorageClient
 from ingest.sources.permissions import grant
@@ -63,7 +64,7 @@ class AclReader:
         if not isinstance(item, Source):
             return item
         try:
-            path = [self.read(self.folder + item.name, READ)]
+            path = [self.read_file(self.folder + item.name)]
             for folder in self.parents(item.name):
                 access = self.folders.get(folder) or self.read_folder(folder)
                 if isinstance(access, Exception):
@@ -88,6 +89,18 @@ class AclReader:
         except (DocumentError, ValueError) as error:
             self.folders[path] = DocumentError(f"/{path}: {error}")
         return self.folders[path]
+
+    def read_file(self, path: str) -> Access:
+        """Read who may read a file. Raises DocumentError if the service fails on it alone."""
+        try:
+            return self.read(path, READ)
+        except (ServiceError, ConfigError) as error:
+            # Not at a stop, nor where the list of the container cannot be read either.
+            if isinstance(error.__cause__, RetryableError | ErrorResponse):
+                self.read("", EXECUTE)
+                reason = f"the service fails on it, and not on others ({error.__cause__})"
+                raise DocumentError(reason) from error
+            raise
 
     def read(self, path: str, wanted: str) -> Access:
         """Read the list of one path. Raises DocumentError or ValueError."""

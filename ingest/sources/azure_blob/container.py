@@ -107,7 +107,7 @@ class Container:
                     )
                 for row in table.execute("SELECT * FROM blobs ORDER BY name"):
                     item = self.blob_to_source(Blob(*row))
-                    if isinstance(item, Source):
+                    if isinstance(item, Source) and item.size and not item.unreadable:
                         self.others.append(item.location)
                     yield item
         except sqlite3.OperationalError as error:
@@ -208,7 +208,7 @@ class Container:
             if not (is_exhausted or isinstance(error, ConfigError)):  # a full disk, or a stop
                 raise
             if self.gives_another(source.location):
-                reason = f"cannot be read, though others can: {error}"
+                reason = f"cannot be read, though others can: {error.__cause__ or error}"
                 raise DocumentError(reason, Code.UNREADABLE) from error
             if is_exhausted:
                 reason = f"{source.name} cannot be downloaded: {error}"
@@ -219,19 +219,28 @@ class Container:
     def gives_another(self, url: str) -> bool:
         """Return whether the service gives another blob than this one, asked once for each."""
         for other in {*self.others} - {url}:
-            with suppress(ErrorResponse, AzureError, IngestError), self.storage.send("HEAD", other):
+            with (
+                suppress(ErrorResponse, AzureError, IngestError),
+                self.storage.send("GET", other, {"Range": "bytes=0-0"}),
+            ):
                 return True
         return False
 
     def download_current(self, url: str, file: BinaryIO) -> None:
-        """Download the current version of a blob into a file. Raises DocumentError."""
+        """Download the current version of a blob into a file. Raises DocumentError.
+
+        A version with permissions of its own is left to a run that lists them.
+        """
+        changed = DocumentError("changed while being read; run again", Code.CHANGED)
+        if self.permission_fields or self.reads_acl:
+            raise changed
         try:
             etag, size = self.storage.call_with_retry(
                 partial(self.fetch_properties, url), table=BLOB_ERRORS
             )
             self.download(url, etag, size, file)
         except BlobChangedError:
-            raise DocumentError("changed while being read; run again", Code.CHANGED) from None
+            raise changed from None
 
     def fetch_properties(self, url: str) -> tuple[str, int]:
         """Fetch a blob's current etag and size in bytes."""

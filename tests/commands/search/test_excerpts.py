@@ -17,7 +17,7 @@ from ingest.commands.search.excerpts import (
     choose_windows,
     words_to_mark,
 )
-from ingest.commands.search.passages import EXCERPT_LINES, LINE_CHARS, Passages, unwrap, wrap
+from ingest.commands.search.passages import EXCERPT_LINES, LINE_CHARS, Passages, tidy, wrap
 from ingest.embed import Embedder
 from ingest.models import Document, Heading, Hit, Recipe, Source, Vectors
 from tests.pdfs import prose
@@ -66,7 +66,7 @@ def test_an_excerpt_of_generated_text_begins_with_the_figure_it_describes() -> N
     (shown,) = add_excerpts("how do sales rise", None, [hit], None)
     assert shown.figure == "Figure 3, page 12, described by gpt-4o"
     assert shown.excerpt == (
-        "[Figure 3, page 12, described by gpt-4o]\nSales by quarter. They rise from 3 to 9."
+        "[Figure 3, page 12, described by gpt-4o]\nSales by quarter.\nThey rise from 3 to 9."
     )
     (own,) = add_excerpts("sales", None, [Hit(1.0, hit.fields | {"figure_kind": None})], None)
     assert own.figure == ""
@@ -99,6 +99,20 @@ def test_a_local_model_finds_what_words_do_not() -> None:
 
     assert hit.page == 2
     assert "certificate" in hit.excerpt
+
+
+def test_a_model_of_my_own_gets_no_more_texts_than_it_takes() -> None:
+    """Its limit holds for excerpts as it does for chunks."""
+    calls: list[int] = []
+
+    def embed_few(texts: Sequence[str]) -> Vectors:
+        calls.append(len(texts))
+        return embed_illness(texts)
+
+    model = Embedder(embed_few, "local:test", 2, inputs=1)
+    add_excerpts("must I see a doctor?", MEANING, [hit_of(HANDBOOK)], model)
+    assert len(calls) > 1
+    assert set(calls) == {1}
 
 
 def test_no_hits_have_no_excerpts() -> None:
@@ -186,7 +200,7 @@ def test_function_words_are_not_marked() -> None:
 def test_rows_of_tables_stay_lines_of_their_own() -> None:
     """And the line below the names of the columns is not shown."""
     table = "| tool | hours |\n| --- | --- |\n| lathe | 3 |\n| mill | 4 |"
-    assert unwrap(f"\nThe tools\nwe have.\n{table}\n") == (
+    assert tidy(f"\nThe tools  we have.\n\n{table}\n") == (
         "The tools we have.\n| tool | hours |\n| lathe | 3 |\n| mill | 4 |"
     )
 
@@ -228,7 +242,7 @@ def test_any_excerpt_is_short_and_on_pages_that_exist(
     ranked = data.draw(st.permutations(windows))
     lines = data.draw(st.sampled_from(EXCERPT_LINES))
     excerpt = passages.excerpt(ranked, lines)
-    assert sum(-(-len(line) // LINE_CHARS) for line in excerpt.split("\n")) <= lines + 2
+    assert sum(-(-len(line) // LINE_CHARS) for line in excerpt.split("\n")) <= 2 * lines + 2
     assert bool(excerpt) == bool(text.strip())
     assert "---" not in excerpt
 

@@ -644,6 +644,30 @@ def test_a_cell_over_several_rows_is_in_the_first(lines: list[str]) -> None:
     assert read_pages(page) == [markdown(rows)]
 
 
+@pytest.mark.parametrize(
+    ("column", "rows"), [(0, 2), (0, 3), (0, 4), (1, 2), (1, 3), (2, 2), (2, 4)]
+)
+def test_a_cell_over_several_rows_without_rules_is_in_the_first(column: int, rows: int) -> None:
+    """Where a table has no rules, the drawing shows it: it goes down to the cell, and up again."""
+    cities = [
+        ["Ghent", "265,086"],
+        ["Lille", "236,710"],
+        ["Trier", "112,195"],
+        ["Turin", "841,600"],
+    ]
+    table = [["City", "People"]] + [cities[n % 4] for n in range(2 * rows)]
+    spans = ["Region", "Flanders", *[""] * (rows - 1), "Elsewhere", *[""] * (rows - 1)]
+    whole = [[*row[:column], span, *row[column:]] for row, span in zip(table, spans, strict=True)]
+
+    def page(canvas: Canvas) -> None:
+        for n, row in enumerate(whole):
+            for number, (x, cell) in enumerate(zip(THREE, row, strict=True)):
+                down = (rows - 1) / 2 if n and number == column else 0
+                canvas.drawString(x, 700 - 20 * (n + down), cell)
+
+    assert read_pages(page) == [markdown(whole)]
+
+
 def test_narrow_columns_beside_each_other_are_parted() -> None:
     """Headers as wide as their columns have only the padding of the cells between them."""
     rows = [["Item", "Count", "Unitprice", "Amount"], ["Oak sill", "4", "38.50", "154.00"]]

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from ingest.errors import BusyError, ConfigError, ServiceError
+from ingest.index.function_words import is_written_in
 from ingest.index.manifest import INDEX_FORMAT
 from ingest.index.sqlite.generations import SqliteGenerations
 from ingest.index.sqlite.index import SqliteIndex
@@ -141,6 +142,14 @@ def test_a_question_in_another_language_is_not_answered_by_its_small_words() -> 
     ):
         assert finder.select_words(question, finder.foreign_language(question)) == words
     db.close()
+
+
+def test_a_language_is_told_by_its_accented_words_too() -> None:
+    """A German or French paragraph is known as such by "für" and "où"."""
+    german = "Drähte für Köpfe können über Rädern hängen"
+    assert is_written_in(german, "de", rather_than="ja")
+    assert not is_written_in(german, "en", rather_than="de")
+    assert is_written_in("Où êtes-vous allé été comme hiver, même à vélo ?", "fr", rather_than="en")
 
 
 def test_paragraphs_left_in_english_do_not_make_a_japanese_manual_english(tmp_path: Path) -> None:

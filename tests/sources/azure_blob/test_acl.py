@@ -12,6 +12,7 @@ from ingest.models import Permissions, Source
 from ingest.sources.azure_blob.acl import EXECUTE, READ, Access, parse_access, readers
 from ingest.sources.azure_blob.container import Container
 from ingest.sources.azure_blob.location import parse_container_url
+from tests.emulator import faults
 from tests.emulator.emulator import Azure
 from tests.sources.shelves import storage
 
@@ -137,6 +138,9 @@ def test_a_container_is_listed_with_its_lists(azure: Azure) -> None:
         changed, _, _ = listed()
         assert changed.permissions == Permissions(("none",))
         assert changed.modified != a.modified
+        azure.faults.add(faults.fail_with(403), "blob", "HEAD", "c.pdf")
+        _, _, c = listed()
+        assert "and not on others" in c.permissions_unknown
         azure.blob.hierarchical = False
         with pytest.raises(ConfigError, match="needs a storage account with a hierarchical"):
             listed()

@@ -19,8 +19,10 @@ from ingest.config.connections import create_connections
 from ingest.config.settings import build_settings
 from ingest.config.sources import open_roots
 from ingest.errors import ConfigError, DocumentError, IngestError, RoleError, ServiceError
-from ingest.models import Outcome, Source
+from ingest.models import OIDS, Outcome, Source
 from ingest.runtime.retry import RetryPolicy
+from ingest.sources.azure_blob.container import Container
+from ingest.sources.azure_blob.fields import parse_blob_field
 from ingest.sources.azure_blob.location import parse_container_url, parse_container_urls
 from tests.conftest import Bench, Command, outcomes_by_source, results_by_source
 from tests.emulator import faults
@@ -294,6 +296,18 @@ def test_a_blob_that_changed_after_the_listing_is_read_anew(shelf: Emulated, ben
     assert outcomes_by_source(bench.run(root=shelf.root)) == {"a.pdf": "unchanged"}
 
 
+def test_a_blob_that_changed_after_the_listing_may_have_other_readers(azure: Azure) -> None:
+    """Its new text never gets the readers of the old one: it is left to the next run."""
+    azure.blob.put("docs", "a.pdf", b"%PDF-a", metadata={"Users": "all"})
+    url, users = f"{azure.blob_endpoint}/docs", parse_blob_field(f"{OIDS}=meta:Users[]")
+    with closing(storage(url)) as requests:
+        root = Container(parse_container_url(url), requests, 100, [users])
+        (listed,) = (item for item in root.list() if isinstance(item, Source))
+        azure.blob.put("docs", "a.pdf", b"%PDF-b", metadata={"Users": "ann"})
+        with pytest.raises(DocumentError, match="changed while being read"), root.open(listed):
+            pass
+
+
 def test_a_blob_that_changes_while_it_is_read_is_not_mixed(shelf: Emulated) -> None:
     """Half of the old and half of the new is no document."""
     shelf.put("a.pdf", LARGE)
@@ -469,10 +483,11 @@ def test_a_blob_that_cannot_be_downloaded_costs_itself(
         root = container(url, requests)
         a, _ = (item for item in root.list() if isinstance(item, Source))
         path = "a.pdf" if others_can else ".pdf"
-        azure.faults.add(faults.fail_with(status), "blob", path=path)
+        azure.faults.add(faults.fail_with(status), "blob", "GET", path)
         with pytest.raises(DocumentError if others_can else error) as caught, root.open(a):
             pass
     assert ("though others can" in str(caught.value)) == others_can
+    assert ("lacks the role" in str(caught.value)) == (status == 403 and not others_can)
 
 
 @pytest.mark.parametrize("seed", range(1, 6))
