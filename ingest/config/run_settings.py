@@ -21,8 +21,9 @@ from ingest.config.parsers import (
 )
 from ingest.index.azure.profile import DEFAULT_NAME
 from ingest.index.schema import RESERVED_FIELD_NAMES
+from ingest.models import BlobField
 from ingest.runtime.prices import Price, parse_prices
-from ingest.sources.azure_blob.fields import BlobField, blob_fields_parser
+from ingest.sources.azure_blob.fields import blob_fields_parser
 from ingest.sources.exclude import parse_glob
 
 OCR_MODELS = ("read", "layout")

@@ -136,7 +136,7 @@ def open_containers(
     from ingest.sources.azure_blob.acl_client import acl_url
     from ingest.sources.azure_blob.client import StorageClient
     from ingest.sources.azure_blob.container import Container
-    from ingest.sources.azure_blob.fields import BlobField, permission_names
+    from ingest.sources.azure_blob.fields import permission_names
     from ingest.sources.azure_blob.location import parse_container_urls
 
     if settings.permissions == SIDECAR:
@@ -149,14 +149,14 @@ def open_containers(
             f"INGEST_PERMISSIONS={settings.permissions} and INGEST_BLOB_FIELDS both say who may "
             "read a blob: leave one of them out"
         )
-    more = [BlobField(*value) for value in load_profile(settings).blob_values()]
+    profile = load_profile(settings)
     for location in parse_container_urls(urls):
         token = connections.token_for(location.url, STORAGE_SCOPE)
         if settings.permissions == ACL:
             check_token_host(acl_url(location.url), STORAGE_SCOPE, connections.trusted_hosts)
         client = StorageClient(location.url, token, connections.retry_policy)
         stack.enter_context(closing(client))
-        fields = (*settings.blob_fields, *more)
+        fields = (*settings.blob_fields, *profile.blob_fields())
         yield Container(
             location,
             client,

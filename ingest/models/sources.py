@@ -7,7 +7,7 @@ import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 
 class Outcome(StrEnum):
@@ -74,6 +74,9 @@ SKIPPED_CODES = frozenset(
 
 # Names of custom index fields, and the source's values: a text, or several; None for no value.
 Values: TypeAlias = "tuple[tuple[str, str | tuple[str, ...] | None], ...]"
+META_PREFIX, TAG_PREFIX = "meta:", "tag:"  # of a blob's metadata or index tag, as a value
+LIST_SUFFIX = "[]"  # of the name of such a value, if it is a list
+FIELD_NAME_PATTERN = re.compile(r"(?!azureSearch)[A-Za-z][A-Za-z0-9_]{0,127}")  # of AI Search
 OIDS, GROUPS = "oids", "groups"  # names of the values for permissions
 EVERYBODY, NOBODY = "all", "none"  # in place of ids, as Azure AI Search has them
 
@@ -187,6 +190,15 @@ def parent_name(name: str) -> str:
     """Name of the source that a PDF is attached to; "" for a PDF that is a file."""
     outer, inside, _ = name.partition(ATTACHMENT_SEPARATOR)
     return outer if inside and is_document_name(outer) else ""
+
+
+class BlobField(NamedTuple):
+    """A field of the index, and the metadata or index tag that fills it."""
+
+    name: str
+    key: str  # of the metadata, in lower case; or of the index tag, case-sensitive
+    tag: bool
+    is_list: bool = False  # several texts
 
 
 def hash_fields(fields: Values) -> str:

@@ -12,10 +12,10 @@ from ingest.config.profile import find_profile, load_profile
 from ingest.config.settings import build_settings
 from ingest.errors import ConfigError
 from ingest.index.azure.mapping import FieldMapping, bind_own_profile, bind_profile
-from ingest.index.azure.profile import DEFAULT_PROFILE, BlobValue, Profile
+from ingest.index.azure.profile import DEFAULT_PROFILE, Profile
 from ingest.index.azure.serialize import copy_from_document, copy_to_document, entry_to_values
 from ingest.index.schema import Field
-from ingest.models import Chunk, Details, IndexEntry, Source
+from ingest.models import BlobField, Chunk, Details, IndexEntry, Source
 from tests.index.foreign_indexes import Definition, demo, demo_cloud, demo_full, gpt_rag
 
 DEMO, RAG = "azure-search-openai-demo", "gpt-rag"
@@ -157,9 +157,9 @@ def test_a_profile_of_ones_own(tmp_path: Any) -> None:
         "area": None,  # of no blob, or of one without the tag
         "tenant": "7",
     }
-    assert profile.blob_values() == [
-        BlobValue("meta:Unit", "unit", is_tag=False, is_list=False),
-        BlobValue("tag:Area", "Area", is_tag=True, is_list=False),
+    assert profile.blob_fields() == [
+        BlobField("meta:Unit", "unit", tag=False, is_list=False),
+        BlobField("tag:Area", "Area", tag=True, is_list=False),
     ]
 
 

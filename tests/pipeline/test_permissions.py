@@ -24,6 +24,7 @@ from ingest.index.sqlite.index import SqliteIndex
 from ingest.models import (
     GROUPS,
     OIDS,
+    BlobField,
     Mode,
     Outcome,
     Permissions,
@@ -37,7 +38,7 @@ from ingest.models import (
 from ingest.pipeline.context import Reader, Run, Services
 from ingest.pipeline.dry_run import DryRunEvent, dry_run
 from ingest.pipeline.root import ingest_root
-from ingest.sources.azure_blob.fields import BlobField, split_list
+from ingest.sources.azure_blob.fields import split_list
 from ingest.sources.folder import Folder
 from ingest.sources.permissions import (
     PermittedFolder,

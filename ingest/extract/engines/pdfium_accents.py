@@ -7,6 +7,7 @@ import unicodedata
 
 from ingest.extract.engines.pdfium_raw import BOX_FIELDS, TextHandle, is_generated, list_char_edges
 from ingest.extract.engines.placeholders import NOTHING
+from ingest.extract.figures.shapes import Box
 
 # Accents with a width of their own, and the combining mark of each.
 COMBINING = {
@@ -36,8 +37,6 @@ SPACED_ACCENT = re.compile(
 )
 
 MAX_WORD_GAP_HEIGHTS = 0.15  # between letters of a word
-
-Box = tuple[float, float, float, float]
 
 
 def compose_accents(handle: TextHandle, text: str) -> str:

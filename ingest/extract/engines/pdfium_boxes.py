@@ -17,15 +17,14 @@ from ingest.extract.engines.pdfium_objects import (
     IMAGE,
     PATH,
     SHADING,
-    Box,
     Item,
     PageObjects,
-    intersect,
     iter_boxes,
     read_edges,
     transform_box,
 )
 from ingest.extract.engines.pdfium_raw import BOX_FIELDS, BatchCall, has_transparency, pointer_to
+from ingest.extract.figures.shapes import Box, has_middle, intersect
 
 Colour = tuple[int, int, int, int]  # red, green, blue, opacity; 0 to 255
 
@@ -115,13 +114,7 @@ def is_same_colour(one: Colour, other: Colour) -> bool:
 
 def is_on_picture(box: Box, boxes: Sequence[FilledBox]) -> bool:
     """Return whether an image is where a text is: then it is what OCR read in the image."""
-    return any(one.colour is None and covers_middle(one.box, box) for one in boxes)
-
-
-def covers_middle(outer: Box, inner: Box) -> bool:
-    """Return whether a box has the middle of another."""
-    x, y = (inner[0] + inner[2]) / 2, (inner[1] + inner[3]) / 2
-    return outer[0] <= x <= outer[2] and outer[1] <= y <= outer[3]
+    return any(one.colour is None and has_middle(one.box, box) for one in boxes)
 
 
 def covered_share(box: Box, by: Box) -> float:

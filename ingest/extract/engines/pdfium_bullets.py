@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from ingest.extract.bidi import RIGHT_TO_LEFT
-from ingest.extract.engines.pdfium_objects import Box, iter_boxes, read_edges
+from ingest.extract.engines.pdfium_objects import iter_boxes, read_edges
 from ingest.extract.engines.pdfium_raw import BOX_FIELDS, TextHandle, list_char_edges
 from ingest.extract.engines.placeholders import Placeholders
+from ingest.extract.figures.shapes import Box
 
 # Of a line with more than a letter or two, as at the points of a chart.
 WORD_START = re.compile(r"(?<!\S)\S(?=[^\r\n]{2})")

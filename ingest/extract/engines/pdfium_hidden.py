@@ -25,7 +25,6 @@ from ingest.extract.engines.pdfium_boxes import (
     Colour,
     FilledBox,
     covered_share,
-    covers_middle,
     find_filled_boxes,
     find_pictures,
     is_on_picture,
@@ -34,7 +33,6 @@ from ingest.extract.engines.pdfium_boxes import (
 )
 from ingest.extract.engines.pdfium_objects import (
     MIN_INK_POINTS,
-    Box,
     Edges,
     Item,
     ObjectList,
@@ -52,6 +50,7 @@ from ingest.extract.engines.pdfium_raw import (
     text_of_item,
 )
 from ingest.extract.engines.pdfium_render import image_shape, render_page, to_pixels
+from ingest.extract.figures.shapes import Box, has_middle
 
 MIN_OPACITY = 13  # of 255; text below cannot be seen
 MIN_COVERED_SHARE = 0.8  # of a text's area
@@ -211,7 +210,7 @@ def is_lost_behind(order: int, box: Box, colour: Colour, boxes: Sequence[FilledB
         if one.order > order:
             if one.opaque and covered_share(box, one.box) >= MIN_COVERED_SHARE:
                 return True
-        elif covers_middle(one.box, box) and (one.opaque or one.colour is None):
+        elif has_middle(one.box, box) and (one.opaque or one.colour is None):
             background = one.colour
     # On an image, only light text is suspect: dark letters are what pictures are made for.
     return is_same_colour(colour, background or PAPER)

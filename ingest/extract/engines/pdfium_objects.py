@@ -38,10 +38,10 @@ from ingest.extract.engines.pdfium_raw import (
     read_mode,
     set_active,
 )
+from ingest.extract.figures.shapes import Box, intersect
 
 Item: TypeAlias = int  # address of a page object
 Edges: TypeAlias = "tuple[list[float], ...]"  # lefts, bottoms, rights and tops of objects
-Box: TypeAlias = tuple[float, float, float, float]  # left, bottom, right, top in points
 Matrix: TypeAlias = tuple[float, float, float, float, float, float]
 
 TEXT, PATH, IMAGE, SHADING, FORM = (
@@ -249,11 +249,6 @@ def read_points(segments: Sequence[int]) -> tuple[list[float], list[float]]:
     end = start + 8 * len(segments)
     deque(map(point_of, segments, range(start, end, 8), range(start + 4, end, 8)), maxlen=0)
     return found[0::2].tolist(), found[1::2].tolist()
-
-
-def intersect(a: Box, b: Box) -> Box:
-    """Return what two boxes have in common; its sides are in reverse if that is nothing."""
-    return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
 
 
 def read_matrix(item: Item) -> Matrix:

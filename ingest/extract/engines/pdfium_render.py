@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from pypdfium2 import raw
 
-from ingest.extract.engines.pdfium_objects import Box
 from ingest.extract.engines.pdfium_raw import PageHandle
 from ingest.extract.figures.picture import margins, pixels_per_point
+from ingest.extract.figures.shapes import Box
 from ingest.models import ColourImage, PageShares
 
 if TYPE_CHECKING:

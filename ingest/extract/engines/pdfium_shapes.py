@@ -23,7 +23,6 @@ from ingest.extract.engines.pdfium_objects import (
     Matrix,
     PageObjects,
     clip_window,
-    intersect,
     iter_boxes,
     list_objects,
     read_edges,
@@ -46,7 +45,7 @@ from ingest.extract.engines.pdfium_raw import (
 )
 from ingest.extract.figures.drawings import may_be_drawing
 from ingest.extract.figures.lines import join_lines
-from ingest.extract.figures.shapes import RULE_POINTS, Box, DrawnPage, Look, Shape
+from ingest.extract.figures.shapes import RULE_POINTS, Box, DrawnPage, Look, Shape, intersect
 from ingest.extract.safe_call import try_call
 
 count_segments = bind_by_address(raw.FPDFPath_CountSegments, INT, POINTER)

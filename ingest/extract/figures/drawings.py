@@ -17,7 +17,7 @@ from ingest.extract.figures.shapes import (
     grow,
     has_middle,
     height_of,
-    overlap,
+    intersect,
     touches,
     width_of,
 )
@@ -60,7 +60,7 @@ class PathCluster:
 
     def text_share(self) -> float:
         """Return the share of the cluster that text covers."""
-        area = sum(area_of(overlap(line, self.box)) for line in self.lines)
+        area = sum(area_of(intersect(line, self.box)) for line in self.lines)
         return area / max(1.0, area_of(self.box))
 
     def having(self, look: Look) -> list[Shape]:

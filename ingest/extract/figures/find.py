@@ -25,8 +25,8 @@ from ingest.extract.figures.shapes import (
     grow,
     has_middle,
     height_of,
+    intersect,
     is_large,
-    overlap,
     touches,
     width_of,
 )
@@ -200,7 +200,7 @@ def merge(figures: Sequence[FoundFigure]) -> list[FoundFigure]:
     merged: list[FoundFigure] = []
     for figure in left:
         for n, one in enumerate(merged):
-            common = area_of(overlap(figure.box, one.box))
+            common = area_of(intersect(figure.box, one.box))
             if common > MIN_MERGED_SHARE * max(1.0, area_of(figure.box)):
                 box = enclose([figure.box, one.box])
                 names = sorted([figure.identity, one.identity])

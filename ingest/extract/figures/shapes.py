@@ -1,4 +1,4 @@
-"""Boxes of the objects of a page, turned as a viewer shows it; in points, up is positive."""
+"""Boxes and shapes on a page, in points; up is positive."""
 
 from __future__ import annotations
 
@@ -78,14 +78,9 @@ def grow(box: Box, by: float) -> Box:
     return box[0] - by, box[1] - by, box[2] + by, box[3] + by
 
 
-def overlap(one: Box, other: Box) -> Box:
+def intersect(a: Box, b: Box) -> Box:
     """Return the intersection of two boxes; its sides are in reverse if they do not meet."""
-    return (
-        max(one[0], other[0]),
-        max(one[1], other[1]),
-        min(one[2], other[2]),
-        min(one[3], other[3]),
-    )
+    return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])
 
 
 def touches(one: Box, other: Box) -> bool:
@@ -101,7 +96,7 @@ def has_middle(outer: Box, inner: Box) -> bool:
 
 def share_inside(box: Box, outer: Box) -> float:
     """Return the share of a box that is inside of another."""
-    return area_of(overlap(grow(box, 0.5), outer)) / area_of(grow(box, 0.5))
+    return area_of(intersect(grow(box, 0.5), outer)) / area_of(grow(box, 0.5))
 
 
 def enclose(boxes: Iterable[Box]) -> Box:

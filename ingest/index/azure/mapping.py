@@ -13,10 +13,8 @@ from ingest.index.azure.profile import (
     IMAGES,
     INT,
     LONG,
-    META_PREFIX,
     REQUIRED_VALUES,
     STRING,
-    TAG_PREFIX,
     TIME,
     VALUE_TYPES,
     VECTOR_TYPES,
@@ -30,7 +28,7 @@ from ingest.index.schema import (
     Field,
     truncate_term,
 )
-from ingest.models import GROUPS, OIDS
+from ingest.models import GROUPS, META_PREFIX, OIDS, TAG_PREFIX
 
 # Features that an application loses without a value.
 USES: Mapping[str, str] = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from ingest.index.schema import (
     CHUNK_FIELDS,
@@ -21,15 +21,13 @@ from ingest.index.schema import (
     VECTOR_FIELD,
     Field,
 )
-from ingest.models import GROUPS, OIDS
+from ingest.models import GROUPS, LIST_SUFFIX, META_PREFIX, OIDS, TAG_PREFIX, BlobField
 
 DEFAULT_NAME = "ingest"
 STRING, INT, LONG, DOUBLE = "Edm.String", "Edm.Int32", "Edm.Int64", "Edm.Double"
 BOOLEAN, TIME = "Edm.Boolean", "Edm.DateTimeOffset"
 VECTOR_TYPES = ("Collection(Edm.Single)", "Collection(Edm.Half)")
-META_PREFIX, TAG_PREFIX = "meta:", "tag:"  # of the names of values from blobs
 IMAGES = "images"  # a value: the stored image of a figure, with its description
-LIST_SUFFIX = "[]"  # of the name of such a value, if it is a list
 
 
 def list_images(values: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -59,15 +57,6 @@ REQUIRED_VALUES = ("id", "content", VECTOR_FIELD)
 def page_url(url: str | None, sourcepage: str) -> str | None:
     """Return the URL of the page that a citation names; None for a file without a URL."""
     return f"{url}#{sourcepage.rpartition('#')[2]}" if url else None
-
-
-class BlobValue(NamedTuple):
-    """A value from a blob's metadata or index tags."""
-
-    name: str  # in a profile
-    key: str
-    is_tag: bool
-    is_list: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +134,14 @@ class Profile:
         """Return the field that a value fills; "" if none."""
         return next((rule.field.name for rule in self.rules if rule.value == value), "")
 
-    def blob_values(self) -> list[BlobValue]:
+    def blob_fields(self) -> list[BlobField]:
         """Return the values that are read from blobs."""
         found = []
         for name in dict.fromkeys(rule.value for rule in self.rules):
             if name.startswith((META_PREFIX, TAG_PREFIX)):
                 is_tag, is_list = name.startswith(TAG_PREFIX), name.endswith(LIST_SUFFIX)
                 key = name.partition(":")[2].removesuffix(LIST_SUFFIX)
-                found.append(BlobValue(name, key if is_tag else key.lower(), is_tag, is_list))
+                found.append(BlobField(name, key if is_tag else key.lower(), is_tag, is_list))
         return found
 
     def with_fields(self, fields: Iterable[Field]) -> Profile:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields, replace
@@ -11,9 +10,7 @@ from typing import Any, TypeVar
 from ingest.errors import ConfigError
 from ingest.index.azure.profile import (
     DEFAULT_NAME,
-    META_PREFIX,
     REQUIRED_VALUES,
-    TAG_PREFIX,
     VALUE_TYPES,
     EncryptionKey,
     PermissionOptions,
@@ -24,11 +21,10 @@ from ingest.index.azure.profile import (
     type_of,
 )
 from ingest.index.schema import RESERVED_FIELD_NAMES, STRING_COLLECTION, VECTOR_FIELD, Field
-from ingest.models import GROUPS, OIDS
+from ingest.models import FIELD_NAME_PATTERN, GROUPS, META_PREFIX, OIDS, TAG_PREFIX
 
 T = TypeVar("T", VectorOptions, SemanticOptions, EncryptionKey, PermissionOptions)
 
-FIELD_NAME_PATTERN = re.compile(r"(?!azureSearch)[A-Za-z][A-Za-z0-9_]{0,127}")
 TABLES = ("fields", "vectors", "semantic", "encryption", "permissions")
 KEYS = ("extends", "analyzer", *TABLES)
 ATTRIBUTES = ("searchable", "filterable", "sortable", "facetable")

@@ -70,9 +70,7 @@ class AzureRecords:
             try:
                 return self.documents.search_page(select=[*LISTED_RECORD_FIELDS, "place"], **query)
             except MissingFieldError:
-                self.has_new_fields = (
-                    False  # of an earlier version: it returns the fields that it has
-                )
+                self.has_new_fields = False  # of an earlier version: ask for all that it has
         page = self.documents.search_page(select=None, **query)
         return [{n: v for n, v in document.items() if n not in ID_LISTS} for document in page]
 

@@ -24,12 +24,20 @@ from azure.core.exceptions import AzureError
 from ingest.azure.errors import ErrorResponse
 from ingest.azure.roles import BLOB_OWNER, BLOB_READER
 from ingest.errors import ConfigError, DocumentError, IngestError, ServiceError
-from ingest.models import Code, ListingIssue, Source, Unread, hash_fields, is_document_name
+from ingest.models import (
+    BlobField,
+    Code,
+    ListingIssue,
+    Source,
+    Unread,
+    hash_fields,
+    is_document_name,
+)
 from ingest.runtime.retry import RetryableError
 from ingest.sources import check_size, require_source
 from ingest.sources.azure_blob.acl_client import AclReader
 from ingest.sources.azure_blob.client import BLOB_ERRORS, BlobChangedError, StorageClient
-from ingest.sources.azure_blob.fields import BlobField, permission_names
+from ingest.sources.azure_blob.fields import permission_names
 from ingest.sources.azure_blob.listing import Blob, parse_blobs
 from ingest.sources.azure_blob.location import ContainerLocation, blob_url
 from ingest.sources.permissions import complete_permissions

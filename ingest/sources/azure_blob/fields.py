@@ -7,27 +7,22 @@ blob is removed from the index too.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from ingest.models import GROUPS, OIDS, Values
+from ingest.models import (
+    FIELD_NAME_PATTERN,
+    GROUPS,
+    LIST_SUFFIX,
+    META_PREFIX,
+    OIDS,
+    TAG_PREFIX,
+    BlobField,
+    Values,
+)
 
 if TYPE_CHECKING:
     from xml.etree import ElementTree as ET
-
-
-META_PREFIX, TAG_PREFIX, LIST_SUFFIX = "meta:", "tag:", "[]"
-FIELD_NAME_PATTERN = re.compile(r"(?!azureSearch)[A-Za-z][A-Za-z0-9_]{0,127}")  # of AI Search
-
-
-class BlobField(NamedTuple):
-    """A field of the index, and the metadata or index tag that fills it."""
-
-    name: str
-    key: str  # of the metadata, in lower case; or of the index tag, case-sensitive
-    tag: bool
-    is_list: bool = False  # several texts
 
 
 def blob_fields_parser(reserved: Collection[str]) -> Callable[[str], tuple[BlobField, ...]]:

@@ -9,9 +9,9 @@ from typing import NamedTuple
 from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
-from ingest.models import ATTACHMENT_SEPARATOR, is_document_name, parent_name
+from ingest.models import ATTACHMENT_SEPARATOR, BlobField, is_document_name, parent_name
 from ingest.sources.azure_blob.client import ARCHIVED_REASON
-from ingest.sources.azure_blob.fields import BlobField, read_field_values
+from ingest.sources.azure_blob.fields import read_field_values
 
 REHYDRATING_REASON = "archived; it is being rehydrated, and a run after that reads it"
 # A blob's name may have an empty part, which otherwise stands before the name of an attachment.

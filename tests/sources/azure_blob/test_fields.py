@@ -17,9 +17,8 @@ from ingest.index.schema import (
     RESERVED_FIELD_NAMES,
     chunk_to_document,
 )
-from ingest.models import Chunk, IndexEntry, Source, Values
+from ingest.models import BlobField, Chunk, IndexEntry, Source, Values
 from ingest.sources.azure_blob.container import Container
-from ingest.sources.azure_blob.fields import BlobField
 from ingest.sources.azure_blob.location import parse_container_url
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import BLOB_OWNER
