@@ -142,7 +142,7 @@ def find_root_entry(
     if not entry or entry.place not in ("", place.hash):
         others = {name: e for name, e in known.items() if not entry or e.key != entry.key}
         check_not_nested(place, others, index)
-    entry = entry or new_entry(given, place, known, is_shared=is_shared)
+    entry = entry or create_entry(given, place, known, is_shared=is_shared)
     location = "" if is_shared and not URL_PATTERN.match(place.own) else place.own
     return replace(
         entry,
@@ -153,7 +153,7 @@ def find_root_entry(
     )
 
 
-def new_entry(
+def create_entry(
     given: str, place: Place, known: dict[str, KnownRoot], *, is_shared: bool
 ) -> KnownRoot:
     """Return an entry for a root that the index does not know. Raises ConfigError."""

@@ -171,7 +171,7 @@ def plan_requests(
             for transaction, chunk, _ in item:
                 transaction.count_answer(chunk, None)
             budget.count_tokens(sum(piece.chunk.tokens for piece in item))
-            yield make_request(item)
+            yield build_request(item)
             for transaction in dict.fromkeys(piece.transaction for piece in item):
                 if transaction.is_complete:
                     yield from plan_results(transaction, services)
@@ -181,7 +181,7 @@ def plan_requests(
             yield item
 
 
-def make_request(batch: list[NewChunk]) -> EmbeddingRequest:
+def build_request(batch: list[NewChunk]) -> EmbeddingRequest:
     """Return the request that embeds a batch."""
     texts = [piece.chunk.text_to_embed for piece in batch]
     return EmbeddingRequest(

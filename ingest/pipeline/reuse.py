@@ -57,7 +57,7 @@ class Copies:
         return released
 
 
-def make_batches(
+def build_batches(
     pieces: Sequence[NewChunk], results: Sequence[Vectors | str]
 ) -> Iterator[EmbeddedBatch]:
     """Yield batches of chunks, each with its reused vector or the reason why it has none."""
@@ -82,7 +82,7 @@ def hold_copies(
     for item in items:
         vector = recent.get(item.text_hash) if isinstance(item, NewChunk) else None
         if known and (vector is None or len(known) == REUSE_BATCH_CHUNKS):
-            yield from make_batches(known, rows)
+            yield from build_batches(known, rows)
             known, rows = [], []
             if isinstance(item, NewChunk) and vector is None:
                 vector = recent.get(item.text_hash)  # it may have come meanwhile
@@ -95,7 +95,7 @@ def hold_copies(
         while copies.count > MAX_HELD_COPIES and not stop.is_requested():
             time.sleep(RESULT_POLL_SECONDS)
             yield IDLE_EVENT
-    yield from make_batches(known, rows)
+    yield from build_batches(known, rows)
 
 
 def release_copies(
@@ -114,7 +114,7 @@ def release_copies(
             given += [result] * len(same)
             if not isinstance(result, str):
                 services.recent_vectors.add(piece.text_hash, result)
-        yield from make_batches(released, given)
+        yield from build_batches(released, given)
 
 
 def reuse_vectors(chunks: Iterable[Item], services: Services, stop: Cancellation) -> Iterator[Item]:
@@ -145,7 +145,7 @@ def reuse_vectors(chunks: Iterable[Item], services: Services, stop: Cancellation
         found = call.result()
         known = [piece for piece in item if piece.text_hash in found]
         rows = [found[piece.text_hash] for piece in known]
-        yield from make_batches(known, rows)
+        yield from build_batches(known, rows)
         yield from (piece for piece in item if piece.text_hash not in found)
 
 

@@ -47,6 +47,12 @@ class RecordCheck:
         """Ids of chunks with unusable vectors."""
         return [flaw.id for flaw in self.flaws if flaw.kind == FindingKind.VECTOR]
 
+    def build_finding(
+        self, kind: FindingKind, text: str, ids: Sequence[str], count: int = 0
+    ) -> CheckFinding:
+        """Build a finding about the source."""
+        return CheckFinding(kind, text, self.root, self.source, count or len(ids), tuple(ids))
+
 
 def is_interrupted(record: Record) -> bool:
     """Return whether a run ended while it read a source, and the next one tries again.
@@ -62,16 +68,16 @@ def find_problems(case: RecordCheck) -> Iterator[CheckFinding]:
         assert case.record is not None
         ids = sorted(possible_ids(case.record))
         text = f"a run ended while writing it; may or may not exist: {format_chunks(len(ids))}"
-        yield make_finding(case, FindingKind.TORN, text, ids)
+        yield case.build_finding(FindingKind.TORN, text, ids)
     if extra := case.extra_ids:
         whose = "not named by its record" if case.record else "of a source without a record"
-        yield make_finding(case, FindingKind.EXTRA, f"{whose}: {format_chunks(len(extra))}", extra)
+        yield case.build_finding(FindingKind.EXTRA, f"{whose}: {format_chunks(len(extra))}", extra)
     if case.record and not case.is_torn:
         yield from find_chunk_problems(case, case.record)
     yield from find_flaw_problems(case)
     if case.pages:
         text = f"cached OCR of a source without a record: {case.pages:,} pages"
-        yield make_finding(case, FindingKind.PAGE, text, (), case.pages)
+        yield case.build_finding(FindingKind.PAGE, text, (), case.pages)
 
 
 def find_chunk_problems(case: RecordCheck, record: Record) -> Iterator[CheckFinding]:
@@ -79,17 +85,17 @@ def find_chunk_problems(case: RecordCheck, record: Record) -> Iterator[CheckFind
     there = case.chunks_by_id
     if missing := [id_ for id_ in record.committed if id_ not in there]:
         text = f"not in the index: {len(missing):,} of {format_chunks(len(record.committed))}"
-        yield make_finding(case, FindingKind.MISSING, text, missing)
+        yield case.build_finding(FindingKind.MISSING, text, missing)
     held = [(place, there[id_]) for place, id_ in enumerate(record.committed) if id_ in there]
     # A failure changes the record's fingerprint and leaves the chunks of the last success.
     if record.outcome not in NOT_INDEXED_OUTCOMES and (
         stale := [chunk.id for _, chunk in held if chunk.fingerprint != record.fingerprint]
     ):
         text = f"of another version than its record says: {format_chunks(len(stale))}"
-        yield make_finding(case, FindingKind.STALE, text, stale)
+        yield case.build_finding(FindingKind.STALE, text, stale)
     if misplaced := [chunk.id for place, chunk in held if chunk.ordinal != place]:
         text = f"at another position in the document than they say: {format_chunks(len(misplaced))}"
-        yield make_finding(case, FindingKind.ORDER, text, misplaced)
+        yield case.build_finding(FindingKind.ORDER, text, misplaced)
 
 
 def find_flaw_problems(case: RecordCheck) -> Iterator[CheckFinding]:
@@ -99,14 +105,7 @@ def find_flaw_problems(case: RecordCheck) -> Iterator[CheckFinding]:
             flaw for flaw in case.flaws if flaw.kind == kind and flaw.id in case.chunks_by_id
         ]:
             text = f"{flaws[0].reason}: {format_chunks(len(flaws))}"
-            yield make_finding(case, kind, text, [flaw.id for flaw in flaws])
-
-
-def make_finding(
-    case: RecordCheck, kind: FindingKind, text: str, ids: Sequence[str], count: int = 0
-) -> CheckFinding:
-    """Build a finding about a source."""
-    return CheckFinding(kind, text, case.root, case.source, count or len(ids), tuple(ids))
+            yield case.build_finding(kind, text, [flaw.id for flaw in flaws])
 
 
 def format_chunks(count: int) -> str:

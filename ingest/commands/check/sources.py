@@ -55,7 +55,7 @@ class RootComparison:
                 known = self.current_record(record.source, record)
                 if known:
                     text = "it is no longer in its root"
-                    found = self.make_finding(FindingKind.VANISHED, text, known)
+                    found = self.build_finding(FindingKind.VANISHED, text, known)
                     yield replace(found, options=options)
 
     def compare_sources(self) -> Iterator[tuple[Source, Record | None, Future[str] | None]]:
@@ -89,16 +89,16 @@ class RootComparison:
         if not record.fingerprint:
             return None  # torn: find_problems reports it
         if is_modified(source, record):
-            return self.make_finding(
+            return self.build_finding(
                 FindingKind.CHANGED, "its file changed since it was read", record
             )
         if reading and record.outcome not in NOT_INDEXED_OUTCOMES:
             try:
                 same = reading.result() == record.fingerprint[RECIPE_DIGEST_CHARS:]
             except DocumentError as error:
-                return self.make_finding(FindingKind.CHANGED, str(error), record)
+                return self.build_finding(FindingKind.CHANGED, str(error), record)
             text = "its bytes differ from those that were read"
-            return None if same else self.make_finding(FindingKind.CHANGED, text, record)
+            return None if same else self.build_finding(FindingKind.CHANGED, text, record)
         return None
 
     def current_record(self, source: str, listed_record: Record | None) -> Record | None:
@@ -113,7 +113,7 @@ class RootComparison:
         """Return whether a source was in a folder that could not be listed."""
         return any(record.source.startswith(folder) for folder in self.absences.unlisted_folders)
 
-    def make_finding(self, kind: FindingKind, text: str, record: Record) -> CheckFinding:
+    def build_finding(self, kind: FindingKind, text: str, record: Record) -> CheckFinding:
         """Build a finding about a source with a record."""
         return CheckFinding(kind, text, record.root, record.source, record.chunks)
 

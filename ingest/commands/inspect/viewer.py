@@ -174,13 +174,13 @@ class Viewer:
         self, source: Source, choice: SourceChoice, passwords: tuple[str, ...], file: BinaryIO
     ) -> DocumentView:
         """Read a source as it is now. Raises DocumentError."""
-        task = self.make_task(source, choice.record.details, passwords, file)
+        task = self.build_task(source, choice.record.details, passwords, file)
         view = self.read_document(task, choice.pages, file)
         if self.describer and view.drawn:
             view = add_figures(view, task, choice.record, file, self.describer)
         return self.add_images(add_agreement(view, choice.record.details), task, file)
 
-    def make_task(
+    def build_task(
         self, source: Source, details: Details, passwords: tuple[str, ...], file: BinaryIO
     ) -> Task:
         """Build the task that reads a source as it was read for the index, at no cost."""

@@ -63,7 +63,7 @@ def encode_answer(outcome: object) -> bytes:
     return VALUE + msgspec.msgpack.encode(outcome)
 
 
-def make_decoder(kind: Any) -> Callable[[bytes], Any]:
+def build_decoder(kind: Any) -> Callable[[bytes], Any]:
     """Return a function that decodes an answer: to a value of a type, or to a Failure.
 
     It raises InvalidAnswerError.

@@ -27,13 +27,13 @@ from ingest.extract.sandbox.answers import (
     MAX_ANSWER_BYTES,
     Failure,
     InvalidAnswerError,
-    make_decoder,
+    build_decoder,
     receive_answer,
 )
 from ingest.extract.sandbox.fork_server import START_SECONDS, ForkServer, receive
 from ingest.extract.sandbox.limits import ProcessDied, SandboxLimits, TimedOut, timed_out_error
 from ingest.extract.sandbox.parent import call_in_lasting_thread
-from ingest.extract.sandbox.progress import ProgressBuffer, ReadProgress, new_memory
+from ingest.extract.sandbox.progress import ProgressBuffer, ReadProgress, create_memory
 from ingest.extract.sandbox.spawn import handle_of, preparation_data, spawn_process
 from ingest.extract.sandbox.unknown_calls import CallListener, UnknownCalls
 from ingest.models import Code
@@ -46,7 +46,7 @@ EXIT_SECONDS = 1.0  # for a dying child to leave its exit code
 SEND_SECONDS = 30  # for a child to take a task
 LISTENER = b"listener"  # message of a new reader that the handle for its unknown calls follows
 
-decode_layers = make_decoder(tuple[str, ...])
+decode_layers = build_decoder(tuple[str, ...])
 
 
 class SandboxProcess:
@@ -67,7 +67,7 @@ class SandboxProcess:
         self.limits = limits
         self.server = server
         self.unknown_calls = unknown_calls
-        self.decode = make_decoder(answer)
+        self.decode = build_decoder(answer)
         # The child cannot hold more.
         self.max_answer_bytes = min(limits.megabytes << 20, MAX_ANSWER_BYTES)
         self.started = time.monotonic()
@@ -132,7 +132,7 @@ class SandboxProcess:
 
     def start_reader(self) -> None:
         """Start a reader. Raises ServiceError, EOFError or OSError."""
-        with new_memory() as memory:
+        with create_memory() as memory:
             self.progress = ProgressBuffer(memory)
             if self.server:
                 pid, pipe, status = self.server.fork(int(memory))

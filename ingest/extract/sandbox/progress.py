@@ -55,7 +55,7 @@ class ProgressBuffer:
 
 
 @contextmanager
-def new_memory() -> Iterator[int | str]:
+def create_memory() -> Iterator[int | str]:
     """Create shared memory and yield its name: a file descriptor, or a string on Windows.
 
     Leave the context once both processes have mapped it.

@@ -193,9 +193,9 @@ def test_a_reader_has_no_handles_but_its_own(call: Call, folder: Path) -> None:
 @linux
 def test_a_reader_cannot_pull_shared_memory_from_under_its_parent() -> None:
     """What both have mapped stays as large as it is, even if no filter holds."""
-    from ingest.extract.sandbox.progress import ProgressBuffer, ReadProgress, new_memory
+    from ingest.extract.sandbox.progress import ProgressBuffer, ReadProgress, create_memory
 
-    with new_memory() as name:
+    with create_memory() as name:
         board = ProgressBuffer(name)
         board.write(ReadProgress(3, 7, 1.5))
         for size in (0, 1 << 20):

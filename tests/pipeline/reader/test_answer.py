@@ -21,8 +21,8 @@ from ingest.extract.sandbox.answers import (
     VALUE,
     Failure,
     InvalidAnswerError,
+    build_decoder,
     encode_answer,
-    make_decoder,
 )
 from ingest.models import Code, Figure, PreparedDocument, Recipe, Source
 from ingest.pipeline.reader.answer import DocumentAnswer, FigureAnswer, accept_document, copy_fields
@@ -39,7 +39,7 @@ WRONG: tuple[Any, ...] = (
     *(None, True, -1, 0, 1, 1 << 40, float("nan"), float("inf"), b"\xff", "", "a\x1b[2Jb", "a/b"),
     *("../other.pdf", "x" * 5000, [], ["a"] * 50, [-1], [1, 1], {}, {"id": "stolen"}, [[[]]]),
 )
-decode = make_decoder(DocumentAnswer | None)
+decode = build_decoder(DocumentAnswer | None)
 
 
 @pytest.fixture(scope="module")
