@@ -40,7 +40,7 @@ read_draw_modes = BatchCall(raw.FPDFPath_GetDrawMode, "i", pointers=2, blank=(0,
 
 
 class FilledBox(NamedTuple):
-    """Something that hides what was drawn before it, or is seen behind what follows."""
+    """A box that hides earlier objects, or is seen behind later ones."""
 
     order: int  # in which the page draws it
     box: Box
@@ -113,7 +113,7 @@ def is_same_colour(one: Colour, other: Colour) -> bool:
 
 
 def is_on_picture(box: Box, boxes: Sequence[FilledBox]) -> bool:
-    """Return whether an image is where a text is: then it is what OCR read in the image."""
+    """Return whether an image is where a text is: then OCR has read it in the image."""
     return any(one.colour is None and has_middle(one.box, box) for one in boxes)
 
 

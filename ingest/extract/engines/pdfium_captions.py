@@ -86,7 +86,7 @@ def as_units(drawn: str, count: int) -> str:
 
 
 def iter_bounds(objects: PageObjects) -> Iterator[tuple[int, Box]]:
-    """Yield the kind and the bounds of what a page draws besides text, clipped or not."""
+    """Yield the kind and the bounds of the objects of a page except text, clipped or not."""
     for one in objects.lists:
         if not one.kinds:
             continue

@@ -1,4 +1,4 @@
-"""Hash what draws a figure: its objects, not their image. Native code: only run it in a sandbox.
+"""Hash the objects that draw a figure, not their image. Native code: only run it in a sandbox.
 
 So the hash is the same for every version of the renderer, in a copy of the document, and after an
 edit elsewhere. Places are relative to the figure, as text above it may move it.
@@ -77,7 +77,7 @@ class ContentHasher:
         return digest.hexdigest() if inside else ""
 
     def describe(self, one: Drawn) -> object:
-        """Return what an object shows, besides its place; None if that cannot be told."""
+        """Return the content of an object, without its place; None if that cannot be told."""
         if one.kind == IMAGE:
             return identify_image(one.item, one.box) or None
         if one.kind == TEXT and self.texts_left > 0:

@@ -199,7 +199,7 @@ def read_alone(
 
 
 def read_content_boxes(objects: PageObjects, turn: Turn) -> dict[int, list[Box]]:
-    """Return the boxes of what each marked content of a page draws, by its number."""
+    """Return the boxes of the objects in each marked content of a page, by its number."""
     own: ObjectList = objects.lists[-1]  # forms come before the page itself
     found: dict[int, list[Box]] = {}
     boxes = iter_boxes(read_edges(own.items))

@@ -62,14 +62,14 @@ class FigureReader:
         self.has_alternatives = has_alternatives  # some tagged figure may have one
         self.pages: dict[int, list[Figure]] = {}  # by number, from 1
         self.running_lines = NumberedLines()
-        # The page of each alternative text: that of a logo is on every page, and said once.
+        # The page of each alternative text; the one of a logo is on every page, and said once.
         self.said: dict[str, int] = {}
 
     def read(self, page: LoadedPage, objects: PageObjects, *, wants_all: bool) -> TextHandle:
-        """Note the figures of a page; return its text without what is inside of them.
+        """Note the figures of a page; return its text without theirs.
 
-        Returns 0 if no figure has text of its own. With `wants_all`, those that the document says
-        nothing of are noted too.
+        Returns 0 if no figure has text of its own. With `wants_all`, figures without an
+        alternative text are noted too.
         """
         count = sum(len(one.kinds) for one in objects.lists)
         if count < MIN_PATHS and all(PICTURE_KINDS.isdisjoint(one.kinds) for one in objects.lists):

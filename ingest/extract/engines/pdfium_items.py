@@ -1,4 +1,4 @@
-"""List what draws the text of a page, and its properties. Only run it in a sandbox."""
+"""List the objects that draw the text of a page, and their properties. Only run it in a sandbox."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ingest.extract.engines.pdfium_raw import (
     read_bounds,
 )
 
-# For text that runs up, upside down, and down: what makes it run to the right.
+# For text that runs up, upside down, and down: the turns that make it run to the right.
 TURNS: tuple[Matrix, ...] = (
     (0.0, -1.0, 1.0, 0.0, 0.0, 0.0),
     (-1.0, 0.0, 0.0, -1.0, 0.0, 0.0),
@@ -112,7 +112,7 @@ def move_point(x: float, y: float, matrix: Matrix) -> tuple[float, float]:
 
 
 def read_extent(item: TextItem) -> tuple[float, float]:
-    """Return the left and right edge of what an object draws."""
+    """Return the left and right edge of an object."""
     x, y, right, top = read_bounds([pointer_to(item.address)])
     if item.form is IDENTITY:
         return x, right
@@ -121,7 +121,7 @@ def read_extent(item: TextItem) -> tuple[float, float]:
 
 
 def read_mark(item: int, known: dict[tuple[int, int], Mark]) -> Mark:
-    """Return what the innermost marks around an object say of its text; `known` are those read."""
+    """Return the mark that counts for an object; `known` are those already read."""
     count = count_marks(item)
     if count <= 0:
         return NO_MARK
@@ -136,14 +136,14 @@ def read_mark(item: int, known: dict[tuple[int, int], Mark]) -> Mark:
 
 
 def join_marks(marks: list[Mark]) -> Mark:
-    """Return what nested marks say together: the inner ones count."""
+    """Join nested marks to one, in which the inner ones count."""
     replaced = next((mark for mark in reversed(marks) if mark.text), NO_MARK)
     run = next((mark.run for mark in reversed(marks) if mark.run), 0)
     return replaced._replace(run=run)
 
 
 def load_mark(address: int) -> Mark:
-    """Return what a mark says of the text inside."""
+    """Read one mark, with the text that it gives to its content."""
     size = ctypes.c_ulong()
     arguments = (ctypes.addressof(MARK_BUFFER), MAX_MARK_BYTES, ctypes.addressof(size))
     named = mark_name_of(address, *arguments)
@@ -153,7 +153,7 @@ def load_mark(address: int) -> Mark:
 
 
 def read_buffer(size: ctypes.c_ulong) -> bytes:
-    """Return what has been written to the buffer; nothing if it was too small."""
+    """Return the bytes written to the buffer; none if it was too small."""
     return ctypes.string_at(MARK_BUFFER, size.value) if size.value <= MAX_MARK_BYTES else b""
 
 

@@ -88,7 +88,7 @@ class PageObjects:
 
 
 def list_objects(page: PageHandle) -> PageObjects:
-    """List what a loaded page draws."""
+    """List the objects of a loaded page."""
     objects = PageObjects(page_box(page))
     add_objects(objects, list_page_items(page, MAX_OBJECTS), None, objects.window, 0)
     return objects

@@ -1,4 +1,4 @@
-"""Read what a loaded page draws, to find its figures. Native code: only run it in a sandbox."""
+"""Read the shapes of a loaded page, to find its figures. Native code: only run it in a sandbox."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ raw_size_of = bind_by_address(raw.FPDFImageObj_GetImageDataRaw, SIZE, POINTER, P
 Signature: TypeAlias = tuple[int, tuple[int, ...], str]
 
 DRAWN_KINDS = {IMAGE, PATH, SHADING}
-MAX_COMPARED_PAGES = 40  # of a document, to find what repeats
+MAX_COMPARED_PAGES = 40  # of a document, to find shapes that repeat
 MIN_REPEATED_SHARE = 0.6  # of these pages, that draw the same
 MIN_REPEATED_PAGES = 3  # or all pages of a shorter document
 MAX_LINES = 3000  # texts of a page that are joined to lines
@@ -74,7 +74,7 @@ FAINT = 8  # opacity, of 255, that cannot be seen
 def read_drawn_page(
     page: PageHandle, objects: PageObjects, repeated: Container[Signature] | None = None
 ) -> DrawnPage:
-    """Return what a page draws, turned as a viewer shows it, without what other pages repeat."""
+    """Return the shapes of a page, turned as viewers show it, except those on other pages too."""
     turn = Turn(page, objects.window)
     shapes = list(iter_shapes(objects, turn, repeated))
     if not may_be_drawing(shapes):  # then the text makes no difference
@@ -101,7 +101,7 @@ def iter_shapes(
 
 
 def iter_drawn(objects: PageObjects, turn: Turn) -> Iterator[tuple[Item, int, Box]]:
-    """Yield what a page draws besides text: its kind, and its box as shown."""
+    """Yield the objects of a page except text, each with its kind and its box as shown."""
     left = MAX_SHAPES
     for one in objects.lists:
         pairs = zip(one.others, one.kinds, strict=True)
@@ -123,7 +123,7 @@ def round_box(box: Box) -> tuple[int, ...]:
 
 
 def find_repeated(address: int, count: int) -> frozenset[Signature]:
-    """Return what most pages of a document of `count` pages draw at the same place."""
+    """Return the shapes that most of a document's `count` pages draw at the same place."""
     if count < 2:  # noqa: PLR2004 - one page repeats nothing
         return frozenset()
     indexes = range(0, count, -(-count // MAX_COMPARED_PAGES))

@@ -1,4 +1,4 @@
-"""Read the vowel signs of Devanagari by what their glyphs draw, where a font maps them wrongly.
+"""Read the vowel signs of Devanagari by the shapes of their glyphs, where a font maps them wrongly.
 
 WeasyPrint maps glyphs by their first use. "ों" is drawn as an upright and a hook with a dot above
 it. If they are mapped to "ो" and "ं", "ा" and "में" are read as "ो" and "मं" from there on.

@@ -98,7 +98,7 @@ class StructureReader:
         """
         try:
             found = read_tagged_page(self.read(page), page, handle, text)
-        except ValueError:  # the tree is too large, or names what is not there
+        except ValueError:  # the tree is too large, or names an element that is not there
             return None
         self.headings += [
             Heading(level, title, self.page_number)
@@ -120,7 +120,7 @@ class StructureReader:
             close_tree(tree)
 
     def read_element(self, handle: int, depth: int) -> Element:
-        """Read an element and what is in it. Raises ValueError if the tree is too large."""
+        """Read an element and its content. Raises ValueError if the tree is too large."""
         self.count += 1
         if self.count > MAX_ELEMENTS or depth > MAX_DEPTH:
             raise ValueError("the structure tree is too large")

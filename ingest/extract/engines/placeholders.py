@@ -33,7 +33,7 @@ class Placeholders:
         return self.chars[text]
 
     def replace(self, text: str) -> str:
-        """Replace the placeholders in a text by what they stand for."""
+        """Replace the placeholders in a text by the characters that they stand for."""
         text = text.replace(NOTHING, "")
         if not (self.texts and PLACEHOLDER.search(non_ascii(text))):
             return text

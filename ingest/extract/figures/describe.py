@@ -152,7 +152,7 @@ def clean_answer(value: object) -> str:
     shown = filter(is_shown, unicodedata.normalize("NFC", value[: 2 * MAX_CLEANED_CHARS]))
     text = "".join(islice(shown, MAX_CLEANED_CHARS))
     before = ""
-    while text != before:  # what is left may be a link again
+    while text != before:  # the rest may be a link again
         before = text
         text = LINK.sub("", TAG.sub(" ", MARKED_LINK.sub(r"\1", text)))
     return text
