@@ -24,7 +24,7 @@ class Cloud:
     scopes: Mapping[str, str] = field(default_factory=dict)  # by that of the public cloud
 
     def scope(self, scope: str) -> str:
-        """Return the scope of a service here, given that in the public cloud."""
+        """Translate a scope of the public cloud to the scope in this cloud."""
         return self.scopes.get(scope, scope)
 
 

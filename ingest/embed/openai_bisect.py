@@ -29,7 +29,7 @@ def embed_parts(
     *,
     is_probed: bool = False,
 ) -> Iterator[EmbeddedPart]:
-    """Embed texts in as few requests as the service accepts; yields what each of them answers.
+    """Embed texts in as few requests as the service accepts; yields the results of each.
 
     `places` of the texts to embed; all if empty.
     """

@@ -39,7 +39,7 @@ def check_images(
 def mark_without_images(scope: CheckContext, records: Iterable[Record]) -> Iterator[Record]:
     """Mark the records whose images are gone, so that the pipeline reads their sources again.
 
-    Yields those that were marked: not those that were read with other settings.
+    Yields the marked ones. Those that were read with other settings are not marked.
     """
     store, index = scope.services.images, scope.index
     digest = scope.services.recipe.digest

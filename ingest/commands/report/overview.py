@@ -64,7 +64,7 @@ def needs_action(record: Record) -> bool:
 
 
 def is_news(record: Record, run: str) -> bool:
-    """Return True if somebody has to act on a source, and had not to the day before a run."""
+    """Return True if somebody has to act on a source, and did not have to on the day before a run."""
     return needs_action(record) and not is_old(first_reported_run(record), run)
 
 

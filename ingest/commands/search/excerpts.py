@@ -63,7 +63,7 @@ def add_excerpts(
 def rank_windows(
     passages: Passages, windows: Sequence[TextSpan], scores: Sequence[float]
 ) -> list[TextSpan]:
-    """Sort windows, best first; of two about as good, that on the page with more of the text."""
+    """Sort windows, best first; of two about as good, the one on the page with more text."""
     by_page = [
         score + PAGE_WEIGHT * passages.page_share(window)
         for window, score in zip(windows, scores, strict=True)

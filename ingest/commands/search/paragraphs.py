@@ -34,7 +34,7 @@ def join_wrapped_lines(text: str) -> str:
 
 
 def is_wrapped(line: str, following: str, width: int) -> bool:
-    """Tell whether a line ends because the first word of the following one did not fit."""
+    """Return whether a line ends because the first word of the following one did not fit."""
     if not is_prose(line) or UNSPACED_END.search(line):
         return False
     if not following.strip() or following.startswith("|"):
@@ -56,5 +56,5 @@ def measure_width(lines: list[str]) -> int:
 
 
 def is_prose(line: str) -> bool:
-    """Tell whether a line consists of words, with few digits and symbols."""
+    """Return whether a line consists of words, with few digits and symbols."""
     return len(SYMBOL.findall(line)) <= MAX_SYMBOL_SHARE * len(line) and not line.startswith("|")

@@ -35,7 +35,7 @@ FIRST_HOLD_SECONDS, MAX_HOLD_SECONDS = 0.5, 30.0  # after a 429 without Retry-Af
 
 
 def max_tokens_under_way(tokens_per_minute: float) -> float:
-    """Return the tokens that a process may have in requests at once: what a kill may waste."""
+    """Return the tokens that a process may have in requests at once; a kill wastes them."""
     known = 0.0 if tokens_per_minute == math.inf else tokens_per_minute
     return max(MIN_TOKENS_UNDER_WAY, known * SECONDS_UNDER_WAY / QUOTA_WINDOW_SECONDS)
 

@@ -201,9 +201,9 @@ class TokenWindow:
             self.ends_at = until
 
     def record_exhausted(self, request: SentRequest, capacity: float, limit: float) -> bool:
-        """Record a refusal; return whether it shows only that the window is used up.
+        """Record a refusal; return whether it only shows that the window is used up or not begun.
 
-        Or that it did not begin yet. `limit` is per minute, infinite if it is not known.
+        `limit` is per minute, infinite if it is not known.
         """
         now = request.sent_at
         self.expire(now)

@@ -140,7 +140,7 @@ def check_additional_fields(index: AzureIndex, wanted: SearchIndex) -> None:
 
 
 def can_read_documents(index: AzureIndex) -> bool:
-    """Return True if documents are readable, which takes less than reading the definition."""
+    """Return True if documents are readable, which takes fewer rights than the definition."""
     try:
         index.documents.count("source")
     except ConfigError:

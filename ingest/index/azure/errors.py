@@ -48,7 +48,7 @@ class RefusedRequestError(ServiceError):
 
 
 def is_quota_message(message: str) -> bool:
-    """Return whether an error text reports a full index or service, which waiting does not mend."""
+    """Return whether an error text reports a full index or service, which waiting does not cure."""
     return "quota" in message.lower() and "exceeded" in message.lower()
 
 

@@ -54,7 +54,7 @@ def filter_ids(field: str, ids: Iterable[str]) -> str:
 def find_documents(
     documents: DocumentClient, ids: Collection[str], select: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
-    """Yield those documents of the given keys that there are. Queries run in parallel."""
+    """Yield the documents with the given keys, as far as they exist. Queries run in parallel."""
 
     def ask(some: Sequence[str]) -> Documents:
         return documents.search_page(

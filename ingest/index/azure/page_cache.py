@@ -56,7 +56,7 @@ class AzurePageCache:
             yield from ((str(d["root"]), str(d["source"])) for d in page)
 
     def delete(self, record: Record, is_known: Callable[[str, str], object]) -> None:
-        """Delete the pages of a source, but for those that another known source has too."""
+        """Delete the pages of a source, except those that another known source has too."""
         if not self.has_pages:
             return
         root, source = quote_odata(record.root), quote_odata(record.source)

@@ -51,7 +51,7 @@ class AzureRoots:
         self.known = list(roots)
 
     def key_of(self, name: str) -> str:
-        """Return the key of a root, which its records' keys are hashes of."""
+        """Return the key of a root; the keys of its records are hashes of it."""
         return next((root.key for root in self.read() if root.name == name), name)
 
     def rename(self, old: str, new: str) -> bool:

@@ -12,7 +12,7 @@ from ingest.models import Summary
 
 
 def save_run(documents: DocumentClient, summary: Summary) -> None:
-    """Insert or overwrite the summary of a run, and delete those of old runs."""
+    """Insert or overwrite the summary of a run, and delete the summaries of old runs."""
     run = {"id": f"run-{summary.run}", "kind": "run", "run": summary.run}
     when = {"settled": summary.ended, SUMMARY_FIELD: summary_to_json(summary)}
     documents.raise_if_refused(documents.write("upload", [run | when]))

@@ -161,7 +161,7 @@ def request_body(action: str, documents: Sequence[dict[str, Any]]) -> bytes:
 
 
 def estimate_bytes(document: dict[str, Any]) -> int:
-    """Estimate the size of a document in JSON, in bytes; rather too high than too low."""
+    """Estimate the bytes of a document in JSON, rather too many than too few."""
     strings = (len(value) for value in document.values() if isinstance(value, str))
     ids = 45 * sum(len(document.get(name, ())) for name in ("committed", "pending"))
     offsets = OFFSET_BYTES * sum(len(document.get(name, ())) for name in OFFSET_FIELD_NAMES)
