@@ -16,6 +16,7 @@ from ingest.config.embedding import suggest_multilingual
 from ingest.config.settings import Settings
 from ingest.index import IndexTotals
 from ingest.models import (
+    NOT_INDEXED_OUTCOMES,
     DeletionsWithheld,
     Details,
     LeftOut,
@@ -53,7 +54,7 @@ def format_outcome(event: SourceResult, planned: str = "", run: str = "") -> str
     if event.reason:
         reason = escape_unprintable(event.reason)
         parts.append(f"{reason} [{event.code}]" if event.code else reason)
-    if event.outcome in (Outcome.FAILED, Outcome.SKIPPED) and event.chunks:
+    if event.outcome in NOT_INDEXED_OUTCOMES and event.chunks:
         parts.append(EARLIER_VERSION_HINT)
     if not event.harmless and is_known(event, run):
         parts.append(f"known {describe_age(event.details.since, run)}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from ingest.commands.report.advice import ADVICE_BY_CODE, UNFINISHED, Advice
 from ingest.commands.report.duplicates import Duplicates
-from ingest.models import Outcome, Record, Summary
+from ingest.models import NOT_INDEXED_OUTCOMES, Record, Summary
 from ingest.pipeline.exit_codes import is_old
 from ingest.pipeline.in_progress import IN_PROGRESS
 from ingest.pipeline.results import first_reported_run
@@ -59,12 +59,12 @@ class Report:
 
 
 def needs_action(record: Record) -> bool:
-    """Return True if somebody has to act on a source."""
-    return record.outcome in (Outcome.FAILED, Outcome.SKIPPED) or record.details.needs_attention
+    """Return True if a source needs somebody to act on it."""
+    return record.outcome in NOT_INDEXED_OUTCOMES or record.details.needs_attention
 
 
 def is_news(record: Record, run: str) -> bool:
-    """Return True if somebody has to act on a source, and did not have to on the day before a run."""
+    """Return True if a source needs action for a problem that is new in a run."""
     return needs_action(record) and not is_old(first_reported_run(record), run)
 
 

@@ -1,4 +1,4 @@
-"""All of an index but its chunks, in one SQLite file: records, roots, runs, cached pages, lock."""
+"""An index without its chunks, in one SQLite file: records, roots, runs, cached pages, lock."""
 
 from __future__ import annotations
 
