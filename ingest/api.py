@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import replace
 from queue import Empty, Queue
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Self, TypeAlias
 
 from ingest.commands.search.search import SearchRequest, search_index
 from ingest.config.connections import create_connections
@@ -51,9 +51,6 @@ from ingest.redaction import redact
 from ingest.sources import Root
 from ingest.sources.exclude import exclude_globs
 from ingest.sources.validation import LegacyRoot, RootLike, require_unique_names, split_roots
-
-if TYPE_CHECKING:
-    from typing import Self
 
 log = logging.getLogger(__name__)
 logging.getLogger("ingest").addHandler(logging.NullHandler())

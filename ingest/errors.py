@@ -14,14 +14,10 @@ escapes is a bug, and is shown with its traceback.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Self
 
 from ingest.models import Code, Outcome
 from ingest.redaction import redact
-
-if TYPE_CHECKING:
-    from typing import Self
-
 
 MAX_REASON_CHARS = 300
 

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 from ingest.cli import logs, output
 from ingest.cli.exit_message import describe_withheld
@@ -26,9 +26,6 @@ from ingest.models import (
 )
 from ingest.pipeline.totals import RunTotals
 from ingest.runtime.formatting import pluralize
-
-if TYPE_CHECKING:
-    from typing import Self
 
 PROGRESS_LOG_SECONDS = 10.0  # between lines of progress in a log; half before a wait
 REFRESH_SECONDS = 1.0
