@@ -225,6 +225,8 @@ class Pdfium:
         doubtful = self.traits.glyph_names and (
             self.traits.ligatures or has_undecoded_letters(text, drawn)
         )
+        # Numbers of glyphs taken for letters: that of the space is no character.
+        doubtful |= self.traits.unmapped and len(drawn) != count_characters(text)
         if doubtful and (copy := self.copy_with_glyph_names(index)):
             return copy.text(index)
         shown = drawn if is_reordered else pad_characters(text, drawn)
