@@ -183,7 +183,9 @@ PROSE = ["nce upon a time there was a miller", "had three sons, a mill and a cat
 
 
 @pytest.mark.parametrize("order", ["first", "last"])
-@pytest.mark.parametrize(("initial", "rest"), [("O", "nce"), ("O", "NCE"), ("“O", "nce")])
+@pytest.mark.parametrize(
+    ("initial", "rest"), [("O", "nce"), ("O", "NCE"), ("“O", "nce"), ("D", "’une"), ("A", "T THE")]
+)
 def test_a_drop_cap_is_on_its_word_and_no_heading(order: str, initial: str, rest: str) -> None:
     """Wherever in the file it is drawn, a large initial begins the first word."""
     top, second, third = PROSE
