@@ -83,7 +83,7 @@ def find_first_line(
 
 
 def lacks_letter(word: str, following: str) -> bool:
-    """Return whether a word may lack its first letter: "nce", "NCE", "’automne", "T" of "AT THE"."""
+    """Return whether a word may lack its first letter: "nce", "NCE", "’une", the T of "AT THE"."""
     if not word.isupper():
         return not word[0].isupper()
     return len(word) > 1 or following.strip().isupper()
