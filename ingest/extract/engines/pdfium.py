@@ -245,9 +245,7 @@ class Pdfium:
             structure = None if is_reordered else self.structure  # which knows PDFium's order
             if structure:
                 structure.page_number = index + 1
-            whole = arrange_page(
-                page, text, shown, lines, structure, is_distilled=self.is_distilled
-            )
+            whole = arrange_page(page, text, shown, lines, structure, is_distilled=self.draws_rows)
             arranged = self.continue_table(index, whole)
             if shown is not drawn:
                 arranged = self.placeholders.replace(arranged)
@@ -350,6 +348,11 @@ class Pdfium:
     def is_distilled(self) -> bool:
         """Return whether Ghostscript has written the document."""
         return "Ghostscript" in self.read_entry(b"Producer")
+
+    @cached_property
+    def draws_rows(self) -> bool:
+        """Return whether a row of cells may be drawn as one run, as Ghostscript and groff do."""
+        return self.is_distilled or "gropdf" in self.read_entry(b"Producer")
 
     def read_entry(self, name: bytes) -> str:
         """Return an entry of the document's information."""
