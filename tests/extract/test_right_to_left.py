@@ -33,6 +33,7 @@ from ingest.extract.engines.pdfium_syllables import GlyphTexts, correct_syllable
 from ingest.extract.indic import order_vowels, restore_letters
 from ingest.extract.layout.segments import Direction, find_directions, find_gaps
 from ingest.extract.layout.word_boxes import WordBoxes
+from ingest.extract.layout.words import has_holes
 from ingest.extract.thai import NOTHING, correct_am, correct_unmapped
 from tests.extract.scripts_pdf import (
     LEADING,
@@ -424,3 +425,13 @@ def test_no_letter_of_a_page_is_lost(parts: list[Shown]) -> None:
 def letters(text: str) -> Counter[str]:
     """The characters of a text that are not white space; a bracket is as good as its other."""
     return Counter("".join(text.split()).replace(")", "(").replace("\ufffe", "-"))
+
+
+@pytest.mark.parametrize("step", [6, -6], ids=["rightward", "leftward"])
+def test_cells_drawn_letter_by_letter_are_apart(step: int) -> None:
+    """A row of a table has holes, from whichever side the letters of its cells are drawn."""
+    cells = [(60 + 90 * column, 700 - 20 * row) for row in range(2) for column in range(3)]
+    letters = [(x + 30 + step * n, y) for x, y in cells for n in range(4)]
+    boxes = np.array([(x, y + 7, x + 5, y) for x, y in letters], np.float32)
+
+    assert has_holes(boxes, by_letters=True)

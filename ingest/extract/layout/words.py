@@ -144,7 +144,9 @@ def has_holes(written: Boxes, *, by_letters: bool = False) -> bool:
     # A list marker is at a distance too, but no wider than its line is high.
     wide = one[:, 2] - one[:, 0] > height
     if by_letters:
-        wide[1:] |= level[:-1] & ~apart[:-1] & (one[1:, 2] - one[:-1, 0] > height)
+        # Of two letters next to each other, in either direction.
+        pair = np.maximum(one[1:, 2] - one[:-1, 0], one[:-1, 2] - one[1:, 0])
+        wide[1:] |= level[:-1] & ~apart[:-1] & (pair > height)
     holes = apart & level & wide
     return int(np.count_nonzero(holes)) > MAX_LONE_HOLES
 
