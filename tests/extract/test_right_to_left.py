@@ -16,8 +16,13 @@ from pypdf.generic import DictionaryObject, NameObject
 
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.engines.pdfium import Pdfium
-from ingest.extract.engines.pdfium_bidi import ReadCluster, read_row, reorder_page
-from ingest.extract.engines.pdfium_clusters import Cluster, order_lam_alef, read_clusters
+from ingest.extract.engines.pdfium_bidi import read_row, reorder_page
+from ingest.extract.engines.pdfium_clusters import (
+    Cluster,
+    ReadCluster,
+    order_lam_alef,
+    read_clusters,
+)
 from ingest.extract.engines.pdfium_footnotes import part_clusters
 from ingest.extract.engines.pdfium_positions import find_text_positions
 from ingest.extract.engines.pdfium_raw import (
@@ -106,6 +111,13 @@ def test_brackets_pair_up(mirrored: bool, line: str) -> None:
         drawn = drawn.translate(str.maketrans("()", ")("))
     other = "לפי החוק ולפי הסכם זה"
     assert read(draw_page(*lines(drawn, *display(other)))) == f"{line}\n{other}"
+
+
+def test_brackets_of_two_kinds_may_differ() -> None:
+    """A font says of some brackets what they look like, and of others what they are."""
+    line = "סעיף (א) לחוק (ב) [נוסח חדש]"
+    drawn = get_display(line, base_dir="R").translate(str.maketrans("[]", "]["))
+    assert read(draw_page(*lines(drawn))) == line
 
 
 def test_a_letter_of_two_halves_stays_whole() -> None:

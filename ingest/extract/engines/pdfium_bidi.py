@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise, repeat
-from typing import NamedTuple
 
 from ingest.extract.ascii_parts import non_ascii
 from ingest.extract.bidi import (
-    MIRRORED,
     RIGHT_TO_LEFT,
-    count_pairs,
     find_early_hyphen,
     is_read_from_right,
-    mirror,
     read_order,
     unmirror,
 )
+from ingest.extract.engines.pdfium_brackets import mirror_brackets, texts_of
 from ingest.extract.engines.pdfium_clusters import (
     UNKNOWN,
     Cluster,
+    ReadCluster,
     drop_covered_spaces,
     hangs_over,
     is_mark,
@@ -87,14 +85,6 @@ MAX_PIECE_GAP = 1.5  # within a piece
 MIN_PIECE_GAP_SPACES = 1.8  # between two pieces, in spaces of the line, which may be justified
 ASCENT = 0.75  # of the type
 MIN_PARAGRAPH_DROP = 1.3  # from a paragraph to the next, in the usual drop from line to line
-
-
-class ReadCluster(NamedTuple):
-    """A cluster in the order of reading, and its text there."""
-
-    cluster: Cluster
-    text: str
-    leftward: bool  # whether it is part of a run that is read from the right
 
 
 def needs_reordering(drawn: str) -> bool:
@@ -281,39 +271,6 @@ def read_as_drawn(row: Sequence[Sequence[Cluster]]) -> list[ReadCluster]:
             found.append(ReadCluster(found[-1].cluster, " ", leftward=False))
         found += [ReadCluster(cluster, cluster.text, leftward=False) for cluster in item]
     return found
-
-
-def mirror_brackets(rows: Sequence[list[ReadCluster]]) -> list[list[ReadCluster]]:
-    """Return lines with their leftward brackets mirrored, if only then they pair up.
-
-    Some documents say what a bracket stands for, others what it looks like. Each line decides for
-    itself, or else as all lines do.
-    """
-    mirrored = [mirror_row(row) for row in rows]
-    gains = [
-        0 if after is before else count_pairs(texts_of(after)) - count_pairs(texts_of(before))
-        for before, after in zip(rows, mirrored, strict=True)
-    ]
-    usual = sum(gains) > 0
-    return [
-        after if gain > 0 or (gain == 0 and usual) else before
-        for before, after, gain in zip(rows, mirrored, gains, strict=True)
-    ]
-
-
-def texts_of(row: Sequence[ReadCluster]) -> Iterator[str]:
-    """Yield the texts of a line in the order of reading."""
-    return (read.text for read in row)
-
-
-def mirror_row(row: list[ReadCluster]) -> list[ReadCluster]:
-    """Return the clusters of a line with the leftward brackets mirrored; itself if it has none."""
-    found = {
-        place: read._replace(text=mirror(read.text))
-        for place, read in enumerate(row)
-        if read.text in MIRRORED and read.leftward and not read.cluster.is_exact
-    }
-    return [found.get(place, read) for place, read in enumerate(row)] if found else row
 
 
 def find_paragraph_ends(rows: Sequence[Sequence[ReadCluster]]) -> set[int]:

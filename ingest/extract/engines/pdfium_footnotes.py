@@ -18,7 +18,7 @@ from ingest.extract.engines.pdfium_raw import (
 from ingest.extract.engines.placeholders import NOTHING, Placeholders
 
 if TYPE_CHECKING:
-    from ingest.extract.engines.pdfium_bidi import ReadCluster
+    from ingest.extract.engines.pdfium_clusters import ReadCluster
 
 # A number that follows a word or the end of a sentence; in smaller type and raised, it is the mark
 # of a footnote. After a figure and a full stop, where it may be a decimal, PDFium must end the line
