@@ -26,6 +26,7 @@ from ingest.extract.layout.segments import (
     RIGHT_TO_LEFT,
     Direction,
     TextSegment,
+    are_apart,
     find_column_gaps,
     find_directions,
     find_gaps,
@@ -105,6 +106,7 @@ def order_words(drawn: Boxes, text: str, words: WordBoxes, plain: str | None) ->
             return ArrangedPage(plain)
         rulings = find_rulings(turn_to_reader(drawn, Direction(way)))
         cuts |= find_ruled_gaps(boxes, rulings.vertical, mixed=is_mixed)
+        cuts |= find_ruled_gaps(boxes, rulings.joints, mixed=is_mixed) & are_apart(boxes)
         cuts |= find_column_gaps(boxes, part.lines, cuts)
         bands += order_segments(
             join_markers(make_segments(text, part, boxes, cuts)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import pytest
 from reportlab.pdfgen.canvas import Canvas
@@ -138,6 +139,24 @@ def test_a_wrapped_cell_between_two_rules_is_one_cell(order: str) -> None:
         rules(canvas, 712, 696, 610)
 
     assert read_pages(page)[0] == markdown(LEAVE)
+
+
+def test_lines_of_cells_part_close_columns() -> None:
+    """Browsers draw the border of each cell: columns may be closer than words of other pages."""
+    rows = [["Part", "Qty", "Each", "Sum"], ["Bolt", "120", "17.90", "214.80"]]
+    rows += [["Nut", "120", "11.50", "138.00"], ["Total", "240", "", "352.80"]]
+    lefts, edges = (60, 105, 128, 160, 200), (100, 124, 156, 194)
+
+    def page(canvas: Canvas) -> None:
+        for number, row in enumerate(rows):
+            canvas.drawString(62, 700 - 16 * number, row[0])
+            for edge, text in zip(edges[1:], row[1:], strict=True):
+                canvas.drawRightString(edge, 700 - 16 * number, text)
+        for level in (696, 664):
+            for left, right in pairwise(lefts):
+                canvas.line(left, level, right, level)
+
+    assert read_pages(page)[0] == markdown(rows)
 
 
 def test_a_header_of_two_lines_is_one_row() -> None:
