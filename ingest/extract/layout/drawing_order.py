@@ -11,15 +11,7 @@ from itertools import pairwise
 
 from ingest.extract.layout.pieces import LABEL_ENDS
 from ingest.extract.layout.segments import TextSegment
-from ingest.extract.layout.whitespace import (
-    MIN_WHITE_HEIGHTS,
-    Band,
-    find_columns,
-    group_bands,
-    median_height,
-    merge_extents,
-    split_by_column,
-)
+from ingest.extract.layout.whitespace import Band, group_bands
 from ingest.extract.layout.word_boxes import MIN_SEGMENT_GAP_HEIGHTS
 
 # In heights of the type.
@@ -28,11 +20,6 @@ MAX_LINE_GAP_HEIGHTS = 0.6  # between two lines of a piece of text
 MIN_WIDER_GAP_HEIGHTS = 0.1  # on average, to be further apart
 SAME_EDGE_HEIGHTS = 0.25  # of lines that are aligned
 
-MIN_ROW_GAP_HEIGHTS = 0.35  # white space between rows of cells
-MIN_OVERLAP_HEIGHTS = 0.25  # of lines that are side by side, on different levels
-
-MIN_CELL_ROWS = 3
-MAX_CELL_BANDS = 500  # of a page, to look for cells
 MAX_BANDS_BELOW = 4  # among which the next line is
 MAX_PARTED_RUNS = 50  # of a page; more are cells and labels
 SAME_SIZE_RATIO = 1.25  # of the type of two lines of a piece
@@ -42,18 +29,9 @@ LABEL_SIZE_RATIO = 2  # of the type of a label to that of its value
 def keep_drawing_order(bands: Sequence[Band], *, right_to_left: bool) -> Iterator[Band]:
     """Yield the segments of bands in drawing order if that keeps at least as many together.
 
-    Otherwise, bands stay as they are, or are read cell by cell if that keeps more together. What is
-    wholly below something else comes after it.
+    Otherwise, bands stay as they are. What is wholly below something else comes after it.
     """
     segments = [segment for band in bands for segment in band]
-    cells = order_by_cells(bands, right_to_left=right_to_left)
-    if cells:
-        neighbours = list(find_neighbours(bands, right_to_left=right_to_left))
-        orders = cells, segments, sorted(segments, key=lambda segment: segment.drawing_index)
-        counts = [len(find_parted(order, neighbours)) for order in orders]
-        if counts[0] < min(counts[1:]):
-            yield from split_lines(cells, right_to_left=right_to_left)
-            return
     if is_drawn_in_order(segments):
         yield from bands
         return
@@ -64,32 +42,6 @@ def keep_drawing_order(bands: Sequence[Band], *, right_to_left: bool) -> Iterato
         yield from split_lines(drawn, right_to_left=right_to_left)
     else:
         yield from bands
-
-
-def order_by_cells(bands: Sequence[Band], *, right_to_left: bool) -> list[TextSegment]:
-    """Return the segments of bands cell by cell, if white space shows rows of cells, else none.
-
-    Cells of different heights that are centred have their lines between those of the others.
-    """
-    if len(bands) > MAX_CELL_BANDS or not any(map(overlaps, bands, bands[1:])):
-        return []
-    segments = [segment for band in bands for segment in band]
-    height = median_height(segments)
-    rows = merge_extents([(s.v0, s.v1) for s in segments], MIN_ROW_GAP_HEIGHTS * height)
-    ordered: list[TextSegment] = []
-    count = 0
-    for top, bottom in rows:
-        row = [band for band in bands if top <= band[0].middle <= bottom]
-        columns = find_columns(row, MIN_WHITE_HEIGHTS * height)
-        cells = split_by_column(row, columns)
-        ordered += [s for cell in (cells[::-1] if right_to_left else cells) for s in cell]
-        count += len(columns) > 1
-    return ordered if count >= MIN_CELL_ROWS else []
-
-
-def overlaps(above: Band, below: Band) -> bool:
-    """Return whether a band begins above the end of the one above it."""
-    return below[0].v0 < above[0].v1 - MIN_OVERLAP_HEIGHTS * above[0].height
 
 
 def find_better_drawing_order(bands: Sequence[Band], *, right_to_left: bool) -> list[Band]:

@@ -228,27 +228,6 @@ def test_wrapped_cells_without_rules_are_whole(order: str, centred: bool) -> Non
     assert read_pages(page)[0] == markdown(LEAVE)
 
 
-def test_centred_cells_without_a_header_are_whole() -> None:
-    """Where the rows are no table, each cell is read by itself."""
-    cells = [
-        (60, 687, ["Bike"]), (130, 700, ["Anyone who works", "less than ten", "kilometres away"]),
-        (290, 693.5, ["Helmet and lock are", "to be brought along"]),
-        (60, 639, ["Pass"]), (130, 639, ["All"]),
-        (290, 652, ["The form must be", "signed by the head", "of the department"]),
-        (60, 597.5, ["Car"]), (130, 604, ["Heads and drivers", "of the lorries"]),
-        (290, 597.5, ["Log book"]),
-    ]  # fmt: skip
-    drawn = [(y - 13 * n, x, line) for x, y, lines in cells for n, line in enumerate(lines)]
-
-    def page(canvas: Canvas) -> None:
-        for y, x, line in sorted(drawn, reverse=True):
-            canvas.drawString(x, y, line)
-
-    found = " ".join(read_pages(page)[0])
-
-    assert found.replace("  ", " ") == " ".join(line for *_, lines in cells for line in lines)
-
-
 @pytest.mark.parametrize("dash", ["-", "–", "—"])
 def test_a_dash_for_none_is_a_cell(dash: str) -> None:
     """It is no bullet of a list."""
