@@ -23,6 +23,7 @@ from ingest.extract.layout.table_checks import (
 )
 from ingest.extract.layout.table_rows import is_value_column
 from ingest.extract.layout.tables import MAX_HEADER_BANDS, MAX_ROW_GAP_HEIGHTS, replace_tables
+from ingest.extract.layout.total_rows import clip_labels
 from ingest.extract.layout.whitespace import (
     MIN_WHITE_HEIGHTS,
     Band,
@@ -66,6 +67,7 @@ def order_segments(
     height = median_height(segments)
     segments = raise_spanning_cells(segments, rulings)
     bands = clip_spanning_cells(group_bands(segments), rulings)
+    bands = clip_labels(bands, MIN_WHITE_HEIGHTS * height)
     loose: list[Band] = []  # bands that are neither tables nor columns of text
     regions = (
         region

@@ -141,6 +141,26 @@ def test_a_wrapped_cell_between_two_rules_is_one_cell(order: str) -> None:
     assert read_pages(page)[0] == markdown(LEAVE)
 
 
+@pytest.mark.parametrize("place", [60, 176], ids=["left", "right"])
+def test_the_label_of_a_total_may_reach_over_columns(place: int) -> None:
+    """The rows of an invoice's tax and total are rows of its table."""
+    rows = [["No", "Item", "Qty", "Sum"], ["1", "Oak shelf", "2", "280.00"]]
+    rows += [["2", "Delivery", "1", "20.00"]]
+
+    def page(canvas: Canvas) -> None:
+        canvas.drawString(58, 730, "Invoice for the furniture of the reading room")
+        put(canvas, rows, (60, 80, 200, 240))
+        for number, (label, value) in enumerate([("VAT 20%", "60.00"), ("To pay", "360.00")]):
+            draw = canvas.drawString if place == 60 else canvas.drawRightString
+            draw(60 if place == 60 else 216, 655 - 14 * number, label)
+            canvas.drawString(240, 655 - 14 * number, value)
+
+    lines = read_pages(page)[0]
+
+    assert [row.count("|") for row in lines if "|" in row] == [5] * 6
+    assert "VAT 20%" in lines[-2] and lines[-2].endswith("| 60.00 |")
+
+
 def test_lines_of_cells_part_close_columns() -> None:
     """Browsers draw the border of each cell: columns may be closer than words of other pages."""
     rows = [["Part", "Qty", "Each", "Sum"], ["Bolt", "120", "17.90", "214.80"]]
