@@ -23,10 +23,9 @@ def clip_labels(bands: Sequence[Band], min_gap: float) -> list[Band]:
     for number, whole in enumerate(bands):
         band = whole
         merged = add_band(columns, band, min_gap)
-        if len(merged) < len(columns):
-            if is_total(band, clipped[start:]) and len(columns) >= MIN_COLUMNS:
-                band = [clip_label(band, columns), *band[1:]]
-                merged = add_band(columns, band, min_gap)
+        if MIN_COLUMNS <= len(columns) > len(merged) and is_total(band, clipped[start:]):
+            band = [clip_label(band, columns), *band[1:]]
+            merged = add_band(columns, band, min_gap)
         if len(merged) < len(columns) or len(columns) == 1:
             start, merged = number, find_columns([band], min_gap)
         clipped.append(band)
