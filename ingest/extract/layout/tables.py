@@ -82,8 +82,8 @@ def detect_table(
     if end - start > MAX_HEADER_BANDS or (
         end > start and has_other_rules(bands, start, lines, rulings)
     ):
-        # The rules are those of another table, further down.
-        found = detect_table(bands[:end], start, NO_RULINGS, height)
+        # The rules are those of another table, further down; a single one is above the total.
+        found = detect_table(bands[: end if lines[1:] else None], start, NO_RULINGS, height)
         return found if found[0] else (None, start, start + 1)
     # Where rules part the columns, they may be as close as words.
     first_cell, last_cell = bands[start][0], bands[start][-1]

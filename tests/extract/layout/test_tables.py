@@ -100,6 +100,7 @@ def rules(canvas: Canvas, *levels: float) -> None:
         pytest.param((712, 696, 626), id="none before the total"),
         pytest.param((712, 696, 640, 626), id="one before the total"),
         pytest.param((712, 696, 668, 640, 626), id="one in the middle too"),
+        pytest.param((640,), id="only one before the total"),
         pytest.param((), id="none"),
     ],
 )
