@@ -28,12 +28,15 @@ UNSPACED_LETTER = re.compile(f"[{UNSPACED_LETTERS}]")
 STRAY_WORD_MARK = re.compile(f"\u200b(?![{UNSPACED_LETTERS}])|(?<![{UNSPACED_LETTERS}])\u200b")
 PARAGRAPH_END = "\u2029"  # before a line end, where lines are joined to paragraphs
 SPECIAL_SPACES = re.compile("[\xa0\u2000-\u200a\u202f\u205f]")
-# Dots that lead from a title to its page number, or make up a line. Chinese has an ellipsis of two
-# "…", so only the third makes a leader.
+# Dots that lead from a title to its page number, or make up a line, and blanks to be filled in.
+# Chinese has an ellipsis of two "…", so only the third makes a leader.
 DOTS = ".\u00b7\u2024\u2025\u2026\u22ef\u30fb\uff0e"
 DOT_WIDTHS = {"\u2025": 2, "\u2026": 3, "\u22ef": 3}
-DOT_RUN = re.compile(rf"[{DOTS}](?:[ \t]*[{DOTS}])+")
-PAGE_NUMBER_AFTER = re.compile(r"[ \t]*(?:\d{1,4}|[ivxlc]{1,7})[ \t]*(?:\n|\Z)")
+PAGE_NUMBER = r"[ \t]*(?:\d{1,4}|[ivxlc]{1,7})[ \t]*(?:\n|\Z)"
+PAGE_NUMBER_AFTER = re.compile(PAGE_NUMBER)
+LEADER_RUN = re.compile(
+    rf"[{DOTS}](?:[ \t]*[{DOTS}])+|(?<!\w)_{{5,}}(?!\w)|(?<=[ \t])-{{5,}}(?={PAGE_NUMBER})"
+)
 MIN_SPACED_DOTS, MIN_LEADER_DOTS, MIN_LEADER_WIDTH = 4, 5, 9
 
 # Chinese and Japanese have no spaces between words, so a line may end anywhere. Thai and its
@@ -98,10 +101,12 @@ def clean(text: str, vocabulary: Vocabulary = NO_VOCABULARY) -> str:
 
 
 def may_have_leaders(text: str) -> bool:
-    """Return whether a text may have rows of dots."""
+    """Return whether a text may have rows of dots or dashes."""
     return (
         "...." in text
         or ". ." in text
+        or "_____" in text
+        or "-----" in text
         or (
             not text.isascii()
             and any(dot in text and (2 * dot in text or f"{dot} {dot}" in text) for dot in DOTS)
@@ -110,8 +115,8 @@ def may_have_leaders(text: str) -> bool:
 
 
 def drop_leaders(text: str) -> str:
-    """Replace each row of dots by a space, and drop the lines that are nothing else."""
-    leaders = [match.span() for match in DOT_RUN.finditer(text) if is_leader(match)]
+    """Replace each leader by a space, and drop the lines that are nothing else."""
+    leaders = [match.span() for match in LEADER_RUN.finditer(text) if is_leader(match)]
     if not leaders:
         return text
     shown: list[str] = []
@@ -131,7 +136,9 @@ def drop_leaders(text: str) -> str:
 
 
 def is_leader(match: re.Match[str]) -> bool:
-    """Return whether dots lead to something, or are a rule: more than an ellipsis has."""
+    """Return whether a run leads to something, or is a rule: of more dots than an ellipsis has."""
+    if match.group()[0] in "_-":
+        return True
     dots = match.group().split()
     count = sum(map(len, dots))
     if len(dots) > 1:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 
 from ingest.extract.ascii_parts import non_ascii, only_ascii
+from ingest.extract.garbled import GLYPH_NAMES
 from ingest.extract.language import language_probability
 
 NOT_LETTERS = bytes(b for b in range(256) if not (b < 128 and chr(b).isalpha()))  # noqa: PLR2004 - ASCII
@@ -254,7 +255,7 @@ def is_prose(text: str) -> bool:
 
 def decipher(text: str) -> str:
     """Return a text with its letters shifted or decoded so that it is a language; "" if none is."""
-    if len(text) > MAX_DECIPHERED_CHARS or has_mixed_words(text):
+    if len(text) > MAX_DECIPHERED_CHARS or GLYPH_NAMES.search(text) or has_mixed_words(text):
         return ""
     best, probability = "", KNOWN_LANGUAGE
     for read in iter_readings(text):

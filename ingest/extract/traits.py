@@ -20,6 +20,7 @@ RELEVANT_SUBTYPE = re.compile(
 )
 LAYERS_KEY = b"/OCProperties"
 GLYPH_NAMES_KEY = b"/Differences"
+NUMBERED_KEY, MAP_KEY = b"/Identity-H", b"/ToUnicode"
 FIGURE_KEY = b"/Figure"
 # A glyph of the letters f, f and i. Most programs that write such names do not compress them.
 LIGATURE_NAME = re.compile(rb"/[A-Za-z]{1,3}(?:_[A-Za-z]{1,3})+(?=[\s/\]])")
@@ -40,6 +41,7 @@ class Traits:
     layers: bool  # optional content: layers that may be switched off
     glyph_names: bool  # fonts that name their glyphs
     ligatures: bool  # glyphs named as several letters, which engines may read as any other
+    unmapped: bool  # fonts whose codes are the numbers of their glyphs, without a map
     alternatives: bool  # tagged figures with a text in place of them
     pages: int  # page objects, those of earlier revisions included
 
@@ -47,20 +49,21 @@ class Traits:
 def find_traits(data: bytes) -> Traits:
     """Search a PDF. Object streams of an encrypted one cannot be searched."""
     plain = leave_out_streams(data)
-    annotations = layers = glyph_names = alternatives = b"/Encrypt" in plain
+    annotations = layers = glyph_names = unmapped = alternatives = b"/Encrypt" in plain
     ligatures = LIGATURE_NAME.search(plain) is not None
     pages = 0
     for part in (plain, *(iter_object_streams(data) if OBJECT_STREAM in plain else ())):
         if not part:
-            return Traits(True, True, True, ligatures, True, pages)
+            return Traits(True, True, True, ligatures, True, True, pages)
         annotations = annotations or has_relevant_subtype(part)
         layers = layers or LAYERS_KEY in part
         glyph_names = glyph_names or GLYPH_NAMES_KEY in part
+        unmapped = unmapped or has_unmapped_font(part)
         alternatives = alternatives or (
             FIGURE_KEY in part and any(key in part for key in ALTERNATIVE_KEYS)
         )
         pages += count_page_objects(part)
-    return Traits(annotations, layers, glyph_names, ligatures, alternatives, pages)
+    return Traits(annotations, layers, glyph_names, ligatures, unmapped, alternatives, pages)
 
 
 def leave_out_streams(data: bytes) -> bytes:
@@ -94,6 +97,16 @@ def has_relevant_subtype(data: bytes) -> bool:
     offset = 0
     while (offset := data.find(SUBTYPE_KEY, offset) + len(SUBTYPE_KEY)) >= len(SUBTYPE_KEY):
         if RELEVANT_SUBTYPE.match(data, offset):
+            return True
+    return False
+
+
+def has_unmapped_font(data: bytes) -> bool:
+    """Return whether uncompressed objects may include a font of numbered glyphs without a map."""
+    offset = 0
+    while (offset := data.find(NUMBERED_KEY, offset) + len(NUMBERED_KEY)) >= len(NUMBERED_KEY):
+        end = data.find(b">>", offset)
+        if data.find(MAP_KEY, max(0, data.rfind(b"<<", 0, offset)), end if end > 0 else None) < 0:
             return True
     return False
 

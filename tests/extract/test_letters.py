@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 from collections.abc import Mapping, Sequence
 
 import pypdf
@@ -28,6 +29,7 @@ from ingest.extract.engines.pdfium_raw import (
 )
 from ingest.extract.engines.placeholders import Placeholders
 from tests.extract import scripts_pdf as scripts
+from tests.hostile.writing import page as hostile_page
 from tests.hostile.writing import pdf as hostile_pdf
 from tests.hostile.writing import stream
 from tests.pdfs import pdf, to_bytes
@@ -181,7 +183,9 @@ PROSE = ["nce upon a time there was a miller", "had three sons, a mill and a cat
 
 
 @pytest.mark.parametrize("order", ["first", "last"])
-@pytest.mark.parametrize(("initial", "rest"), [("O", "nce"), ("O", "NCE"), ("“O", "nce")])
+@pytest.mark.parametrize(
+    ("initial", "rest"), [("O", "nce"), ("O", "NCE"), ("“O", "nce"), ("D", "’une"), ("A", "T THE")]
+)
 def test_a_drop_cap_is_on_its_word_and_no_heading(order: str, initial: str, rest: str) -> None:
     """Wherever in the file it is drawn, a large initial begins the first word."""
     top, second, third = PROSE
@@ -445,3 +449,46 @@ def test_bullets_that_are_drawn_as_shapes_are_read() -> None:
 def test_other_shapes_are_no_bullets(side: float, places: Sequence[int], gap: float) -> None:
     """Boxes of a form, points of a chart, or a lone mark are not made text."""
     assert draw_list(side, places=places, gap=gap) == LIST
+
+
+def segments(first: int, count: int, glyph: int, *, listed: bool) -> bytes:
+    """A font's map, in format 4, of characters to glyphs that are listed or counted."""
+    delta, offset = (0, 4) if listed else ((glyph - first) % 0x10000, 0)
+    ends, starts = (first + count - 1, 0xFFFF), (first, 0xFFFF)
+    lists = *ends, 0, *starts, delta, 1, offset, 0, *(range(glyph, glyph + count) if listed else ())
+    return struct.pack(f">7H{len(lists)}H", 4, 0, 0, 4, 0, 0, 0, *lists)
+
+
+def groups(first: int, count: int, glyph: int) -> bytes:
+    """A font's map of characters to glyphs, in format 12."""
+    return struct.pack(">HHLLLLLL", 12, 0, 28, 0, 1, first, first + count - 1, glyph)
+
+
+@pytest.mark.parametrize(
+    ("encoding", "mapped"),
+    [
+        pytest.param(1, segments(0x20, 224, 3, listed=False), id="by counting"),
+        pytest.param(1, segments(0x20, 224, 3, listed=True), id="by a list"),
+        pytest.param(10, groups(0x20, 224, 3), id="in groups"),
+        pytest.param(0, segments(0xF020, 224, 3, listed=False), id="as symbols"),
+    ],
+)
+def test_numbered_glyphs_are_read_by_the_map_of_their_font(encoding: int, mapped: bytes) -> None:
+    """Text drawn by numbers of glyphs that nothing in the PDF explains is that of the font."""
+    cmap = struct.pack(">HHHHL", 0, 1, 3, encoding, 12) + mapped
+    program = struct.pack(">4sHHHH4sLLL", b"\0\1\0\0", 1, 0, 0, 0, b"cmap", 0, 28, len(cmap)) + cmap
+    drawn = "".join(f"{ord(char) - 29:04x}" for char in "Öffnet um 9 Uhr")
+    data = hostile_pdf(
+        {
+            3: hostile_page(),
+            4: stream(f"BT /F 20 Tf 72 720 Td <{drawn}> Tj ET".encode()),
+            5: b"<< /Type /Font /Subtype /Type0 /BaseFont /X /Encoding /Identity-H "
+            b"/DescendantFonts [6 0 R] >>",
+            6: b"<< /Type /Font /Subtype /CIDFontType2 /BaseFont /X /FontDescriptor 7 0 R /DW 600 "
+            b"/CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) /Supplement 0 >> >>",
+            7: b"<< /Type /FontDescriptor /FontName /X /Flags 4 /FontFile2 8 0 R >>",
+            8: stream(program),
+        }
+    )
+
+    assert extract(data, ExtractOptions()).pages == ("Öffnet um 9 Uhr",)

@@ -20,7 +20,12 @@ from reportlab.pdfbase.ttfonts import TTFontFile
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.engines.pdfium import Pdfium
 from ingest.extract.engines.pdfium_bidi import read_row, reorder_page
-from ingest.extract.engines.pdfium_clusters import Cluster, order_lam_alef, read_clusters
+from ingest.extract.engines.pdfium_clusters import (
+    Cluster,
+    ReadCluster,
+    order_lam_alef,
+    read_clusters,
+)
 from ingest.extract.engines.pdfium_font_maps import iter_letters
 from ingest.extract.engines.pdfium_footnotes import part_clusters
 from ingest.extract.engines.pdfium_positions import find_text_positions
@@ -32,12 +37,12 @@ from ingest.extract.engines.pdfium_raw import (
     load_text,
     read_characters,
 )
-from ingest.extract.engines.pdfium_rows import ReadCluster
 from ingest.extract.engines.pdfium_signs import correct_signs, join_signs
 from ingest.extract.engines.pdfium_syllables import GlyphTexts, correct_syllables
 from ingest.extract.indic import order_vowels, restore_letters
 from ingest.extract.layout.segments import Direction, find_directions, find_gaps
 from ingest.extract.layout.word_boxes import WordBoxes
+from ingest.extract.layout.words import has_holes
 from ingest.extract.thai import NOTHING, correct_am, correct_unmapped
 from tests.extract.scripts_pdf import (
     LEADING,
@@ -110,6 +115,13 @@ def test_brackets_pair_up(mirrored: bool, line: str) -> None:
         drawn = drawn.translate(str.maketrans("()", ")("))
     other = "לפי החוק ולפי הסכם זה"
     assert read(draw_page(*lines(drawn, *display(other)))) == f"{line}\n{other}"
+
+
+def test_brackets_of_two_kinds_may_differ() -> None:
+    """A font says of some brackets what they look like, and of others what they are."""
+    line = "סעיף (א) לחוק (ב) [נוסח חדש]"
+    drawn = get_display(line, base_dir="R").translate(str.maketrans("[]", "]["))
+    assert read(draw_page(*lines(drawn))) == line
 
 
 def test_a_letter_of_two_halves_stays_whole() -> None:
@@ -468,3 +480,13 @@ def test_no_letter_of_a_page_is_lost(parts: list[Shown]) -> None:
 def letters(text: str) -> Counter[str]:
     """The characters of a text that are not white space; a bracket is as good as its other."""
     return Counter("".join(text.split()).replace(")", "(").replace("\ufffe", "-"))
+
+
+@pytest.mark.parametrize("step", [6, -6], ids=["rightward", "leftward"])
+def test_cells_drawn_letter_by_letter_are_apart(step: int) -> None:
+    """A row of a table has holes, from whichever side the letters of its cells are drawn."""
+    cells = [(60 + 90 * column, 700 - 20 * row) for row in range(2) for column in range(3)]
+    letters = [(x + 30 + step * n, y) for x, y in cells for n in range(4)]
+    boxes = np.array([(x, y + 7, x + 5, y) for x, y in letters], np.float32)
+
+    assert has_holes(boxes, by_letters=True)

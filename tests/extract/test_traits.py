@@ -7,9 +7,12 @@ import pytest
 from ingest.extract.traits import Traits, find_traits
 
 PAGE = b"1 0 obj\n<< /Type /Page >>\nendobj\n"
-FEATURES = b"<< /Subtype /Text /OCProperties 4 0 R /Differences [ 1 /f_f_i ] /Figure /Alt (x) >>\n"
-NONE = Traits(False, False, False, False, False, pages=1)
-ALL = Traits(True, True, True, True, True, pages=1)
+FEATURES = (
+    b"<< /Subtype /Text /OCProperties 4 0 R /Differences [ 1 /f_f_i ] /Figure /Alt (x) "
+    b"/Encoding /Identity-H >>\n"
+)
+NONE = Traits(False, False, False, False, False, False, pages=1)
+ALL = Traits(True, True, True, True, True, True, pages=1)
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r", b" ", b""])

@@ -1,21 +1,26 @@
-"""Complete the Unicode maps of a PDF's fonts from the names of their glyphs.
+"""Complete the Unicode maps of a PDF's fonts from their glyphs' names, or their own maps.
 
 Some programs map a ligature to nothing, to U+FFFD or to a private character, though its glyph is
-named "ffi" or "f_f_i". Only such entries are replaced. Slow, so only for documents that need it.
+named "ffi" or "f_f_i". Only such entries are replaced. Others number the glyphs of an embedded font
+and map none. Slow, so only for documents that need it.
 """
 
 from __future__ import annotations
 
 import io
 import re
+import struct
 import sys
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import pypdf
 from pypdf._codecs.adobe_glyphs import adobe_glyphs
 from pypdf.generic import ArrayObject, DictionaryObject, NameObject, PdfObject, StreamObject
 
+from ingest.extract.engines.font_programs import read_glyph_texts
 from ingest.extract.engines.pypdf import Pypdf
+from ingest.extract.safe_call import try_call
 
 MAX_REPAIRED_BYTES = 100_000_000  # of a file; copying a larger one takes too much memory
 MAX_FORM_DEPTH = 4  # of forms in forms, whose fonts are looked at
@@ -44,7 +49,7 @@ class GlyphNames:
         """Return whether a font of a page has names for codes that its map lacks."""
         for font in iter_fonts(self.reader.pages[index]):
             if id(font) not in self.complete_fonts:
-                if find_decoded_names(font):
+                if find_texts(font):
                     return True
                 self.complete_fonts[id(font)] = font
         return False
@@ -55,9 +60,13 @@ class GlyphNames:
         done: dict[int, DictionaryObject] = {}
         for page in writer.pages:
             for font in iter_fonts(page):
-                if id(font) not in done and (found := find_decoded_names(font)):
+                if id(font) not in done and (found := find_texts(font)):
                     stream = StreamObject()
-                    stream.set_data(format_unicode_map({**read_unicode_map(font), **found}))
+                    stream.set_data(
+                        format_unicode_map(found, digits=4)
+                        if is_composite(font)
+                        else format_unicode_map({**read_unicode_map(font), **found})
+                    )
                     # The only way to add a stream to a document.
                     font[NameObject("/ToUnicode")] = writer._add_object(stream)  # noqa: SLF001
                 done[id(font)] = font
@@ -86,10 +95,48 @@ def resolve(value: object) -> object:
     return value.get_object() if isinstance(value, PdfObject) else value
 
 
+def find_texts(font: DictionaryObject) -> dict[int, str]:
+    """Return the texts of a font's codes that its map in the PDF lacks."""
+    return find_numbered_texts(font) if is_composite(font) else find_decoded_names(font)
+
+
+def is_composite(font: DictionaryObject) -> bool:
+    """Return whether a font's codes have two bytes."""
+    return font.get("/Subtype") == "/Type0"
+
+
+def find_numbered_texts(font: DictionaryObject) -> dict[int, str]:
+    """Return the texts of a font without a map whose codes are the numbers of its glyphs."""
+    descendants = resolve(font.get("/DescendantFonts"))
+    if (
+        "/ToUnicode" in font
+        or font.get("/Encoding") != "/Identity-H"
+        or not isinstance(descendants, ArrayObject)
+    ):
+        return {}
+    descendant = resolve(descendants[0])
+    if not isinstance(descendant, DictionaryObject):
+        return {}
+    descriptor = resolve(descendant.get("/FontDescriptor"))
+    if not isinstance(descriptor, DictionaryObject):
+        return {}
+    program = resolve(descriptor.get("/FontFile2") or descriptor.get("/FontFile3"))
+    if not isinstance(program, StreamObject):
+        return {}
+    nothing: dict[int, str] = {}
+    texts = try_call(partial(read_glyph_texts, program.get_data()), nothing)
+    numbers = resolve(descendant.get("/CIDToGIDMap"))
+    if isinstance(numbers, StreamObject):
+        data = numbers.get_data()
+        glyphs = struct.unpack(f">{len(data) // 2}H", data[: len(data) // 2 * 2])
+        return {code: texts[glyph] for code, glyph in enumerate(glyphs) if glyph in texts}
+    return texts
+
+
 def find_decoded_names(font: DictionaryObject) -> dict[int, str]:
-    """Return the texts of a font's codes that its map lacks and its glyph names tell."""
+    """Return the texts of a simple font's codes that its map lacks and its glyph names tell."""
     encoding = resolve(font.get("/Encoding"))
-    if font.get("/Subtype") == "/Type0" or not isinstance(encoding, DictionaryObject):
+    if not isinstance(encoding, DictionaryObject):
         return {}
     differences = resolve(encoding.get("/Differences"))
     if not isinstance(differences, ArrayObject):
@@ -178,10 +225,10 @@ def decode_hex(digits: bytes) -> str:
     return bytes.fromhex(plain + "0" * (-len(plain) % 4)).decode("utf-16-be", "replace")
 
 
-def format_unicode_map(texts: CodeMap) -> bytes:
-    """Format a ToUnicode map of a simple font."""
+def format_unicode_map(texts: CodeMap, digits: int = 2) -> bytes:
+    """Format a ToUnicode map of a font whose codes have that many digits, of a byte each two."""
     lines = [
-        f"<{code:02x}> <{text.encode('utf-16-be', 'surrogatepass').hex()}>"
+        f"<{code:0{digits}x}> <{text.encode('utf-16-be', 'surrogatepass').hex()}>"
         for code, text in sorted(texts.items())
         if text
     ]
@@ -191,7 +238,8 @@ def format_unicode_map(texts: CodeMap) -> bytes:
     ]
     return (
         "/CIDInit /ProcSet findresource begin 12 dict begin begincmap /CMapName /Names def "
-        "/CMapType 2 def\n1 begincodespacerange <00> <ff> endcodespacerange\n"
+        "/CMapType 2 def\n1 begincodespacerange "
+        f"<{'0' * digits}> <{'f' * digits}> endcodespacerange\n"
         + "\n".join(sections)
         + "\nendcmap CMapName currentdict /CMap defineresource pop end end"
     ).encode()

@@ -216,6 +216,8 @@ class Pdfium:
         doubtful = self.traits.glyph_names and (
             self.traits.ligatures or has_undecoded_letters(text, drawn)
         )
+        # Numbers of glyphs taken for letters: that of the space is no character.
+        doubtful |= self.traits.unmapped and len(drawn) != count_characters(text)
         if doubtful and (copy := self.copy_with_glyph_names(index)):
             return copy.text(index)
         shown = drawn if is_reordered else pad_characters(text, drawn)
@@ -236,9 +238,7 @@ class Pdfium:
             structure = None if is_reordered else self.structure  # which knows PDFium's order
             if structure:
                 structure.page_number = index + 1
-            whole = arrange_page(
-                page, text, shown, lines, structure, is_distilled=self.is_distilled
-            )
+            whole = arrange_page(page, text, shown, lines, structure, is_distilled=self.draws_rows)
             arranged = self.continue_table(index, whole)
             if shown is not drawn:
                 arranged = self.placeholders.replace(arranged)
@@ -341,6 +341,11 @@ class Pdfium:
     def is_distilled(self) -> bool:
         """Return whether Ghostscript has written the document."""
         return "Ghostscript" in self.read_entry(b"Producer")
+
+    @cached_property
+    def draws_rows(self) -> bool:
+        """Return whether a row of cells may be drawn as one run, as Ghostscript and groff do."""
+        return self.is_distilled or "gropdf" in self.read_entry(b"Producer")
 
     def read_entry(self, name: bytes) -> str:
         """Return an entry of the document's information."""

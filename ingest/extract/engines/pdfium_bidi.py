@@ -16,17 +16,18 @@ from ingest.extract.bidi import (
     read_order,
     unmirror,
 )
+from ingest.extract.engines.pdfium_brackets import mirror_brackets, texts_of
 from ingest.extract.engines.pdfium_cluster_lines import group_lines, sort_line, split_line
-from ingest.extract.engines.pdfium_clusters import UNKNOWN, Cluster, hangs_over, read_clusters
+from ingest.extract.engines.pdfium_clusters import (
+    UNKNOWN,
+    Cluster,
+    ReadCluster,
+    hangs_over,
+    read_clusters,
+)
 from ingest.extract.engines.pdfium_footnotes import MAX_MARK_HEIGHTS, part_clusters
 from ingest.extract.engines.pdfium_raw import PageHandle, TextHandle, char_code, count_characters
-from ingest.extract.engines.pdfium_rows import (
-    LINE_END,
-    ReadCluster,
-    build_text,
-    mirror_brackets,
-    texts_of,
-)
+from ingest.extract.engines.pdfium_rows import LINE_END, build_text
 from ingest.extract.engines.pdfium_signs import correct_signs
 from ingest.extract.engines.pdfium_syllables import (
     FOREIGN_IN_ARABIC,

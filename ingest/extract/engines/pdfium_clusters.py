@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from itertools import groupby, pairwise, repeat
 from math import hypot
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from ingest.extract.bidi import RIGHT_TO_LEFT
 from ingest.extract.engines.pdfium_items import (
@@ -83,6 +83,14 @@ class PageChars:
     points: Sequence[float]  # x and y of each character's origin
     edges: Sequence[float]  # left, top, right and bottom of each character
     turn: Matrix  # that makes most of the page's text run to the right
+
+
+class ReadCluster(NamedTuple):
+    """A cluster in the order of reading, and its text there."""
+
+    cluster: Cluster
+    text: str
+    leftward: bool  # whether it is part of a run that is read from the right
 
 
 def read_clusters(page: PageHandle, handle: TextHandle, drawn: str) -> list[Cluster]:

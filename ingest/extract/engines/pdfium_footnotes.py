@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from itertools import pairwise
 
+from ingest.extract.engines.pdfium_clusters import ReadCluster
 from ingest.extract.engines.pdfium_raw import (
     BOX_FIELDS,
     TextHandle,
@@ -14,7 +15,6 @@ from ingest.extract.engines.pdfium_raw import (
     list_char_edges,
     origin_of,
 )
-from ingest.extract.engines.pdfium_rows import ReadCluster
 from ingest.extract.engines.placeholders import NOTHING, Placeholders
 
 # A number that follows a word or the end of a sentence; in smaller type and raised, it is the mark

@@ -10,10 +10,11 @@ from ingest.extract.engines.placeholders import NOTHING, Placeholders
 
 LINE_END = "\r\n"  # as PDFium writes it
 LONE_CAPITAL = re.compile(r"\r\n([\"'“”„«»‘’¿¡(]{0,2}([^\W\d_])[ \"'’”»]?)(?=\r\n|\Z)")
-FIRST_WORD = re.compile(r"[^\W\d_]+")
+FIRST_WORD = re.compile(r"['’]?[^\W\d_]+")
 WORDS = re.compile(r"[^\W\d_]+")
 WORD_LETTERS = frozenset("AIOYÀÉEÓUVKSZВИКОСУЯА")  # that are words in some language
 
+NEXT_CHARS = 3  # looked at after a word of one letter
 MIN_INITIAL_HEIGHTS = 1.6  # in heights of the type of its paragraph
 MAX_GAP_HEIGHTS = 1.2  # from an initial to its word
 MAX_INITIALS = 20  # of a page; with more, they are something else
@@ -78,9 +79,14 @@ def find_first_line(
         return None
     start = max(beside)[1]
     word = FIRST_WORD.match(text, start)
-    if word is None or not (word[0][0].islower() or (word[0].isupper() and len(word[0]) > 1)):
-        return None
-    return start
+    return start if word and lacks_letter(word[0], text[word.end() :][:NEXT_CHARS]) else None
+
+
+def lacks_letter(word: str, following: str) -> bool:
+    """Return whether a word may lack its first letter: "nce", "NCE", "’une", the T of "AT THE"."""
+    if not word.isupper():
+        return not word[0].isupper()
+    return len(word) > 1 or following.strip().isupper()
 
 
 def is_separate_word(initial: str, text: str, start: int) -> bool:

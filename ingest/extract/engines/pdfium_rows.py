@@ -1,14 +1,12 @@
-"""Lines of a page whose clusters are in the order of reading: their brackets, ends and text."""
+"""Lines of a page whose clusters are in the order of reading: their ends and text."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
-from ingest.extract.bidi import MIRRORED, count_pairs, mirror
-from ingest.extract.engines.pdfium_clusters import Cluster
+from ingest.extract.engines.pdfium_clusters import ReadCluster
 from ingest.extract.engines.pdfium_raw import ReorderedText, TextHandle
 from ingest.extract.engines.pdfium_signs import join_signs
 from ingest.extract.indic import order_vowels
@@ -29,47 +27,6 @@ PARAGRAPH_END = f"\u2029{LINE_END}"  # of a script whose lines cleaning joins
 # In heights of the type.
 ASCENT = 0.75  # of the type
 MIN_PARAGRAPH_DROP = 1.3  # from a paragraph to the next, in the usual drop from line to line
-
-
-class ReadCluster(NamedTuple):
-    """A cluster in the order of reading, and its text there."""
-
-    cluster: Cluster
-    text: str
-    leftward: bool  # whether it is part of a run that is read from the right
-
-
-def mirror_brackets(rows: Sequence[list[ReadCluster]]) -> list[list[ReadCluster]]:
-    """Return lines with their leftward brackets mirrored, if only then they pair up.
-
-    Some documents say what a bracket stands for, others what it looks like. Each line decides for
-    itself, or else as all lines do.
-    """
-    mirrored = [mirror_row(row) for row in rows]
-    gains = [
-        0 if after is before else count_pairs(texts_of(after)) - count_pairs(texts_of(before))
-        for before, after in zip(rows, mirrored, strict=True)
-    ]
-    usual = sum(gains) > 0
-    return [
-        after if gain > 0 or (gain == 0 and usual) else before
-        for before, after, gain in zip(rows, mirrored, gains, strict=True)
-    ]
-
-
-def texts_of(row: Sequence[ReadCluster]) -> Iterator[str]:
-    """Yield the texts of a line in the order of reading."""
-    return (read.text for read in row)
-
-
-def mirror_row(row: list[ReadCluster]) -> list[ReadCluster]:
-    """Return the clusters of a line with the leftward brackets mirrored; itself if it has none."""
-    found = {
-        place: read._replace(text=mirror(read.text))
-        for place, read in enumerate(row)
-        if read.text in MIRRORED and read.leftward and not read.cluster.is_exact
-    }
-    return [found.get(place, read) for place, read in enumerate(row)] if found else row
 
 
 def find_paragraph_ends(rows: Sequence[Sequence[ReadCluster]]) -> set[int]:

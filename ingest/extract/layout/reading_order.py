@@ -15,6 +15,7 @@ from ingest.extract.layout.rulings import (
 from ingest.extract.layout.segments import TextSegment
 from ingest.extract.layout.spanning_cells import find_drawn_cells, raise_cells
 from ingest.extract.layout.table_checks import (
+    LIST_ITEM,
     MIN_TABLE_ROWS,
     PAIR_COLUMNS,
     SHORT_LINE_HEIGHTS,
@@ -23,6 +24,7 @@ from ingest.extract.layout.table_checks import (
 )
 from ingest.extract.layout.table_rows import is_value_column
 from ingest.extract.layout.tables import MAX_HEADER_BANDS, MAX_ROW_GAP_HEIGHTS, replace_tables
+from ingest.extract.layout.total_rows import clip_labels
 from ingest.extract.layout.whitespace import (
     MIN_WHITE_HEIGHTS,
     Band,
@@ -40,6 +42,7 @@ MIN_COLUMN_LINES = 3
 MAX_COLUMN_CHANGES = 2  # in drawing order: from one column to the other, and back
 MIN_BESIDE_OVERLAP_HEIGHTS = 0.25  # of lines that are side by side, with different base lines
 MIN_DRAWN_COLUMN_LINES = 4  # with fewer, drawing order does not show whether there are columns
+MIN_SAME_ITEMS = 2  # of two languages side by side
 MIN_FLOW_SHARE = 0.6  # of a column's lines in sentences that go on from line to line
 MIN_ROW_GAP_HEIGHTS = 0.35  # white space between the rows of a table, in heights of the type
 MIN_CROSSING_RULES = 2  # of a table whose columns of text are as wide as those of a page
@@ -85,6 +88,7 @@ def order_segments(
     height = median_height(segments)
     segments = raise_spanning_cells(segments, rulings)
     bands = clip_spanning_cells(group_bands(segments), rulings)
+    bands = clip_labels(bands, MIN_WHITE_HEIGHTS * height)
     loose: list[Band] = []  # bands that are neither tables nor columns of text
     regions = (
         region
@@ -295,14 +299,14 @@ def are_text_columns(
 ) -> bool:
     """Return whether two groups side by side are columns of text, and not of a table.
 
-    They are if both have full lines of prose, or sentences that go on from line to line; or if one
-    is drawn after the other and neither is a column of values.
+    They are if both have full lines of prose, or sentences that go on from line to line, or number
+    their items alike; or if one is drawn after the other and neither is a column of values.
     """
     # The right one is a single column, and decides in most tables.
     sides = ((right, other), (left, one))
     if all(prose_share(*side) > MIN_PROSE_SHARE for side in sides):
         return True
-    if all(flow_share(*side) > MIN_FLOW_SHARE for side in sides):
+    if all(flow_share(*side) > MIN_FLOW_SHARE for side in sides) or have_same_items(left, right):
         return True
     is_wide = min(one[1] - one[0], other[1] - other[0]) >= SHORT_LINE_HEIGHTS * left[0].height
     return (
@@ -311,6 +315,15 @@ def are_text_columns(
         and is_wide
         and not (is_value_column(left) or is_value_column(right) or have_common_rows(left, right))
     )
+
+
+def have_same_items(left: Sequence[TextSegment], right: Sequence[TextSegment]) -> bool:
+    """Return whether two groups number items of several lines alike, as two languages do."""
+    one, other = (
+        [m[0] for s in side if (m := LIST_ITEM.match(s.text)) and any(map(str.isalnum, m[0]))]
+        for side in (left, right)
+    )
+    return one == other and MIN_SAME_ITEMS <= len(one) <= min(len(left), len(right)) - len(one) / 2
 
 
 def have_common_rows(left: Sequence[TextSegment], right: Sequence[TextSegment]) -> bool:

@@ -18,6 +18,7 @@ MAX_RULE_THICKNESS_POINTS = 3.0  # anything thicker is a frame or a shaded cell
 MIN_RULE_LENGTH_POINTS = 20.0  # anything shorter is part of a letter or a drawing
 SAME_EDGE_POINTS = 3.0  # edges closer than this count as one
 MIN_RULED_GAP_POINTS = 0.5  # between columns that rules part
+MAX_CELL_POINTS = 20.0  # from a line to the text of the cell above it
 # In heights of the type, from a cell over several columns to the rules between these.
 MAX_CLIP_HEIGHTS = 4
 MAX_TABLE_RULES = 1000  # that run down a page, or across; more are a drawing
@@ -33,6 +34,8 @@ class Rulings:
     horizontal: list[tuple[float, Extent]]  # v, and the extent in u; from the top
     # v of the top, v of the bottom, u; from the left
     vertical: list[tuple[float, float, float]]
+    # the same of the edges between cells that are drawn with a line each, above or below them
+    joints: Sequence[tuple[float, float, float]] = ()
 
 
 def find_rulings(boxes: Boxes) -> Rulings:
@@ -52,20 +55,40 @@ def find_rulings(boxes: Boxes) -> Rulings:
                 if u1 - u0 <= MAX_RULE_THICKNESS_POINTS
                 else [(v0, v1, u0), (v0, v1, u1)]
             )
-    return Rulings(join_rulings(horizontal), sorted(vertical, key=itemgetter(2)))
+    levels = group_levels(horizontal)
+    joined = [
+        (level, span) for level, spans in levels for span in merge_extents(spans, SAME_EDGE_POINTS)
+    ]
+    return Rulings(joined, sorted(vertical, key=itemgetter(2)), find_joints(levels))
 
 
-def join_rulings(rulings: Sequence[tuple[float, Extent]]) -> list[tuple[float, Extent]]:
-    """Join horizontal lines that were drawn cell by cell."""
+def group_levels(rulings: Sequence[tuple[float, Extent]]) -> list[tuple[float, list[Extent]]]:
+    """Group horizontal lines that are on one level, from left to right."""
     levels: list[tuple[float, list[Extent]]] = []
     for level, span in sorted(rulings):
         if levels and level - levels[-1][0] <= SAME_EDGE_POINTS:
             levels[-1][1].append(span)
         else:
             levels.append((level, [span]))
-    return [
-        (level, span) for level, spans in levels for span in merge_extents(spans, SAME_EDGE_POINTS)
-    ]
+    return [(level, sorted(spans)) for level, spans in levels]
+
+
+def find_joints(
+    levels: Sequence[tuple[float, Sequence[Extent]]],
+) -> list[tuple[float, float, float]]:
+    """Find where lines on one level meet: the edge between two cells.
+
+    It goes down to the next level, and else as far as a line of text.
+    """
+    found = []
+    for number, (level, spans) in enumerate(levels):
+        after = levels[number + 1][0] if number + 1 < len(levels) else level + MAX_CELL_POINTS
+        found += [
+            (level - MAX_CELL_POINTS, after, (one[1] + other[0]) / 2)
+            for one, other in pairwise(spans)
+            if abs(other[0] - one[1]) <= SAME_EDGE_POINTS
+        ]
+    return found[:MAX_TABLE_RULES]
 
 
 class SpanningCell(NamedTuple):

@@ -198,6 +198,14 @@ def find_ruled_gaps(
     return gaps
 
 
+def are_apart(boxes: Boxes) -> NDArray[np.bool_]:
+    """Mark each word after the first that is further from the one before than two words are."""
+    heights = boxes[:-1, 3] - boxes[:-1, 1]
+    distances = np.maximum(boxes[1:, 0] - boxes[:-1, 2], boxes[:-1, 0] - boxes[1:, 2])
+    apart: NDArray[np.bool_] = distances > MIN_CELL_GAP_HEIGHTS * heights
+    return apart
+
+
 def find_column_gaps(boxes: Boxes, lines: Indices, cuts: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Mark each word after the first that begins a cell close to the one before it.
 

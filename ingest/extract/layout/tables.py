@@ -80,8 +80,8 @@ def detect_table(
     if end - start > MAX_HEADER_BANDS or (
         end > start and has_other_rules(bands, start, lines, rulings)
     ):
-        # The rules are those of another table, further down.
-        found = detect_table(bands[:end], start, NO_RULINGS, height)
+        # The rules are those of another table, further down; a single one is above the total.
+        found = detect_table(bands[: end if lines[1:] else None], start, NO_RULINGS, height)
         return found if found[0] else (None, start, start + 1)
     min_gap = find_min_gap(bands[start], rulings, height)
     first = find_row_start(bands, start, lines)

@@ -21,6 +21,7 @@ from ingest.extract.layout.segments import (
     RIGHT_TO_LEFT,
     Direction,
     TextSegment,
+    are_apart,
     find_column_gaps,
     find_directions,
     find_gaps,
@@ -100,6 +101,7 @@ def order_words(drawn: Boxes, text: str, words: WordBoxes, plain: str | None) ->
             return ArrangedPage(plain)
         rulings = find_rulings(turn_to_reader(drawn, Direction(way)))
         cuts |= find_ruled_gaps(boxes, rulings.vertical, mixed=is_mixed)
+        cuts |= find_ruled_gaps(boxes, rulings.joints, mixed=is_mixed) & are_apart(boxes)
         cuts |= find_column_gaps(boxes, part.lines, cuts)
         bands += order_page(
             join_markers(make_segments(text, part, boxes, cuts)),
@@ -139,7 +141,9 @@ def has_holes(written: Boxes, *, by_letters: bool = False) -> bool:
     # A list marker is at a distance too, but no wider than its line is high.
     wide = one[:, 2] - one[:, 0] > height
     if by_letters:
-        wide[1:] |= level[:-1] & ~apart[:-1] & (one[1:, 2] - one[:-1, 0] > height)
+        # Of two letters next to each other, in either direction.
+        pair = np.maximum(one[1:, 2] - one[:-1, 0], one[:-1, 2] - one[1:, 0])
+        wide[1:] |= level[:-1] & ~apart[:-1] & (pair > height)
     holes = apart & level & wide
     return int(np.count_nonzero(holes)) > MAX_LONE_HOLES
 

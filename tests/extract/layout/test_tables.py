@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import pytest
 from reportlab.pdfgen.canvas import Canvas
@@ -99,6 +100,7 @@ def rules(canvas: Canvas, *levels: float) -> None:
         pytest.param((712, 696, 626), id="none before the total"),
         pytest.param((712, 696, 640, 626), id="one before the total"),
         pytest.param((712, 696, 668, 640, 626), id="one in the middle too"),
+        pytest.param((640,), id="only one before the total"),
         pytest.param((), id="none"),
     ],
 )
@@ -138,6 +140,44 @@ def test_a_wrapped_cell_between_two_rules_is_one_cell(order: str) -> None:
         rules(canvas, 712, 696, 610)
 
     assert read_pages(page)[0] == markdown(LEAVE)
+
+
+@pytest.mark.parametrize("place", [60, 176], ids=["left", "right"])
+def test_the_label_of_a_total_may_reach_over_columns(place: int) -> None:
+    """The rows of an invoice's tax and total are rows of its table."""
+    rows = [["No", "Item", "Qty", "Sum"], ["1", "Oak shelf", "2", "280.00"]]
+    rows += [["2", "Delivery", "1", "20.00"]]
+
+    def page(canvas: Canvas) -> None:
+        canvas.drawString(58, 730, "Invoice for the furniture of the reading room")
+        put(canvas, rows, (60, 80, 200, 240))
+        for number, (label, value) in enumerate([("VAT 20%", "60.00"), ("To pay", "360.00")]):
+            draw = canvas.drawString if place == 60 else canvas.drawRightString
+            draw(60 if place == 60 else 216, 655 - 14 * number, label)
+            canvas.drawString(240, 655 - 14 * number, value)
+
+    lines = read_pages(page)[0]
+
+    assert [row.count("|") for row in lines if "|" in row] == [5] * 6
+    assert lines[-2].endswith("| 60.00 |")
+
+
+def test_lines_of_cells_part_close_columns() -> None:
+    """Browsers draw the border of each cell: columns may be closer than words of other pages."""
+    rows = [["Part", "Qty", "Each", "Sum"], ["Bolt", "120", "17.90", "214.80"]]
+    rows += [["Nut", "120", "11.50", "138.00"], ["Total", "240", "", "352.80"]]
+    lefts, edges = (60, 105, 128, 160, 200), (100, 124, 156, 194)
+
+    def page(canvas: Canvas) -> None:
+        for number, row in enumerate(rows):
+            canvas.drawString(62, 700 - 16 * number, row[0])
+            for edge, text in zip(edges[1:], row[1:], strict=True):
+                canvas.drawRightString(edge, 700 - 16 * number, text)
+        for level in (696, 664):
+            for left, right in pairwise(lefts):
+                canvas.line(left, level, right, level)
+
+    assert read_pages(page)[0] == markdown(rows)
 
 
 def test_a_header_of_two_lines_is_one_row() -> None:
@@ -277,12 +317,23 @@ CLAUSES = [
 ]
 
 
-@pytest.mark.parametrize("order", ["rows", "columns"])
-def test_two_languages_side_by_side_are_columns(order: str) -> None:
-    """A sentence is not cut by its translation."""
-    found = read_pages(lambda canvas: put(canvas, CLAUSES, (60, 320), order=order))[0]
+SHORT_CLAUSES = [
+    ("1. Der Käufer zahlt den", "1. The buyer pays the"),
+    ("Preis in zwei Raten.", "price in two parts."),
+    ("2. Die Kosten tragen", "2. The costs are borne"),
+    ("beide Seiten.", "by both sides."),
+]
 
-    assert found == [line for column in zip(*CLAUSES, strict=True) for line in column]
+
+@pytest.mark.parametrize("clauses", [CLAUSES, SHORT_CLAUSES], ids=["long", "short"])
+@pytest.mark.parametrize("order", ["rows", "columns"])
+def test_two_languages_side_by_side_are_columns(
+    order: str, clauses: Sequence[Sequence[str]]
+) -> None:
+    """A sentence is not cut by its translation."""
+    found = read_pages(lambda canvas: put(canvas, clauses, (60, 320), order=order))[0]
+
+    assert found == [line for column in zip(*clauses, strict=True) for line in column]
 
 
 @pytest.mark.parametrize("leading", [13, 20, 27, 30])
@@ -512,18 +563,25 @@ def test_rows_are_found_where_a_font_does_not_say_how_high_it_is() -> None:
     assert found.split("\n") == markdown(rows)
 
 
-def test_a_row_drawn_as_one_run_has_cells() -> None:
-    """Ghostscript draws a line of a ruled table at once: gaps are wide, and some go back."""
+@pytest.mark.parametrize(
+    ("maker", "last"),
+    [
+        pytest.param("GPL Ghostscript 10.0", "124 637 Tm [(Candle) -4000 (5.25) 15800 (003)]"),
+        pytest.param("gropdf version 1.23", "66 637 Tm [(003) -4000 (Candle) -4000 (5.25)]"),
+    ],
+)
+def test_a_row_drawn_as_one_run_has_cells(maker: str, last: str) -> None:
+    """Some programs draw a line of a ruled table at once: gaps are wide, and some go back."""
     rows = [["No.", "Part", "Price"], ["001", "Anchor", "1.75"], ["002", "Barrel", "3.50"]]
     content = "\n".join(
         f"BT /F 10 Tf 1 0 0 1 66 {700 - 21 * n} Tm [({one}) -4000 ({two}) -4000 ({three})] TJ ET"
         for n, (one, two, three) in enumerate(rows)
     )
-    content += "\nBT /F 10 Tf 1 0 0 1 124 637 Tm [(Candle) -4000 (5.25) 15800 (003)] TJ ET"
+    content += f"\nBT /F 10 Tf 1 0 0 1 {last} TJ ET"
     rules = "".join(f"60 {714 - 21 * n} m 260 {714 - 21 * n} l S\n" for n in range(5))
     font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Courier >>"
-    maker = b"<< /Producer (GPL Ghostscript 10.0) >>"
-    objects = {4: stream(f"{content}\n{rules}".encode()), 5: font, 10: maker}
+    producer = f"<< /Producer ({maker}) >>".encode()
+    objects = {4: stream(f"{content}\n{rules}".encode()), 5: font, 10: producer}
     found = extract(pdf(objects, info=b"/Info 10 0 R"), ExtractOptions())
 
     assert found.pages[0].split("\n") == markdown([*rows, ["003", "Candle", "5.25"]])
