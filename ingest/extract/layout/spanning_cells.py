@@ -46,7 +46,8 @@ def find_drawn_cells(segments: Sequence[TextSegment]) -> list[RaisedCell]:
         if aligned >= MIN_CELLS:
             merged = merge_segments(cell, "\n".join(line.text for line in cell))
             lines = [line.drawing_index for line in cell]
-            raised.append(RaisedCell(merged._replace(v0=row.v0, v1=row.v1), lines))
+            merged = merged._replace(v0=row.v0, v1=row.v1, is_raised=True)
+            raised.append(RaisedCell(merged, lines))
     return raised
 
 
