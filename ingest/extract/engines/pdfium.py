@@ -232,8 +232,8 @@ class Pdfium:
                     shown = part_backward_cells(text, shown, self.placeholders)
             if self.is_distilled and not shown.isascii():
                 shown = correct_reversed(shown, self.placeholders)
-            if isinstance(page, ListedPage) and page.paths and not rotation_of(page):
-                shown = write_bullets(text, shown, page.paths, self.placeholders)
+            if isinstance(page, ListedPage) and page.bounds and not rotation_of(page):
+                shown = write_bullets(text, shown, page.bounds, self.placeholders)
             lines = measure_all_lines(text, shown) if self.heading_detector else None
             structure = None if is_reordered else self.structure  # which knows PDFium's order
             if structure:

@@ -6,11 +6,12 @@ Browsers draw the disc, circle or square before an item as a path, which no text
 from __future__ import annotations
 
 import re
+from array import array
 from collections.abc import Sequence
 from itertools import combinations
 
 from ingest.extract.bidi import RIGHT_TO_LEFT
-from ingest.extract.engines.pdfium_objects import iter_boxes, read_edges
+from ingest.extract.engines.pdfium_objects import iter_boxes, split_edges
 from ingest.extract.engines.pdfium_raw import BOX_FIELDS, TextHandle, list_char_edges
 from ingest.extract.engines.placeholders import Placeholders
 from ingest.extract.figures.shapes import Box
@@ -32,13 +33,13 @@ MAX_OFF_MIDDLE = 0.25
 
 
 def write_bullets(
-    handle: TextHandle, text: str, paths: Sequence[int], placeholders: Placeholders
+    handle: TextHandle, text: str, bounds: array[float], placeholders: Placeholders
 ) -> str:
     """Return the text of a page with a bullet at each word that one is drawn before.
 
-    `paths` are the addresses of all paths of the page.
+    `bounds` are the left, bottom, right and top of each path of the page.
     """
-    bullets = find_bullets(paths) if len(text) <= MAX_CHARS else []
+    bullets = find_bullets(bounds) if len(text) <= MAX_CHARS else []
     if not bullets:
         return text
     starts = [match.start() for match in WORD_START.finditer(text)]
@@ -63,15 +64,17 @@ def write_bullets(
     return "".join(chars)
 
 
-def find_bullets(paths: Sequence[int]) -> list[Box]:
+def find_bullets(bounds: array[float]) -> list[Box]:
     """Return the bounds of the paths that may be bullets: small, as wide as high, and in a column.
 
     Lone ones are as large as some in a column, and close ones are a dotted line.
     """
-    boxes = iter_boxes(read_edges(paths))
-    shapes = [box for box in boxes if MIN_SIDE_POINTS <= box[2] - box[0] <= MAX_SIDE_POINTS]
-    shapes = [box for box in shapes if is_near(box[2] - box[0], box[3] - box[1])]
-    if len(shapes) > MAX_SHAPES:
+    shapes = [
+        (left, low, right, high)
+        for left, low, right, high in iter_boxes(split_edges(bounds))
+        if MIN_SIDE_POINTS <= right - left <= MAX_SIDE_POINTS and is_near(right - left, high - low)
+    ]
+    if not 1 < len(shapes) <= MAX_SHAPES:
         return []
     apart = [shape for shape in shapes if is_apart(shape, shapes)]
     sizes = {

@@ -154,13 +154,14 @@ def list_form_items(form: Item, limit: int) -> list[Item]:
 
 
 def with_paths(page: PageHandle, objects: PageObjects) -> ListedPage:
-    """Return the handle of a page with its paths, so that they need not be listed again."""
+    """Return the handle of a page with the bounds of its paths, which are read once."""
     listed, own = ListedPage(page), objects.lists[-1]
-    listed.paths = [
+    paths = (
         own.items[index]
         for index, kind in zip(own.others, own.kinds, strict=True)
         if kind == PATH and index < MAX_DRAWN_OBJECTS
-    ]
+    )
+    listed.bounds = read_bounds(list(map(pointer_to, paths)))
     return listed
 
 

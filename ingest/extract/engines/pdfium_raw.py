@@ -182,7 +182,8 @@ mark_bytes = bind_by_address(
 class ListedPage(int):
     """The address of a loaded page whose objects have been listed."""
 
-    paths: Sequence[int]  # addresses of the paths among its first MAX_DRAWN_OBJECTS
+    # Left, bottom, right and top of each path among its first MAX_DRAWN_OBJECTS.
+    bounds: array[float]
 
 
 class ReorderedText(int):

@@ -15,8 +15,6 @@ from ingest.extract.engines.pdfium_raw import (
     TextHandle,
     count_rects,
     fill_char_boxes,
-    pointer_to,
-    read_bounds,
     read_rects,
 )
 
@@ -47,6 +45,5 @@ def read_text_boxes(text: TextHandle) -> Boxes:
 
 def read_drawn_boxes(page: PageHandle) -> Boxes:
     """Return the boxes of the paths on a page whose objects are listed: rules, frames, drawings."""
-    paths = page.paths if isinstance(page, ListedPage) else ()
-    found = read_bounds(list(map(pointer_to, paths)))  # left, bottom, right, top
+    found = page.bounds if isinstance(page, ListedPage) else b""
     return np.frombuffer(found, np.float32).reshape(-1, BOX_FIELDS)[:, [0, 3, 2, 1]]

@@ -69,6 +69,7 @@ class TextSegment(NamedTuple):
     drawing_index: int  # position in drawing order
     line: int  # number of PDFium's line
     columns: tuple[tuple[float, float], ...] = ()  # of a table: the extent of each
+    is_raised: bool = False  # a cell over several rows that was drawn below the first of these
 
     @property
     def is_table(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice
+from operator import attrgetter
 from typing import NamedTuple
 
 from ingest.extract.layout.segments import TextSegment, merge_segments
@@ -36,7 +37,7 @@ def find_drawn_cells(segments: Sequence[TextSegment]) -> list[RaisedCell]:
 
     A single one may be anything: there are two in a column.
     """
-    cells = list_cells(sorted(segments, key=lambda segment: segment.drawing_index))
+    cells = list_cells(sorted(segments, key=attrgetter("drawing_index")))
     found = list(find_raised(cells))
     lefts = sorted(cell[0].u0 for cell, _ in found)
     raised = []
@@ -46,7 +47,8 @@ def find_drawn_cells(segments: Sequence[TextSegment]) -> list[RaisedCell]:
         if aligned >= MIN_CELLS:
             merged = merge_segments(cell, "\n".join(line.text for line in cell))
             lines = [line.drawing_index for line in cell]
-            raised.append(RaisedCell(merged._replace(v0=row.v0, v1=row.v1), lines))
+            merged = merged._replace(v0=row.v0, v1=row.v1, is_raised=True)
+            raised.append(RaisedCell(merged, lines))
     return raised
 
 
@@ -68,7 +70,7 @@ def list_cells(drawn: Sequence[TextSegment]) -> list[list[TextSegment]]:
             last
             and segment.u0 < last.u1
             and segment.u1 > last.u0
-            and 0 < segment.middle - last.middle < MAX_LINE_DROP * last.height
+            and last.v0 < segment.v0 < last.v0 + MAX_LINE_DROP * (last.v1 - last.v0)
         ):
             cells[-1].append(segment)
         else:
@@ -83,6 +85,8 @@ def find_raised(
     row: TextSegment | None = None
     for number in range(len(cells) - 2, -1, -1):
         cell, after = cells[number], cells[number + 1][0]
+        if not row and after.v0 >= cell[0].v0 and after.u1 >= cell[0].u0:
+            continue  # saves time: most pieces are followed by what is below or right of them
         before = cells[number - 1][-1] if number else None
         level = is_level(before, cell)
         if row or not level:  # what is on a line with such a cell is one, too

@@ -167,6 +167,7 @@ class RowSplitter:
             columns[column_of(cell[0], self.columns)].append(cell)
         return any(
             is_small(below[0].text)
+            and not below[0].is_raised
             and below[0].v0 - above[-1].v1 < self.height / 2
             and could_wrap(above[-1], below[0], span)
             for column, span in zip(columns, self.columns, strict=True)
@@ -181,7 +182,7 @@ class RowSplitter:
         """
         drawn = sorted((s for band in bands for s in band), key=lambda s: s.drawing_index)
         columns = [column_of(segment, self.columns) for segment in drawn]
-        goes_up = any(
+        goes_up = any(segment.is_raised for segment in drawn) or any(
             one != other and below.middle < above.middle - self.height / 3
             for one, other, (above, below) in zip(
                 columns, columns[1:], pairwise(drawn), strict=False
