@@ -130,6 +130,8 @@ def open_parts(  # noqa: PLR0913 - those of open_services
     any_model = not embeds or not (write or replacements.model or names_embedder(settings))
     with ExitStack() as stack:
         stack.callback(model.close)
+        if journal:
+            stack.callback(journal.close)
         create = write and not shared
         index = (
             successor.index
