@@ -122,6 +122,8 @@ def open_parts(  # noqa: PLR0913 - those of open_services
     any_model = not embeds or not (write or names_model)
     with ExitStack() as stack:
         stack.callback(model.close)
+        if journal:
+            stack.callback(journal.close)
         create = write and not shared
         index = (
             successor.index

@@ -6,7 +6,7 @@ correctness. A record is a hash of the text, the vector and a checksum; the last
 incomplete.
 
 Workers of a cluster may share a machine. Each writes its own file and reads the files of dead
-workers, whose sources any other worker takes over at once.
+workers, whose sources any other worker takes over at once, and of runs that failed.
 """
 
 from __future__ import annotations
@@ -112,6 +112,9 @@ class VectorJournal:
             with suppress(OSError):  # so that it grows old
                 os.utime(self.previous_path, (since, since))
 
+    def close(self) -> None:
+        """Do nothing: the next run on this machine reads what is left."""
+
     def unlink(self) -> float:
         """Delete the files; return the modification time of the older one."""
         times = [time.time()]
@@ -165,6 +168,12 @@ class WorkerJournal(VectorJournal):
     def delete(self, _: object) -> None:
         """Delete this worker's journal. Other workers may still need the journals of dead ones."""
         self.unlink()
+
+    def close(self) -> None:
+        """Name what is left as if this worker had died: it may serve the next run, too."""
+        for path in self.paths:
+            with suppress(OSError):
+                path.rename(path.with_name(path.name.replace(".", ".0-", 1)))
 
     def load(self) -> None:
         """Read the vectors of workers that have died since the last call."""

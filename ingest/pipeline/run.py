@@ -237,7 +237,7 @@ def count_written_index(index: ChunkStore, totals: RunTotals) -> IndexTotals:
     known = replace(
         counted,
         sources=max(counted.sources, totals.known_sources),
-        chunks=max(counted.chunks, totals.chunks + totals.reused),
+        chunks=max(counted.chunks, totals.known_chunks),
     )
     if known != counted:
         log.info("the service counts %d files, %d chunks so far", counted.sources, counted.chunks)

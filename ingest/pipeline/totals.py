@@ -46,6 +46,7 @@ class RunTotals:
     embedded_tokens: int = 0  # tokens of the embedded chunks
     reused: int = 0  # chunks uploaded with vectors of an earlier index
     deleted: int = 0  # chunks
+    known_chunks: int = 0  # of settled sources, in the index after the run
     problems: list[SourceResult] = field(default_factory=list)  # for the owners to solve
     kept: list[DeletionsWithheld] = field(default_factory=list)
     left_out: list[LeftOut] = field(default_factory=list)
@@ -66,6 +67,7 @@ class RunTotals:
             self.embedded_tokens += event.tokens
             self.reused += event.reused
             self.deleted += event.deleted
+            self.known_chunks += event.chunks
             if event.outcome is not Outcome.UNCHANGED:
                 self.empty_pages += event.empty_pages
                 self.scanned += event.details.count_unread_scans()

@@ -131,10 +131,13 @@ def test_a_worker_takes_what_a_dead_one_of_its_machine_had_received(tmp_path: Pa
     add(dead, "of a dead one")
     mine = journal_of(this)
     assert list(mine.find(["of a neighbour", "of a dead one", "new"])) == [1]
+    failed = journal_of(this)
+    failed.append(["of a run that failed"], np.stack([vector("x")]))
+    failed.close()
     add(dead, "of one that died later")
     assert isinstance(mine, WorkerJournal)
     mine.looked_at -= LOOK_SECONDS
-    assert list(mine.find(["of one that died later"])) == [0]
+    assert list(mine.find(["of one that died later", "of a run that failed"])) == [0, 1]
     for n in range(2 * MAX_DEAD_FILES):
         add(dead, f"long ago {n}")
     journal_of(this).find(["new"])

@@ -23,7 +23,7 @@ from tests.emulator.clock import Clock, Window
 from tests.emulator.errors import Rejected, Silent, invalid, no_index, of_kind
 from tests.emulator.identity import DATA_CONTRIBUTOR, DATA_READER, SERVICE_CONTRIBUTOR, Identity
 from tests.emulator.query import MOST, PAGE, Reader, parse_query, parse_select, split_names
-from tests.emulator.schema import VECTORS, check_change, normalize
+from tests.emulator.schema import NAME, VECTORS, check_change, normalize
 from tests.emulator.server import Json, Request, Response, answer
 from tests.emulator.store import FAST, SLOW, VERSION, Delays, Index, Replica, apply, parse_batch
 from tests.emulator.vectors import Embed, hash_texts
@@ -481,6 +481,8 @@ class Search:
             targets = body.get("indexes") or []
             if len(targets) != 1 or targets[0] not in self.indexes or name in self.indexes:
                 raise invalid("alias : An alias maps to exactly one existing index.")
+            if not NAME.fullmatch(name):
+                raise Rejected(400, "InvalidName", f"Invalid alias name: {name}")
             existing = self.aliases.get(name)
             if existing and call.operation == "aliases":
                 raise Rejected(400, "ResourceNameAlreadyInUse", f"Alias '{name}' already exists.")

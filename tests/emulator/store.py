@@ -210,7 +210,8 @@ def create_converter(definition: Json) -> Callable[[Any], Any]:
     """Function that converts a value as sent to one as stored; raises ValueError or TypeError."""
     kind, name = definition["type"], definition["name"]
     if kind in VECTORS:
-        return lambda value: vector(value, name, definition["dimensions"])
+        size = definition["dimensions"]
+        return lambda value: None if value is None else vector(value, name, size)
     if kind == "Collection(Edm.ComplexType)":
         return lambda value: [SCALARS["Edm.ComplexType"](item) for item in sequence(value)]
     if kind.startswith("Collection("):

@@ -96,6 +96,8 @@ def test_an_alias_stands_for_its_index(
     with SearchClient(azure.search_endpoint, "current", credential) as aliased:
         aliased.upload_documents([chunk(1)])
     assert documents.get_document_count() == 1
+    with pytest.raises(HttpResponseError, match="Invalid alias name"):
+        indexes.create_alias(SearchAlias(name="Current!", indexes=["chunks"]))
     with pytest.raises(HttpResponseError, match="alias"):
         indexes.delete_index("chunks")
     indexes.delete_alias("current")

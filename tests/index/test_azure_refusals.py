@@ -119,14 +119,17 @@ def test_a_firewall_is_no_missing_role(azure: Azure, made: AzureIndex, refusal: 
 
 
 def test_a_proxy_that_refuses_even_a_lease_is_no_bug(azure: Azure, made: AzureIndex) -> None:
-    """413 for a request of a hundred bytes, and a redirect: one line each, and not for ever."""
+    """413 for a request of a hundred bytes, a redirect, a refusal: one line each, not for ever."""
     azure.faults.add(faults.answer_with("413", Response(413)), "search", nth=1)
     azure.faults.add(
         faults.answer_with("302", Response(302, b"", {"Location": "x"})), "search", nth=2
     )
+    azure.faults.add(faults.refuse(403, every=1), "search", nth=3)
     with pytest.raises(ServiceError, match="too large"):
         made.documents.write_statuses("merge", [{"id": "lease-1"}])
     with pytest.raises(ConfigError, match="redirects to another address"):
+        made.documents.write_statuses("merge", [{"id": "lease-1"}])
+    with pytest.raises(ServiceError, match=r"lease-1, which .*run again later"):
         made.documents.write_statuses("merge", [{"id": "lease-1"}])
 
 

@@ -149,3 +149,29 @@ def test_who_may_only_write_documents_fills_what_others_prepared(azure: Azure) -
         assert (flaw.id, flaw.reason) == (A.chunk.id, "ragindex does not have it")
         found.repair_local()
     assert index.latest.keys() == {A.chunk.id, B.chunk.id}
+
+
+def test_a_chunk_or_its_copy_that_was_emptied_is_found(azure: Azure) -> None:
+    """Each of them is a flaw for a thorough check, and a text is written again from its copy."""
+    azure.search.delays.search = azure.search.delays.lookup = 0
+    index = create_index(azure, gpt_rag(DIMENSIONS))
+    chosen = client(azure, INGEST_PROFILE="gpt-rag", AZURE_SEARCH_INDEX="ragindex")
+    assert find_flaws(chosen) == []
+    a, b = A.chunk.id, B.chunk.id
+    copies = azure.search.indexes["ragindex-ingest"]
+    for spoilt, key, name in (
+        (index, a, "content"),
+        (copies, a, "sourcepage"),
+        (copies, b, "embedding"),
+    ):
+        values = {**spoilt.latest[key], name: None}
+        spoilt.written(key, values, azure.clock.now(), azure.search.delays)
+    connections = create_connections(chosen)
+    with closing(connect_azure_index(chosen, connections, may_be_absent=False)) as found:
+        flaws = {flaw.id: flaw.reason for flaw in found.flaws(DIMENSIONS, thorough=True)}
+        assert flaws == {a: "ragindex does not have it", b: "its copy has no vector"}
+        copies.written(
+            a, {**copies.latest[a], "sourcepage": "1"}, azure.clock.now(), azure.search.delays
+        )
+        found.repair_local()
+    assert index.latest[a]["content"] == A.chunk.text

@@ -108,12 +108,11 @@ class DocumentClient(SearchConnection):
             self.send_until_answered(action, left, results, lambda: None, awaited=awaited)
         except RequestTooLargeError as error:
             raise ServiceError(f"{self.endpoint} refused a record as too large (413)") from error
-        for result in results:
-            if int(result["statusCode"]) not in (*SUCCESS_STATUSES, HTTPStatus.NOT_FOUND):
-                raise ServiceError(
-                    f"{self.endpoint} refused a record: {result.get('errorMessage')} "
-                    f"({result['statusCode']})"
-                )
+        self.raise_if_refused(
+            Refusal(str(result["key"]), f"{result.get('errorMessage')} ({result['statusCode']})")
+            for result in results
+            if int(result["statusCode"]) not in (*SUCCESS_STATUSES, HTTPStatus.NOT_FOUND)
+        )
         return {str(result["key"]): int(result["statusCode"]) for result in results}
 
     def send_until_answered(  # noqa: PLR0913 - a request, and how it is repeated

@@ -85,6 +85,8 @@ def bind_target(target: ForeignTarget, profile: Profile, found: SearchIndex) -> 
     sizes = {f.name: f.vector_search_dimensions for f in found.fields}
     target.dimensions = sizes.get(mapping.vector) or 0
     target.can_filter_keys = any(f.key and f.filterable for f in found.fields)
+    text = target.documents.text_field
+    target.shown_text = tuple(f.name for f in found.fields if f.name == text and f.retrievable)
     return missing
 
 

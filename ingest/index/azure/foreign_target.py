@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import logging
 import secrets
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import islice
 from typing import Any
 
 from azure.search.documents.models import VectorizedQuery
 
-from ingest.index import VECTOR_FLAW, Flaw
+from ingest.index import FIELD_FLAW, VECTOR_FLAW, Flaw
 from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.errors import MissingFieldError
 from ingest.index.azure.listing import (
@@ -42,7 +42,9 @@ from ingest.index.schema import (
     FIGURE_KIND_FIELD,
     VECTOR_FIELD,
 )
+from ingest.index.stored_chunks import REQUIRED_FIELD_NAMES
 from ingest.models import FigureFilter, Refusal, StoredChunk, Vectors
+from ingest.runtime.formatting import pluralize
 
 log = logging.getLogger(__name__)
 
@@ -64,6 +66,7 @@ class ForeignTarget(OwnTarget):
         self.records = records
         self.profile_name = self.etag = ""
         self.can_filter_keys = False
+        self.shown_text: tuple[str, ...] = ()  # the field of the text, if reads return it
         self.has_figure_fields = True  # until a query says otherwise
         self.dimensions = 0  # of its vectors; 0: unknown
 
@@ -80,7 +83,8 @@ class ForeignTarget(OwnTarget):
             if values["id"] in vectors
         ]
         refusals = self.write([*new, *kept])
-        return refusals + [Refusal(id_, "its vector is not in the records' index") for id_ in lost]
+        reason = "its copy has no vector: ingest check --read --repair embeds it again"
+        return refusals + [Refusal(id_, reason) for id_ in lost]
 
     def write(self, chunks: Sequence[FieldValues]) -> list[Refusal]:
         """Write chunks, then their copies."""
@@ -153,31 +157,45 @@ class ForeignTarget(OwnTarget):
         return self.records.search_page(search_text="*", select=known, **query)
 
     def read_vectors(self, ids: Sequence[str]) -> dict[str, Vectors]:
-        """Read the vectors of copies."""
+        """Read the vectors of copies that have one."""
         found = self.read_copies(ids, ["id", VECTOR_FIELD])
-        return {id_: decode_vector(copy[VECTOR_FIELD]) for id_, copy in found.items()}
+        return {
+            i: decode_vector(vector) for i, copy in found.items() if (vector := copy[VECTOR_FIELD])
+        }
 
     def flaws(self, chunks: Iterator[StoredChunk], dimensions: int) -> Iterator[Flaw]:
-        """Find chunks that the index lacks."""
+        """Find chunks that the index lacks, or whose copy lacks a value that each of them has."""
         del dimensions
-        while some := {chunk.id: chunk for chunk in islice(chunks, MAX_FILTER_IDS)}:
-            for id_ in self.find_missing(list(some)):
-                reason = f"{self.documents.name} does not have it"
-                yield Flaw(VECTOR_FLAW, reason, id_, some[id_].root, some[id_].source)
+        while some := {chunk.id: chunk for chunk in islice(chunks, MAX_COPIES)}:
+            missing = set(self.find_missing(list(some), self.shown_text))
+            copies = self.read_copies(list(some), ["id", *REQUIRED_FIELD_NAMES, VECTOR_FIELD])
+            for id_, copy in copies.items():
+                place = id_, some[id_].root, some[id_].source
+                if id_ in missing:
+                    yield Flaw(VECTOR_FLAW, f"{self.documents.name} does not have it", *place)
+                elif not copy[VECTOR_FIELD]:
+                    yield Flaw(VECTOR_FLAW, "its copy has no vector", *place)
+                elif not is_complete(copy):
+                    yield Flaw(FIELD_FLAW, "it cannot be read", *place)
 
-    def find_missing(self, ids: Sequence[str]) -> list[str]:
-        """Return the ids that the index lacks."""
+    def find_missing(self, ids: Sequence[str], names: Sequence[str] = ()) -> list[str]:
+        """Return the ids that the index lacks, or has without one of these fields."""
+        page: Iterable[Values | None]
         if self.can_filter_keys:
             page = self.documents.search_page(
                 search_text="*",
                 filter=filter_ids(self.mapping.key, ids),
-                select=[self.mapping.key],
+                select=[self.mapping.key, *names],
                 top=MAX_PAGE_DOCUMENTS,
             )
-            found = {str(document[self.mapping.key]) for document in page}
-            return [id_ for id_ in ids if id_ not in found]
-        looked_up = self.documents.threads.map(self.documents.get, ids)
-        return [id_ for id_, document in zip(ids, looked_up, strict=True) if document is None]
+        else:
+            page = self.documents.threads.map(self.documents.get, ids)
+        found = {
+            str(document[self.mapping.key])
+            for document in page
+            if document and all(document.get(name) is not None for name in names)
+        }
+        return [id_ for id_ in ids if id_ not in found]
 
     def existing_ids(self, ids: set[str]) -> set[str]:
         pages = list(batch_ids(ids))
@@ -249,16 +267,16 @@ class ForeignTarget(OwnTarget):
         """Write the chunks that the index lacks again, from their copies."""
         restored = 0
         for page in self.copies():
-            missing = set(self.find_missing([values["id"] for values in page]))
+            missing = set(self.find_missing([values["id"] for values in page], self.shown_text))
             if missing:
                 self.raise_if_refused([v for v in page if v["id"] in missing])
                 restored += len(missing)
         if restored:
             log.warning(
-                "%s lacked %s chunks that its records name, so it was emptied or recreated: "
+                "%s lacked %s that its records name, so it was emptied or recreated: "
                 "wrote them again, without embedding",
                 self.documents.name,
-                f"{restored:,}",
+                pluralize(restored, "chunk"),
             )
 
     def project(self, root: str | None = None) -> None:
@@ -273,10 +291,16 @@ class ForeignTarget(OwnTarget):
     def copies(self, root: str | None = None) -> Iterator[list[FieldValues]]:
         """Yield the copies of all chunks, or of the chunks of a root, in pages.
 
-        Skips vectors of another size: an earlier model made them, and the run replaces them.
+        Skips those that cannot be read, and vectors of another size: an earlier model made them,
+        and the run replaces them.
         """
         where = "kind eq 'chunk'" + (f" and root eq {quote_odata(root)}" if root else "")
         for page in list_pages(partial(self.search_copies, COPIED_VALUE_NAMES), where, MAX_COPIES):
-            values = [copy_from_document(document) for document in page]
+            values = [copy_from_document(copy) for copy in page if is_complete(copy)]
             if fitting := [v for v in values if self.dimensions in (0, len(v[VECTOR_FIELD]))]:
                 yield fitting
+
+
+def is_complete(copy: Mapping[str, Any]) -> bool:
+    """Return whether a copy has the values that each has: another program may have spoilt it."""
+    return all(copy.get(name) is not None for name in (*REQUIRED_FIELD_NAMES, VECTOR_FIELD))
