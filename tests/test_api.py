@@ -522,7 +522,7 @@ def test_what_was_not_removed_is_said(place: Place, shelf: Shelf) -> None:
 
 def test_a_search_needs_an_index_with_something_in_it(place: Place) -> None:
     """A wrong path is no empty answer."""
-    with pytest.raises(ConfigError, match="is empty: fill it"):
+    with pytest.raises(ConfigError, match="is empty or does not exist: ingest run fills it"):
         search("lathes", index=place.index, embed=place.model)
     with pytest.raises(ConfigError, match="the query is empty"):
         search(" ", index=place.index, embed=place.model)

@@ -55,7 +55,7 @@ def add_roots(command: argparse.ArgumentParser) -> None:
         "roots",
         nargs="*",
         metavar="ROOT",
-        help="a folder, a PDF, a quoted glob, or a blob container's URL; NAME=FOLDER names it "
+        help="a folder, a PDF, a quoted glob, or a blob container's URL; NAME=ROOT names it "
         "(INGEST_ROOT)",
     )
     command.add_argument(

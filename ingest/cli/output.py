@@ -102,7 +102,7 @@ def format_duration(summary: Summary, *, stopped: bool) -> list[str]:
     early = ", stopped early: run again to continue" if stopped else ""
     why = [f"Slowed:  {summary.bottleneck}"] if summary.bottleneck else []
     retries = f", {summary.retries:,} of the requests repeated" if summary.retries else ""
-    return [f"Took:    {summary.seconds:.1f} s{retries}{early}", *why]
+    return [f"Took:    {format_seconds(summary.seconds)}{retries}{early}", *why]
 
 
 def format_past_run(summary: Summary) -> str:

@@ -81,7 +81,7 @@ def build_report(index: Index, name: str, run: str | None) -> Report:
     ]
     totals = index.totals()
     if not (runs or records or totals.chunks):
-        raise ConfigError(f"the index {name} is empty: fill it with ingest run")
+        raise ConfigError(f"the index {name} is empty or does not exist: ingest run fills it")
     compares = totals.chunks <= MAX_COMPARED_CHUNKS
     return Report(
         index=name,

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 
 from ingest.api import search
+from ingest.chunk.offsets import HEADING_SEPARATOR
 from ingest.cli import load_settings, output
 from ingest.commands.search.excerpts import words_to_mark
 from ingest.commands.search.paragraphs import join_wrapped_lines
@@ -78,9 +79,10 @@ def format_hit(hit: Hit, words: list[str], *, with_root: bool, whole: bool) -> I
     page = escape_unprintable(format_pages(fields) if whole else format_page(hit))
     yield f"{escape_unprintable(source)}  {page}  {dim_mark}{hit.score:.4f}{plain}"
     if hit.heading:
-        yield f"{dim_mark}{escape_unprintable(hit.heading)}{plain}"
+        heading = highlight(escape_unprintable(hit.heading), words, start_mark, end_mark + dim_mark)
+        yield f"{dim_mark}{heading}{plain}"
     width = min(MAX_COLUMNS, shutil.get_terminal_size().columns) - len(INDENT)
-    for line in wrap(full_text(hit) if whole else hit.excerpt, width):
+    for line in wrap(full_text(hit) if whole else text_below_heading(hit), width):
         yield INDENT + highlight(escape_controls(line), words, start_mark, end_mark)
     if hit.outdated:
         reason = escape_unprintable(hit.outdated)
@@ -88,6 +90,15 @@ def format_hit(hit: Hit, words: list[str], *, with_root: bool, whole: bool) -> I
     if hit.also_in:
         copies = escape_unprintable(", ".join(hit.also_in))
         yield f"{INDENT}{dim_mark}also in {copies}{plain}"
+
+
+def text_below_heading(hit: Hit) -> str:
+    """Return the excerpt of a hit without first lines that are in the heading above it."""
+    headings = hit.heading.split(HEADING_SEPARATOR)
+    lines = hit.excerpt.split("\n")
+    while len(lines) > 1 and lines[0].removeprefix("… ") in headings:
+        del lines[0]
+    return "\n".join(lines)
 
 
 def full_text(hit: Hit) -> str:

@@ -175,8 +175,11 @@ def format_marks(root: KnownRoot, now: float) -> Iterator[str]:
     if root.last_good:
         ended = root.last_good[:16].replace("T", " ")
         yield f"Last:    {name}  complete run {describe_seconds(good_age(root, now))} ago, {ended}"
+    else:
+        yield f"Last:    {name}  no complete run is recorded"
     for run in root.begun:
-        yield f"Began:   {name}  run {run} began and never ended: it was killed, or its host died"
+        why = "it was killed, or its host or disk failed"
+        yield f"Began:   {name}  run {run} began and never ended: {why}"
 
 
 def good_age(root: KnownRoot, now: float) -> float:

@@ -86,7 +86,7 @@ def check_searchable(index: Index, model: Embedder | None, settings: Settings) -
     """
     totals, name = index.totals(), index_name(settings)
     if not totals.chunks:
-        raise ConfigError(f"the index {name} is empty: fill it with ingest run")
+        raise ConfigError(f"the index {name} is empty or does not exist: ingest run fills it")
     stored = index.vector_space() if model else None
     if model and stored and stored[0] and stored != (model.model, model.dimensions):
         raise ConfigError(

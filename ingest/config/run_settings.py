@@ -81,7 +81,7 @@ class RunSettings:
         DEFAULT_NAME,
         "INGEST_PROFILE",
         "layout of the index on Azure AI Search: `ingest`, `azure-search-openai-demo`, `gpt-rag`, "
-        "or a TOML file ([profiles.md](profiles.md))",
+        "`langchain`, or a TOML file ([profiles.md](profiles.md))",
     )
     add_fields: bool = setting_field(
         False,

@@ -366,7 +366,7 @@ def test_help_comes_at_once(command: Command, tmp_path: Path) -> None:
         (["--json", "status"], "unknown argument: --json (options come after the command)"),
         ([], "exit 2: COMMAND is missing; see ingest --help"),
         (["run", "docs", "--index", "notes.txt"], "notes.txt is a file: name a folder"),
-        (["search", "anything"], "is empty: fill it with ingest run"),
+        (["search", "anything"], "is empty or does not exist: ingest run fills it"),
         (["run", "docs", "docs/x"], "lies inside"),
     ],
 )

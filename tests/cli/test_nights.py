@@ -217,6 +217,8 @@ def test_only_a_complete_run_counts() -> None:
         summary = Summary(run, f"2026-11-0{run}T03:00:00+00:00", 1, code, {}, 0, 0, 0, 0, {}, "")
         return mark_ended(root, summary)
 
+    never = list(format_marks(KnownRoot("docs", "docs"), 0))
+    assert never == ["Last:    docs  no complete run is recorded"]
     root = ended(mark_begun(KnownRoot("docs", "docs"), "1"), "1", 3)
     assert (root.last_good[:10], root.begun) == ("2026-11-01", ())
     root = mark_begun(root, "2")  # and is killed
@@ -225,7 +227,7 @@ def test_only_a_complete_run_counts() -> None:
     now = datetime(2026, 11, 3, 4, tzinfo=UTC).timestamp()
     assert list(format_marks(root, now)) == [
         "Last:    docs  complete run 2 days ago, 2026-11-01 03:00",
-        "Began:   docs  run 2 began and never ended: it was killed, or its host died",
+        "Began:   docs  run 2 began and never ended: it was killed, or its host or disk failed",
     ]
     late = describe_late([root], 48 * 3600, now)
     assert late.startswith("the last complete run of docs ended 2 day")

@@ -48,6 +48,14 @@ def test_a_hit_names_the_page_and_the_heading_of_its_excerpt() -> None:
         assert print_hit(unlabelled)[0] == "tools/lathe.pdf  page 4  0.5000"
 
 
+def test_a_heading_is_shown_once() -> None:
+    """Above the passage, with the words that I asked for marked, and not in it again."""
+    hit = replace(HIT, heading="Lathes › Spindle", excerpt="… Lathes\nSpindle\nClean it.")
+    assert print_hit(hit)[1:] == ["Lathes › **Spindle**", "    Clean it."]
+    alone = replace(hit, excerpt="Spindle")
+    assert print_hit(alone)[2:] == ["    **Spindle**"]
+
+
 def test_with_full_the_whole_chunk_is_printed() -> None:
     """--full prints the whole chunk, with all of its pages."""
     first, _, text = print_hit(HIT, whole=True)

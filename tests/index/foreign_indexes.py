@@ -3,6 +3,7 @@
 * azure-search-openai-demo: app/backend/prepdocslib/searchmanager.py. Its prepdocs makes `demo`, its
   cloud ingestion `demo_cloud`, and with access control and images `demo_full`.
 * GPT-RAG: config/search/search.j2, whose attributes are left to the service where it names none.
+* LangChain: libs/community/langchain_community/vectorstores/azuresearch.py, default fields.
 """
 
 from __future__ import annotations
@@ -169,5 +170,22 @@ def gpt_rag(dimensions: int) -> Definition:
                     },
                 }
             ]
+        },
+    }
+
+
+def langchain(dimensions: int) -> Definition:
+    """The index of LangChain's AzureSearch."""
+    return {
+        "name": "langchain",
+        "fields": [
+            field("id", key=True, filterable=True),
+            field("content", searchable=True),
+            vector("content_vector", dimensions, "myHnswProfile"),
+            field("metadata", searchable=True),
+        ],
+        "vectorSearch": {
+            "algorithms": [{"name": "default", "kind": "hnsw"}],
+            "profiles": [{"name": "myHnswProfile", "algorithm": "default"}],
         },
     }

@@ -19,7 +19,7 @@ from tests.commands.doctor.test_profile import create_index
 from tests.conftest import DIMENSIONS
 from tests.emulator.emulator import Azure
 from tests.emulator.identity import SERVICE_CONTRIBUTOR
-from tests.index.foreign_indexes import gpt_rag
+from tests.index.foreign_indexes import gpt_rag, langchain
 from tests.index.test_contract import A, B
 from tests.runs import client
 
@@ -121,10 +121,19 @@ def test_the_default_profile_leaves_an_application_s_index_alone(azure: Azure) -
     """It names the profile instead of the attributes that are lacking, or a raw 400."""
     index = create_index(azure, gpt_rag(DIMENSIONS))
     before = index.definition
-    with pytest.raises(ConfigError, match="INGEST_PROFILE=gpt-rag, which fits"):
+    with pytest.raises(ConfigError, match="application: set INGEST_PROFILE=gpt-rag, which fits"):
         find_flaws(client(azure, AZURE_SEARCH_INDEX="ragindex"))
     assert index.definition == before
     assert azure.search.indexes.keys() == {"ragindex"}
+
+
+def test_an_index_of_unknown_layout_is_described(azure: Azure) -> None:
+    """The message has what I need to write a profile: the fields of the index."""
+    definition = langchain(DIMENSIONS)
+    definition["fields"][0]["name"] = "chunk_id"
+    create_index(azure, definition)
+    with pytest.raises(ConfigError, match="maps its fields chunk_id, content, content_vector, met"):
+        find_flaws(client(azure, AZURE_SEARCH_INDEX="langchain"))
 
 
 def test_who_may_only_write_documents_fills_what_others_prepared(azure: Azure) -> None:

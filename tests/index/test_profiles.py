@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from ingest.index.azure.profile import DEFAULT_PROFILE, Profile
 from ingest.index.azure.serialize import copy_from_document, copy_to_document, entry_to_values
 from ingest.index.schema import Field
 from ingest.models import BlobField, Chunk, Details, IndexEntry, Source
-from tests.index.foreign_indexes import Definition, demo, demo_cloud, demo_full, gpt_rag
+from tests.index.foreign_indexes import Definition, demo, demo_cloud, demo_full, gpt_rag, langchain
 
 DEMO, RAG = "azure-search-openai-demo", "gpt-rag"
 SOURCE = Source(
@@ -102,6 +103,33 @@ def test_a_chunk_is_a_document_of_gpt_rag() -> None:
         "url": URL,
         "source": "ingest",
     }
+
+
+def test_a_chunk_is_a_document_of_langchain() -> None:
+    """Its retriever reads the metadata as JSON, and counts pages as its readers of PDFs do."""
+    document = bind(find_profile("langchain"), langchain(4)).to_document(VALUES)
+    metadata = json.loads(document.pop("metadata"))
+    assert metadata == {"source": URL, "page": 1, "page_label": "ii", "title": "Handbook"}
+    assert document == {
+        "id": CHUNK.id,
+        "content": CHUNK.text,
+        "content_vector": VALUES["embedding"],
+    }
+    unlabelled = bind_profile(find_profile("langchain"), fields(langchain(4)))[0].to_document(
+        VALUES | {"storageUrl": None, "page_label": ""}
+    )
+    found = json.loads(unlabelled["metadata"])
+    assert (found["source"], found["page_label"]) == ("hr/leave.pdf", "2")
+
+
+def test_three_fields_are_a_profile(tmp_path: Any) -> None:
+    """An index needs a key, a text and a vector; I need not know what a semantic ranker is."""
+    text = '[fields]\nkey = "id"\nvector = "embedding"\n'
+    bare = write_profile(text + 'text = "content"', tmp_path)
+    assert bare.semantic.content == ()
+    title = 'text = { value = "content", searchable = true }\nname = { value = "title" }'
+    found = write_profile(f"{text}{title}\n[semantic]\nname = 'own'", tmp_path).semantic
+    assert (found.name, found.title, found.content, found.keywords) == ("own", "", ("text",), ())
 
 
 def test_the_default_profile_is_the_same_mapping() -> None:

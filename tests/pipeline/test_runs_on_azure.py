@@ -674,7 +674,7 @@ def test_a_plan_before_the_first_run_needs_no_index(azure: Azure, folder: Path) 
     code, _, errors = run_command(azure, folder, "search", "cranes")
     assert code == 2
     assert "chunks on https://" in errors
-    assert "is empty: fill it with ingest run" in errors
+    assert "is empty or does not exist: ingest run fills it" in errors
 
 
 def test_any_service_with_the_protocol_embeds(azure: Azure, folder: Path, tmp_path: Path) -> None:

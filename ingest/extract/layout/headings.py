@@ -37,6 +37,7 @@ MIN_RUNNING_HEAD_PAGES = 3  # a line that is on so many pages is a running head
 MAX_HEADING_LINE_SHARE = 0.3  # of all lines; more of a kind are no headings
 INITIAL = re.compile(r"[^\w\s]{0,2}[^\W\d_](?=[^\W\d_])")
 NON_HEADING_ENDS = frozenset(".,;:!?。、，|")
+MIN_SENTENCE_WORDS = 8  # of a line in larger type that is text: most of the page may be a program
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,10 +170,19 @@ def merge_titles(lines: Sequence[HeadingLine]) -> Iterator[HeadingLine]:
             last.size,
         ):
             text = " ".join(clean("\n".join(part.text for part in parts)).split())
-            if len(text) <= MAX_LARGE_HEADING_CHARS and any(map(str.isalpha, text)):
+            if (
+                len(text) <= MAX_LARGE_HEADING_CHARS
+                and any(map(str.isalpha, text))
+                and not is_sentence(text)
+            ):
                 yield HeadingLine(last.page, last.line_number, text, last.size)
             parts = []
         parts.append(line)
+
+
+def is_sentence(text: str) -> bool:
+    """Return whether a text is a whole sentence, and not a title that ends with a full stop."""
+    return text.endswith(".") and len(text.split()) >= MIN_SENTENCE_WORDS
 
 
 def rank_sizes(sizes: set[float]) -> dict[float, int]:

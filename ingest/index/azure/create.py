@@ -108,13 +108,14 @@ def check_compatible_definition(index: AzureIndex, found: SearchIndex, wanted: S
     fields = existing_fields(found)
     if KIND_FIELD not in fields:
         fits = [n for n in foreign_names() if not bind_profile(find_built_in(n), fields)[2]]
-        profile = (
-            f"INGEST_PROFILE={fits[0]}, which fits" if fits else "INGEST_PROFILE to its layout"
+        advice = (
+            f"set INGEST_PROFILE={fits[0]}, which fits"
+            if fits
+            else f"set INGEST_PROFILE to a file that maps its fields {', '.join(fields)}"
         )
         raise ConfigError(
             f"the index {index.documents.name} on {index.documents.endpoint} was made by another "
-            f"application: set INGEST_PROFILE{profile} (docs/profiles.md), or choose another "
-            "AZURE_SEARCH_INDEX"
+            f"application: {advice} (docs/profiles.md), or choose another AZURE_SEARCH_INDEX"
         )
     if problems := list(find_incompatibilities(found, wanted)):
         where = f"{index.documents.name} on {index.documents.endpoint}"

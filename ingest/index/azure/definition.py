@@ -79,7 +79,9 @@ def build_definition(
         analyzers=[build_compound_analyzer()] if has_compounds else None,
         char_filters=[compound_filter] if has_compounds else None,
         vector_search=build_vector_search(vectorizer, profile.vectors),
-        semantic_search=build_semantic_search(profile.semantic),
+        semantic_search=build_semantic_search(profile.semantic)
+        if profile.semantic.content
+        else None,
         encryption_key=build_encryption_key(profile.encryption),
     )
 

@@ -80,8 +80,9 @@ def missing_field(response: ErrorResponse, request: RequestContext) -> Exception
     """Report an index that lacks a field which this version of the program uses."""
     if any(message in response.message for message in MISSING_FIELD_MESSAGES):
         return MissingFieldError(
-            f"{request.where} is of an earlier version and lacks fields: run ingest run once with "
-            f"the role {SEARCH_SERVICE_CONTRIBUTOR.name}, which adds them"
+            f"{request.where} is of an earlier version or was made by another application, and "
+            "lacks fields: run ingest run once with the role "
+            f"{SEARCH_SERVICE_CONTRIBUTOR.name}, which adds them or says which INGEST_PROFILE fits"
         )
     return None
 

@@ -40,6 +40,7 @@ USES: Mapping[str, str] = {
     "headings": "the headings above a passage",
     "page_start": "page numbers",
     "url": "links to the page",
+    "metadata": "its source and page",
     IMAGES: "images of figures",
     OIDS: "users who may read it",
     GROUPS: "groups that may read it",

@@ -6,6 +6,7 @@ A profile is parsed from TOML (profile_toml.py) and bound to the fields that an 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -38,10 +39,23 @@ def list_images(values: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [dict(zip((field.name for field in IMAGE_FIELDS), image, strict=True))]
 
 
+def format_metadata(values: Mapping[str, Any]) -> str:
+    """Format where a chunk is from as JSON, with the names that LangChain's readers of PDFs use."""
+    page = values["page_start"]
+    metadata = {
+        "source": values["storageUrl"] or values["sourcefile"],
+        "page": page - 1,  # counted from 0
+        "page_label": values["page_label"] or str(page),
+        "title": values["title"],
+    }
+    return json.dumps(metadata, ensure_ascii=False)
+
+
 # Values that are computed from the stored ones.
 COMPUTED_VALUES: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
     "filename": lambda values: values["source"].rpartition("/")[2],
     "url": lambda values: page_url(values["storageUrl"], values["sourcepage"]),
+    "metadata": format_metadata,
     IMAGES: list_images,
 }
 # Types of all values except a blob's, which are strings.

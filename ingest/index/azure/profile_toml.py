@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields, replace
 from typing import Any, TypeVar
 
@@ -56,12 +56,13 @@ def build_profile(name: str, table: Mapping[str, Any], find: Callable[[str], Pro
         if not base.is_foreign and rule.field.name in RESERVED_FIELD_NAMES:
             raise ValueError(f"{rule.field.name} is a field of {DEFAULT_NAME} already")
         rules[rule.field.name] = rule
+    semantic = base.semantic if "extends" in table else semantic_options(rules.values())
     made = replace(
         base,
         name=name,
         rules=tuple(rules.values()),
         vectors=parse_options(base.vectors, table, "vectors"),
-        semantic=parse_options(base.semantic, table, "semantic"),
+        semantic=parse_options(semantic, table, "semantic"),
         encryption=parse_options(base.encryption or EncryptionKey("", ""), table, "encryption")
         if "encryption" in table
         else base.encryption,
@@ -70,6 +71,15 @@ def build_profile(name: str, table: Mapping[str, Any], find: Callable[[str], Pro
     )
     check_profile(made)
     return made
+
+
+def semantic_options(rules: Iterable[Rule]) -> SemanticOptions:
+    """Return the semantic configuration of a profile that names none: of its searchable fields."""
+    names = {rule.value: rule.field.name for rule in rules if rule.field.searchable}
+    content, keywords = ([names[v]] if v in names else [] for v in ("content", "headings"))
+    return SemanticOptions(
+        title=names.get("title", ""), content=tuple(content), keywords=tuple(keywords)
+    )
 
 
 def parse_rules(table: Mapping[str, Any]) -> Iterator[Rule]:

@@ -327,6 +327,21 @@ def test_ordinary_text_has_no_headings() -> None:
     assert extract(data, ExtractOptions("pdfium")).headings == ()
 
 
+def test_a_sentence_among_programs_is_no_heading() -> None:
+    """Most of a runbook is commands in small type; what stands between them is its text."""
+
+    def page(canvas: Canvas) -> None:
+        canvas.setFont(FONT, 20)
+        canvas.drawString(60, 780, "Rotate the key")
+        canvas.setFont(FONT, 12)
+        canvas.drawString(60, 740, "Set the days and start the pods again when they are idle.")
+        canvas.setFont("Courier", 8)
+        draw_lines(canvas, prose(1, 440), 60, 700)
+
+    headings = extract(draw_pages(page), ExtractOptions("pdfium")).headings
+    assert [heading.title for heading in headings] == ["Rotate the key"]
+
+
 def letters(text: str) -> Counter[str]:
     """Characters that must never be lost: all but white space, and what Markdown adds."""
     return Counter(c for c in text if not c.isspace() and c not in "|-\\\ufffe")
