@@ -24,7 +24,6 @@ from ingest.extract.layout.reading_order import order_segments
 from ingest.extract.layout.rulings import find_rulings
 from ingest.extract.layout.segments import (
     RIGHT_TO_LEFT,
-    Direction,
     TextSegment,
     find_column_gaps,
     find_directions,
@@ -89,21 +88,21 @@ def order_words(drawn: Boxes, text: str, words: WordBoxes, plain: str | None) ->
     """
     directions = find_directions(words, text)
     present = sorted(set(directions.tolist()))
-    usual = Direction(int(np.bincount(directions, minlength=4).argmax()))
+    usual = np.bincount(directions, minlength=4).argmax()
     leftward = len(RIGHT_TO_LEFT.findall(non_ascii(text)))
     right_to_left, is_mixed = leftward > len(text) / 3, leftward > 0
     bands: list[Band] = []
     for way in sorted(present, key=lambda way: (way != usual, way)):
         part = words if len(present) == 1 else words.select(np.flatnonzero(directions == way))
         boxes = join_boxes(
-            turn_to_reader(part.first_boxes, Direction(way)),
-            turn_to_reader(part.last_boxes, Direction(way)),
+            turn_to_reader(part.first_boxes, way),
+            turn_to_reader(part.last_boxes, way),
         )
         cuts = find_gaps(boxes, part.lines, mixed=is_mixed)
         is_uncut = not (cuts & (np.diff(part.lines) == 0)).any()
         if plain is not None and part is words and is_uncut:
             return ArrangedPage(plain)
-        rulings = find_rulings(turn_to_reader(drawn, Direction(way)))
+        rulings = find_rulings(turn_to_reader(drawn, way))
         cuts |= find_ruled_gaps(boxes, rulings.vertical, mixed=is_mixed)
         cuts |= find_column_gaps(boxes, part.lines, cuts)
         bands += order_segments(
