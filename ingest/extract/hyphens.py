@@ -139,12 +139,12 @@ class Vocabulary:
         """Number of occurrences of each word, in lower case."""
         # As bytes, since most characters are ASCII: three times as fast as a search for words.
         encoded = self.text.encode("utf-8", "surrogatepass")
-        tokens = Counter(encoded.translate(ASCII_WORDS).split())
-        found = Counter({t.decode(): count for t, count in tokens.items() if t.isascii()})
-        for token, count in tokens.items():
-            if not token.isascii():
-                for word in WORDS.findall(token.decode("utf-8", "surrogatepass").casefold()):
-                    found[word] += count
+        words = encoded.translate(ASCII_WORDS).decode("utf-8", "surrogatepass")
+        found = Counter(words.split())
+        for token in [token for token in found if not token.isascii()]:
+            count = found.pop(token)
+            for word in WORDS.findall(token.casefold()):
+                found[word] += count
         for page in self.sample:
             for match in LINE_END_HYPHEN.finditer(page) if may_have_line_end_hyphen(page) else ():
                 parts = word_before(page, match.start()), word_after(page, match.end())

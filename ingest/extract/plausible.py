@@ -7,6 +7,7 @@ the same distance, or in the code page of another script. Such text has no undec
 from __future__ import annotations
 
 import re
+import string
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
@@ -116,6 +117,11 @@ CODE_PAGES = "cp1251", "cp1253"  # Cyrillic, Greek
 GLYPH_SHIFT = 29  # from the glyph numbers of common TrueType fonts to ASCII
 CONTROL_CODES = re.compile("[\x03-\x08\x0e-\x1f]")  # glyph numbers of spaces and punctuation
 MAX_SHIFT = 64
+ROTATIONS = [
+    str.maketrans(letters + letters.upper(), rotated + rotated.upper())
+    for letters in [string.ascii_lowercase]
+    for rotated in [letters[shift:] + letters[:shift] for shift in range(26)]
+]
 MAX_DECIPHERED_CHARS = 50_000  # of a page
 COMMON_LETTERS = "etaoinsrетаоинсрεταοινσρ"  # Latin, Cyrillic, Greek
 MIN_COMMON_LETTERS = 0.52  # share of a text's letters; 0.6 in English, 0.3 in shifted English
@@ -268,7 +274,7 @@ def decipher(text: str) -> str:
 def has_usual_letters(text: str) -> bool:
     """Return whether the most common letters of languages are common in a text."""
     lower = text.lower()
-    letters = sum(map(str.isalpha, lower))
+    letters = count_vowels(lower)[0] + sum(map(str.isalpha, non_ascii(lower)))
     common = sum(map(lower.count, COMMON_LETTERS))
     return letters >= MIN_LETTERS and common >= MIN_COMMON_LETTERS * letters
 
@@ -306,7 +312,4 @@ def read_in_code_page(text: str, code_page: str) -> str:
 
 def rotate_letters(text: str, shift: int) -> str:
     """Return a text with each letter of the alphabet shifted round."""
-    table = {
-        first + n: first + (n + shift) % 26 for first in (ord("a"), ord("A")) for n in range(26)
-    }
-    return text.translate(table)
+    return text.translate(ROTATIONS[shift])

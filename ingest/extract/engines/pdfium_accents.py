@@ -53,18 +53,17 @@ def compose_accents(handle: TextHandle, text: str) -> str:
 def compose_accent(handle: TextHandle, chars: list[str], place: int) -> bool:
     """Compose an accent with the letter that it is over; return False if there is none."""
     accent = COMBINING[chars[place]]
-    box = char_box(handle, place)
     bases = [next_letter(chars, place), previous_letter(chars, place)]
     # TeX draws an accent before its letter, Unicode has it after.
     for base in reversed(bases) if accent == chars[place] else bases:
-        if base is None or not (letter := char_box(handle, base)):
+        if base is None:
             continue
         written = DOTTED.get(chars[base], chars[base])
         composed = unicodedata.normalize("NFC", written + accent)
         is_repeated = unicodedata.normalize("NFD", written).endswith(accent)
         if len(composed) > 1 and not is_repeated:
             continue
-        if is_over(box, letter):
+        if is_over(handle, place, base):
             if not is_repeated:
                 chars[base] = composed
             drop_accent(handle, chars, place, base)
@@ -102,11 +101,11 @@ def drop_space(handle: TextHandle, chars: list[str], place: int, between: tuple[
         chars[place] = NOTHING
 
 
-def is_over(accent: Box, letter: Box) -> bool:
+def is_over(handle: TextHandle, accent: int, letter: int) -> bool:
     """Return whether the middle of an accent is over or under a letter of its line."""
-    middle = (accent[0] + accent[2]) / 2
-    height = letter[1] - letter[3]
-    return letter[0] < middle < letter[2] and abs(accent[3] - letter[3]) < height / 2
+    edges = list_char_edges(handle, (accent, letter))
+    start, _, end, base, left, top, right, bottom = edges
+    return left < (start + end) / 2 < right and abs(base - bottom) < (top - bottom) / 2
 
 
 def next_letter(chars: list[str], place: int) -> int | None:

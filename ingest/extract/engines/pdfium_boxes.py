@@ -9,7 +9,7 @@ import ctypes
 from array import array
 from collections.abc import Callable, Iterator, Sequence
 from itertools import compress, islice
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pypdfium2 import raw
 
@@ -54,13 +54,12 @@ def find_filled_boxes(objects: PageObjects, first_text: int) -> Iterator[FilledB
     `first_text` is the order of the first text among all objects of the page.
     """
     paths = list(iter_objects(objects, PATH))
-    modes = read_draw_modes([pointer_to(item) for item, _, _ in paths])
-    filled = list(compress(paths, modes[::BOX_FIELDS]))
+    pointers = [pointer_to(item) for item, _, _ in paths]
+    is_filled = read_draw_modes(pointers)[::BOX_FIELDS]
+    colours = read_colours(list(compress(pointers, is_filled)))
     seen = (
         FilledBox(order, box, colour, opaque=not has_transparency(item))
-        for (item, order, box), colour in zip(
-            filled, read_colours([item for item, _, _ in filled]), strict=True
-        )
+        for (item, order, box), colour in zip(compress(paths, is_filled), colours, strict=True)
         if colour[:3] != PAPER[:3] or order > first_text
     )
     yield from islice(seen, MAX_BOXES)
@@ -86,11 +85,11 @@ def iter_objects(objects: PageObjects, kind: int) -> Iterator[tuple[Item, int, B
                 yield one.items[place], one.orders[place], (left, bottom, right, top)
 
 
-def read_colours(items: Sequence[Item]) -> list[Colour]:
+def read_colours(pointers: Sequence[Any]) -> list[Colour]:
     """Return the fill colours of objects; black where there is none."""
-    found = read_fills(list(map(pointer_to, items)))
-    if found.tobytes() == array("I", BLACK).tobytes() * len(items):
-        return [BLACK] * len(items)
+    found = read_fills(pointers)
+    if found == array("I", BLACK) * len(pointers):
+        return [BLACK] * len(pointers)
     return list(zip(found[0::4], found[1::4], found[2::4], found[3::4], strict=True))
 
 

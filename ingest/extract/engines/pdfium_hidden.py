@@ -13,9 +13,9 @@ import ctypes
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import chain, count, repeat
 from operator import add, sub
+from typing import Any
 
 from pypdfium2 import raw
 
@@ -33,9 +33,7 @@ from ingest.extract.engines.pdfium_boxes import (
 )
 from ingest.extract.engines.pdfium_objects import (
     MIN_INK_POINTS,
-    Edges,
     Item,
-    ObjectList,
     PageObjects,
     has_ink,
     multiply,
@@ -73,25 +71,16 @@ class Candidate:
     on_picture: bool = False  # most such text is seen
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class TextLook:
     """Appearance of the texts of a page."""
 
     objects: PageObjects
-    items: list[Item]
-    edges: Edges
-    modes: list[int]  # render modes
+    items: Sequence[Item]
+    edges: Sequence[Sequence[float]]  # lefts, bottoms, rights and tops
+    modes: Sequence[int]  # render modes
+    orders: Sequence[int]  # of each among all objects of the page
     colours: list[Colour]
-
-    @cached_property
-    def orders(self) -> list[int]:
-        """The order of each among all objects of the page."""
-        return [order for one in self.objects.lists for order in text_orders(one)]
-
-    @cached_property
-    def first_order(self) -> int:
-        """The order of the first text among all objects of the page."""
-        return min(self.orders)
 
     def box(self, n: int) -> Box:
         lefts, bottoms, rights, tops = self.edges
@@ -104,7 +93,7 @@ def find_candidates(objects: PageObjects) -> list[Candidate]:
     if not page.items:
         return []
     boxes = (
-        list(find_filled_boxes(objects, page.first_order))
+        list(find_filled_boxes(objects, min(page.orders)))
         if len(page.items) < objects.count
         else []
     )
@@ -119,22 +108,15 @@ def find_candidates(objects: PageObjects) -> list[Candidate]:
 
 def look_at_texts(objects: PageObjects) -> TextLook:
     """Collect how the texts of a page look."""
-    first, *others = objects.lists
-    items, edges, modes = first.texts, first.text_edges, first.text_modes
-    if others:
-        items = [item for one in objects.lists for item in one.texts]
-        modes = [mode for one in objects.lists for mode in one.text_modes]
-        parts = zip(*(one.text_edges for one in objects.lists), strict=True)
-        edges = tuple(list(chain.from_iterable(part)) for part in parts)
-    return TextLook(objects, items, edges, modes, read_colours(items))
-
-
-def text_orders(one: ObjectList) -> Sequence[int]:
-    """Return the order of each text of a list among all objects of the page."""
-    if not one.others:
-        return one.orders
-    no_text = set(one.others)
-    return [order for index, order in enumerate(one.orders) if index not in no_text]
+    parts = [
+        (one.texts, one.text_pointers, one.text_modes, one.text_orders, *one.text_edges)
+        for one in objects.lists
+    ]
+    joined: Sequence[Sequence[Any]] = parts[0]
+    if len(parts) > 1:
+        joined = [list(chain.from_iterable(part)) for part in zip(*parts, strict=True)]
+    items, pointers, modes, orders, *edges = joined
+    return TextLook(objects, items, edges, modes, orders, read_colours(pointers))
 
 
 def find_suspects(page: TextLook, boxes: Sequence[FilledBox]) -> set[int]:
@@ -152,7 +134,8 @@ def find_suspects(page: TextLook, boxes: Sequence[FilledBox]) -> set[int]:
             n for n, height in enumerate(heights) if MIN_INK_POINTS < height < MIN_TYPE_POINTS
         )
     if boxes:
-        near = [one for one in boxes if may_hide(one, page.first_order, used)]
+        first = min(page.orders)
+        near = [one for one in boxes if may_hide(one, first, used)]
         suspects.update(find_texts_in_boxes(page, near, used) if near else ())
     return suspects
 

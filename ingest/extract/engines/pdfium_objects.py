@@ -12,7 +12,7 @@ from collections import Counter, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, compress, repeat
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from pypdfium2 import raw
 
@@ -73,7 +73,9 @@ class ObjectList:
     orders: Sequence[int]  # of each among all objects of the page, as they are drawn
     matrix: Matrix | None  # from the form's space to the page's; None for the page itself
     texts: list[Item]
+    text_pointers: list[Any]  # to them, as calls take these
     text_modes: list[int]  # how each is drawn: filled, invisible, ...
+    text_orders: Sequence[int]
     text_edges: Edges  # in the page's space
 
 
@@ -100,21 +102,8 @@ def add_objects(
     """Add the objects of a page or form that is seen through a window in the page's space."""
     pointers = list(map(pointer_to, items))
     modes = list(map(read_mode, pointers))
-    others: list[int] = []
-    kinds: list[int] = []
-    texts = items
-    if NO_TEXT in modes:
-        others = [index for index, mode in enumerate(modes) if mode == NO_TEXT]
-        kinds = [kind_of(items[index]) for index in others]
-        is_text = list(map(NO_TEXT.__ne__, modes))
-        texts, pointers, modes = (list(compress(x, is_text)) for x in (items, pointers, modes))
-    edges = split_edges(read_bounds(pointers))
-    if matrix:
-        boxes = (transform_box(matrix, box) for box in iter_boxes(edges))
-        edges = split_edges(array("f", chain.from_iterable(boxes)))
-    if max(map(count_clips, map(read_clip, pointers)), default=0) > 0:
-        objects.unseen += find_clipped(texts, edges, matrix)
-    objects.unseen += find_outside(texts, edges, window)
+    others = [n for n, mode in enumerate(modes) if mode == NO_TEXT] if NO_TEXT in modes else []
+    kinds = [kind_of(items[index]) for index in others]
     orders: list[int] | range = range(objects.count, objects.count + len(items))
     if FORM in kinds and level < MAX_FORM_LEVELS:
         orders = []
@@ -128,7 +117,22 @@ def add_objects(
                 add_objects(objects, inside, multiply(read_matrix(item), matrix), seen, level + 1)
     else:
         objects.count += len(items)
-    objects.lists.append(ObjectList(items, others, kinds, orders, matrix, texts, modes, edges))
+    texts, text_orders = items, orders
+    if others:
+        is_text = list(map(NO_TEXT.__ne__, modes))
+        texts, pointers, modes = (list(compress(x, is_text)) for x in (items, pointers, modes))
+        text_orders = list(compress(orders, is_text))
+    edges = split_edges(read_bounds(pointers))
+    if matrix:
+        boxes = (transform_box(matrix, box) for box in iter_boxes(edges))
+        edges = split_edges(array("f", chain.from_iterable(boxes)))
+    if max(map(count_clips, map(read_clip, pointers)), default=0) > 0:
+        objects.unseen += find_clipped(texts, edges, matrix)
+    objects.unseen += find_outside(texts, edges, window)
+    own = ObjectList(
+        items, others, kinds, orders, matrix, texts, pointers, modes, text_orders, edges
+    )
+    objects.lists.append(own)
 
 
 def draws_graphics(page: PageHandle) -> bool:

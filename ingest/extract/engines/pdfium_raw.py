@@ -8,6 +8,7 @@ that needs numpy is elsewhere, so that documents of plain pages never load it.
 
 from __future__ import annotations
 
+import codecs
 import ctypes
 import sys
 from array import array
@@ -254,4 +255,4 @@ def read_characters(text: TextHandle, count: int) -> str:
     # UTF-16: a character beyond the first 65,536 is two units, and a zero ends the text.
     buffer = bytearray(2 * (2 * count + 1))
     units = text_of(text, 0, 2 * count, ctypes.addressof(ctypes.c_char.from_buffer(buffer)))
-    return str(memoryview(buffer)[: 2 * max(0, units - 1)], "utf-16-le", "ignore")
+    return codecs.utf_16_le_decode(memoryview(buffer)[: 2 * max(0, units - 1)], "ignore", True)[0]

@@ -47,7 +47,7 @@ class Direction(IntEnum):
 
 
 # For each direction: the fields of a box that are u0, v0, u1 and v1 to the reader, and their signs.
-READER_AXES = {
+READER_AXES: dict[int, tuple[list[int], NDArray[np.float32]]] = {
     way: (fields, np.array(signs, np.float32))
     for way, fields, signs in (
         (Direction.RIGHT, [0, 1, 2, 3], [1, -1, 1, -1]),
@@ -126,8 +126,8 @@ def find_directions(words: WordBoxes, text: str) -> NDArray[np.intp]:
     return np.repeat(ways, tails - heads + 1)
 
 
-def turn_to_reader(boxes: Boxes, direction: Direction) -> Boxes:
-    """Turn boxes to the reader of lines in a direction: u0, v0, u1, v1; v grows downwards.
+def turn_to_reader(boxes: Boxes, direction: int) -> Boxes:
+    """Turn boxes to the reader of lines in a Direction: u0, v0, u1, v1; v grows downwards.
 
     Lines that run down, rotated or in vertical script, follow each other from right to left.
     """

@@ -56,10 +56,10 @@ def find_words(
     ends[:-1] &= blank[1:] | broken[:-1] | spaced[1:]
     final = broken.copy()
     final[:-1] |= (code_points[:-1] == HYPHEN) & (code_points[1:] == LINE_END_CODE)
-    if (dashes := np.flatnonzero(final & ~begins & ~blank)).size:
+    if (dashes := (final & ~begins & ~blank).nonzero()[0]).size:
         part_end_dashes(text, begins, ends, dashes)
-    starts, stops = np.flatnonzero(begins), np.flatnonzero(ends)
-    number = np.cumsum(broken | (code_points == NEWLINE))
+    starts, stops = begins.nonzero()[0], ends.nonzero()[0]
+    number = (broken | (code_points == NEWLINE)).cumsum()
     lines = number[starts] - (broken[starts])  # the mark of a broken word is on the line it ends
     is_first = mark_changes(lines)
     is_last = np.ones_like(is_first)
@@ -68,7 +68,7 @@ def find_words(
     half = len(outer) // 2
     interrupted = mark_interrupted_lines(outer[:half], outer[half:], written_boxes)
     crossed = mark_crossed_lines(outer[:half], outer[half:], drawn_boxes)
-    split = (interrupted | crossed)[np.cumsum(is_first) - 1]
+    split = (interrupted | crossed)[is_first.cumsum() - 1]
     if spaced.any():
         split |= np.isin(lines, lines[spaced[starts] & ~is_first])
     firsts = is_first | split
@@ -135,8 +135,10 @@ def mark_interrupted_lines(first: Boxes, last: Boxes, written_boxes: Boxes) -> N
 def mark_crossed_lines(first: Boxes, last: Boxes, drawn_boxes: Boxes) -> NDArray[np.bool_]:
     """Mark the lines that a rule, or the edge of a frame, runs down through."""
     high = drawn_boxes[drawn_boxes[:, 1] - drawn_boxes[:, 3] > MIN_CROSSING_POINTS]
+    if not len(high):
+        return np.zeros(len(first), bool)
     places = np.concatenate([high[:, 0], high[:, 2]])
-    tops, bottoms = np.tile(high[:, 1], 2), np.tile(high[:, 3], 2)
+    tops, bottoms = np.concatenate([high[:, [1, 3]]] * 2).T
     left, right = np.minimum(first[:, 0], last[:, 0]), np.maximum(first[:, 2], last[:, 2])
     middle = (first[:, 1] + first[:, 3]) / 2
     through = (

@@ -19,7 +19,6 @@ from ingest.extract.layout.reading_order import order_page
 from ingest.extract.layout.rulings import find_rulings
 from ingest.extract.layout.segments import (
     RIGHT_TO_LEFT,
-    Direction,
     TextSegment,
     are_apart,
     find_column_gaps,
@@ -85,21 +84,21 @@ def order_words(drawn: Boxes, text: str, words: WordBoxes, plain: str | None) ->
     """
     directions = find_directions(words, text)
     present = sorted(set(directions.tolist()))
-    usual = Direction(int(np.bincount(directions, minlength=4).argmax()))
+    usual = np.bincount(directions, minlength=4).argmax()
     leftward = len(RIGHT_TO_LEFT.findall(non_ascii(text)))
     right_to_left, is_mixed = leftward > len(text) / 3, leftward > 0
     bands: list[Band] = []
     for way in sorted(present, key=lambda way: (way != usual, way)):
         part = words if len(present) == 1 else words.select(np.flatnonzero(directions == way))
         boxes = join_boxes(
-            turn_to_reader(part.first_boxes, Direction(way)),
-            turn_to_reader(part.last_boxes, Direction(way)),
+            turn_to_reader(part.first_boxes, way),
+            turn_to_reader(part.last_boxes, way),
         )
         cuts = find_gaps(boxes, part.lines, mixed=is_mixed)
         is_uncut = not (cuts & (np.diff(part.lines) == 0)).any()
         if plain is not None and part is words and is_uncut:
             return ArrangedPage(plain)
-        rulings = find_rulings(turn_to_reader(drawn, Direction(way)))
+        rulings = find_rulings(turn_to_reader(drawn, way))
         cuts |= find_ruled_gaps(boxes, rulings.vertical, mixed=is_mixed)
         cuts |= find_ruled_gaps(boxes, rulings.joints, mixed=is_mixed) & are_apart(boxes)
         cuts |= find_column_gaps(boxes, part.lines, cuts)

@@ -21,7 +21,6 @@ from ingest.index import FIELD_FLAW, VECTOR_FLAW, Flaw
 from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.errors import MissingFieldError
 from ingest.index.azure.listing import (
-    MAX_FILTER_IDS,
     MAX_PAGE_DOCUMENTS,
     batch_ids,
     filter_ids,
@@ -180,7 +179,7 @@ class ForeignTarget(OwnTarget):
 
     def find_missing(self, ids: Sequence[str], names: Sequence[str] = ()) -> list[str]:
         """Return the ids that the index lacks, or has without one of these fields."""
-        page: Iterable[Values | None]
+        page: Iterable[FieldValues | None]
         if self.can_filter_keys:
             page = self.documents.search_page(
                 search_text="*",
