@@ -56,7 +56,7 @@ LAST_REQUEST_SHARE = 1.25  # of that size: the last request of a window is small
 BURST_PERIOD_SECONDS = 360.0  # from the first request on; later, a burst gains nothing
 QUOTA_UNIT_TOKENS = 1_000  # of which all quotas are multiples
 MIN_TESTED_WAIT_SECONDS = 5.0  # shorter waits for the end of a window are not tested
-MAX_TESTS = 6  # consecutive refusals after which the limit has changed
+MAX_TESTS = 6  # consecutive refusals after which the limit is not what it was
 MAX_REFUSED_SHARE = 0.01  # of the requests: as far as this, a learnt limit is tested
 
 
