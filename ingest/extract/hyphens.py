@@ -84,8 +84,8 @@ CONJUNCTIONS: dict[str, str] = dict.fromkeys(
 # Between two hyphens they link the parts of a compound: "editor-in-chief", "Stratford-upon-Avon".
 LINKS = frozenset(
     WORDS.findall(
-        "a à am an and at au aux by da de der des di do du e en et for im in la le les of on or sous "
-        "sur the to und up upon zu"
+        "a à am an and at au aux by da de der des di do du e en et for im in la le les of on or "
+        "sous sur the to und up upon zu"
     )
 )
 
