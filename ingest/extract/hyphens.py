@@ -81,6 +81,14 @@ CONJUNCTIONS: dict[str, str] = dict.fromkeys(
     "и": "ru bg sr mk",
 }
 
+# Between two hyphens they link the parts of a compound: "editor-in-chief", "Stratford-upon-Avon".
+LINKS = frozenset(
+    WORDS.findall(
+        "a à am an and at au aux by da de der des di do du e en et for im in la le les of on or "
+        "sous sur the to und up upon zu"
+    )
+)
+
 # They write compounds as one word, so a hyphen at a line end is hardly ever part of one.
 CLOSED_COMPOUND_LANGUAGES = frozenset(WORDS.findall("de nl af da no nb nn sv is fi et hu lb fy"))
 # First parts of words that are written in one piece, and last parts that are no words.
@@ -247,6 +255,8 @@ def join_line_end(vocabulary: Vocabulary, match: re.Match[str]) -> str:
     if (not token.isalpha() and CODE.search(token)) or ADDRESS_END.match(text, end):
         return "" if hyphen == "\u2010" and vocabulary.auto_hyphens else hyphen
     rest = text[end + len(following) : end + len(following) + 1]
+    if rest == "-" and following in LINKS:
+        return hyphen
     if is_conjunction(before, following, rest, vocabulary):
         return f"{hyphen} "
     return "" if is_broken_word(before, following, match["hyphen"], token, vocabulary) else hyphen

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache, partial
 
 from ingest.extract.ascii_parts import non_ascii, only_ascii
-from ingest.extract.garbled import GLYPH_NAMES
+from ingest.extract.garbled import GLYPH_NAMES, UNDECODED
 from ingest.extract.language import language_probability
 
 NOT_LETTERS = bytes(b for b in range(256) if not (b < 128 and chr(b).isalpha()))  # noqa: PLR2004 - ASCII
@@ -290,7 +290,7 @@ def iter_readings(text: str) -> Iterator[Callable[[str], str]]:
         yield partial(shift_codes, shift=GLYPH_SHIFT)
     for shift in range(1, 26):
         yield partial(rotate_letters, shift=shift)
-    if not text.isascii():
+    if not text.isascii() and not UNDECODED.search(text):
         for code_page in CODE_PAGES:
             yield partial(read_in_code_page, code_page=code_page)
 

@@ -137,6 +137,11 @@ def test_garbage_that_looks_like_text_is_found(garbage: str, text: str) -> None:
     assert decipher(garbage) == text
 
 
+def test_what_is_undecoded_is_no_other_code_page() -> None:
+    """Beside text that is right, a line of unknown characters does not become question marks."""
+    assert decipher(LETTER + 90 * "\ufffd") == ""
+
+
 def test_the_names_of_glyphs_are_not_deciphered() -> None:
     """What pypdf returns for glyphs without letters stays what it is: no text."""
     assert decipher("".join(f"/g{31 * n % 60}" for n in range(300))) == ""

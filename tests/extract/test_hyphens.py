@@ -46,6 +46,8 @@ def clean_text(text: str, document: str = "", language: str = "en") -> str:
         pytest.param("AX-77|B5", "AX-77-B5", id="an order number"),
         pytest.param("self|esteem", "self-esteem", id="the start of a compound"),
         pytest.param("a two-and-a-half|hour talk", "a two-and-a-half-hour talk", id="a phrase"),
+        pytest.param("the editor|in-chief", "the editor-in-chief", id="a link"),
+        pytest.param("from Stoke|on-Trent", "from Stoke-on-Trent", id="a town"),
         pytest.param("guarda|-chuva", "guarda-chuva", id="a hyphen said twice"),
         pytest.param("infor|mation", "information", id="a broken word"),
         pytest.param(
