@@ -37,6 +37,7 @@ from ingest.runtime.formatting import escape_unprintable, format_bytes, pluraliz
 ALWAYS_SHOWN = {Outcome.NEW, Outcome.CHANGED, Outcome.UNCHANGED, Outcome.REMOVED, Outcome.FAILED}
 EARLIER_VERSION_HINT = "its earlier version stays searchable"
 MAX_NAMED_EXCLUDED = 5  # excluded sources that are named without -v
+MAX_EXACT_SECONDS = 120  # of a run whose duration is shown with a decimal
 
 
 def supports_escapes(stream: Any, environment: Mapping[str, str]) -> bool:
@@ -102,7 +103,9 @@ def format_duration(summary: Summary, *, stopped: bool) -> list[str]:
     early = ", stopped early: run again to continue" if stopped else ""
     why = [f"Slowed:  {summary.bottleneck}"] if summary.bottleneck else []
     retries = f", {summary.retries:,} of the requests repeated" if summary.retries else ""
-    return [f"Took:    {format_seconds(summary.seconds)}{retries}{early}", *why]
+    seconds = summary.seconds
+    took = f"{seconds:.1f} s" if seconds < MAX_EXACT_SECONDS else format_seconds(seconds)
+    return [f"Took:    {took}{retries}{early}", *why]
 
 
 def format_past_run(summary: Summary) -> str:

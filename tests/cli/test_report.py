@@ -144,7 +144,7 @@ def test_a_source_can_be_looked_at_page_by_page(filled: Path) -> None:
 
     nobody = run_ingest(filled, "report", "--inspect", "d.pdf")
     assert nobody.returncode == 2
-    assert "--inspect d.pdf: there is no such source" in nobody.stderr
+    assert "--inspect d.pdf: no source has this name" in nobody.stderr
 
 
 def test_what_a_run_is_reading_has_not_failed(filled: Path) -> None:

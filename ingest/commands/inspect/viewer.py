@@ -80,7 +80,7 @@ def inspect_sources(
     for name in names:
         if not choose_sources(records, [name]):
             raise ConfigError(
-                f"--inspect {name}: there is no such source; the page of ingest report lists all"
+                f"--inspect {name}: no source has this name; the report without --inspect lists all"
             )
     choices = choose_sources(records, names)
     with closing(Viewer(access, {choice.record.root for choice in choices})) as viewer:

@@ -130,7 +130,7 @@ def test_sources_are_named_by_globs_and_by_pages(bench: Bench) -> None:
     seen = found["in/a.pdf"].view
     assert seen
     assert [sheet.number for sheet in seen.pages] == [4, 5]
-    with pytest.raises(ConfigError, match=r"c\.pdf: there is no such source"):
+    with pytest.raises(ConfigError, match=r"c\.pdf: no source has this name"):
         inspect_index(bench, ["b.pdf", "c.pdf"])
 
 
