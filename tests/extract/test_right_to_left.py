@@ -18,6 +18,7 @@ from pypdf.generic import DictionaryObject, NameObject
 from reportlab.pdfbase.ttfonts import TTFontFile
 
 from ingest.extract.document import ExtractOptions, extract
+from ingest.extract.engines.font_programs import read_glyph_texts
 from ingest.extract.engines.pdfium import Pdfium
 from ingest.extract.engines.pdfium_bidi import read_row, reorder_page
 from ingest.extract.engines.pdfium_clusters import (
@@ -26,7 +27,6 @@ from ingest.extract.engines.pdfium_clusters import (
     order_lam_alef,
     read_clusters,
 )
-from ingest.extract.engines.pdfium_font_maps import iter_letters
 from ingest.extract.engines.pdfium_footnotes import part_clusters
 from ingest.extract.engines.pdfium_positions import find_text_positions
 from ingest.extract.engines.pdfium_raw import (
@@ -292,7 +292,7 @@ def test_glyphs_that_a_font_has_letters_for_are_read() -> None:
     font = (Path(reportlab.__file__).parent / "fonts" / "Vera.ttf").read_bytes()
     capitals = range(ord("A"), ord("Z") + 1)
 
-    letters = dict(iter_letters(font, capitals))
+    letters = read_glyph_texts(font, capitals)
 
     glyphs = TTFontFile(io.BytesIO(font)).charToGlyph
     assert letters == {glyphs[code]: chr(code) for code in capitals}
