@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from ingest.embed.rate_limit.others import COUNTING_TOLERANCE, OtherClients
 from ingest.embed.rate_limit.quota import (
+    MIN_TOKENS_UNDER_WAY,
     QUOTA_WINDOW_SECONDS,
     LearntLimit,
     SentRequest,
@@ -59,7 +60,10 @@ MIN_TESTED_WAIT_SECONDS = 5.0  # shorter waits for the end of a window are not t
 # one request finds a window used up. It doubles after a while, as there may be no limit.
 UNKNOWN_LIMIT_TOKENS_PER_SECOND, UNKNOWN_LIMIT_DOUBLING_SECONDS = 50_000.0, 4.0
 STEADY_SECONDS, MAX_DOUBLINGS = 8.0, 30
-FAST_TOKENS = 192_000.0  # the first ones, at twice this rate: few quotas are smaller
+# The first tokens of a run, which its first window may have only seconds for: at twice this rate,
+# and in small requests, as these are answered sooner. As many may be under way at once.
+FAST_TOKENS, FAST_REQUEST_TOKENS = 128_000.0, MIN_TOKENS_UNDER_WAY / 16
+MIN_FAST_REQUESTS = 12  # into which a small quota is divided at least
 LEARNT_BURST_SECONDS = 7.0  # in which a learnt limit is spent, if it is larger
 MAX_TESTS = 6  # consecutive refusals after which the limit is not what it was
 MAX_REFUSED_SHARE = 0.01  # of the requests: as far as this, a learnt limit is tested
@@ -97,20 +101,24 @@ class DeploymentLimiter:
 
     def request_tokens(self, now: float) -> int:
         """Return the recommended size of a request: just large enough to use the quota."""
-        known = (
-            self.allowed_tokens(now) < self.token_limit.estimate(now)
-            or self.token_limit.configured < math.inf
-        )
+        tokens, requests = self.allowed_tokens(now), self.allowed_requests(now)
         target = TARGET_REQUESTS_PER_MINUTE
         if self.window.seconds == SLICE_SECONDS or now < self.others.seen_until:
             target = TARGET_SMALL_REQUESTS_PER_MINUTE
-        share = self.allowed_tokens(now) / min(target, self.allowed_requests(now))
-        if self.allowed_requests(now) >= target:
-            share = min(share, MAX_REQUEST_TOKENS)
-        if not known:
-            is_scarce = self.allowed_requests(now) < TARGET_SMALL_REQUESTS_PER_MINUTE
-            share = min(share, MAX_REQUEST_TOKENS if is_scarce else UNLIMITED_QUOTA_REQUEST_TOKENS)
-        return int(self.burst_tokens(share, now) if self.is_alone(now) else share)
+        size = tokens / min(target, requests)
+        if requests >= target:
+            size = min(size, MAX_REQUEST_TOKENS)
+        is_known = (
+            tokens < self.token_limit.estimate(now) or self.token_limit.configured < math.inf
+        )
+        if not is_known:
+            is_scarce = requests < TARGET_SMALL_REQUESTS_PER_MINUTE
+            size = min(size, MAX_REQUEST_TOKENS if is_scarce else UNLIMITED_QUOTA_REQUEST_TOKENS)
+        if not self.is_alone(now):
+            return int(size)
+        if self.window.total_tokens < FAST_TOKENS and requests >= target:
+            size = min(FAST_REQUEST_TOKENS, tokens / MIN_FAST_REQUESTS)
+        return int(self.burst_tokens(size, now))
 
     def burst_tokens(self, tokens: float, now: float) -> float:
         """Return the size of a request of a burst: smaller if others wait for its answer."""
