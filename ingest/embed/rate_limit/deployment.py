@@ -108,9 +108,7 @@ class DeploymentLimiter:
         size = tokens / min(target, requests)
         if requests >= target:
             size = min(size, MAX_REQUEST_TOKENS)
-        is_known = (
-            tokens < self.token_limit.estimate(now) or self.token_limit.configured < math.inf
-        )
+        is_known = tokens < self.token_limit.estimate(now) or self.token_limit.configured < math.inf
         if not is_known:
             is_scarce = requests < TARGET_SMALL_REQUESTS_PER_MINUTE
             size = min(size, MAX_REQUEST_TOKENS if is_scarce else UNLIMITED_QUOTA_REQUEST_TOKENS)
