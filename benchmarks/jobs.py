@@ -14,8 +14,8 @@ then pays them twice, as their answers reach nobody; what has arrived is in the 
     benchmarks/jobs.py [unseen | seen | former | late | edges | whole]
 
 `unseen`: jobs and moments by which nothing was chosen. `seen`, `former`, `late` and `edges`: some
-begin seconds before a window's end, and were looked at. `whole`: jobs of almost whole windows, where a
-request too few in each window makes another one necessary.
+begin seconds before a window's end, and were looked at. `whole`: jobs of almost whole windows,
+where a request too few in each window makes another one necessary.
 """
 
 from __future__ import annotations
