@@ -1,11 +1,14 @@
 """Rate limiter of one deployment: use all of its quota, and exceed it only to learn it.
 
-What a window has left is the reported remainder, or the limit less what was sent in it; the limit
-is reported, set, or learnt from a window that was used up. A client that is alone spends what is
-left at once, and waits for the window's end (`window.py`). A single request tests whether there is
-room earlier; after a 429, the first one accepted tells the window's kind, length and capacity. Once
-another client is seen, and in long runs, the tokens are spread over the rest of the window. Without
-a remainder, that is an even rate, which 429s lower and time raises.
+1. One request is sent alone: its answer may report the limit, and what is left (`record_success`).
+2. A client that is alone spends at once what a window has left (`burst_at`): as reported, or the
+   limit (reported, set or learnt) less what was sent. The first requests are small, as these are
+   answered sooner (`request_tokens`). An unknown limit is approached slowly (`probe_at`).
+3. Then it waits until room is expected (`TokenWindow.room_at`), or one early request finds some.
+4. After a 429 it waits as told, and tests with single requests (`record_throttled`). The first one
+   accepted tells the window's kind, length and capacity (`record_reopened`).
+5. Beside other clients, in long runs, and after 429s that no window explains, tokens are sent at an
+   even rate instead (`spread_at`), which 429s lower and time raises.
 
 A DeploymentLimiter neither sleeps nor reads a clock: `now` is a parameter, so that tests simulate
 hours.
