@@ -11,11 +11,11 @@ seeded.
 Also the share of a job's tokens that are on their way at a moment, the mean and the most: a kill -9
 then pays them twice, as their answers reach nobody; what has arrived is in the journal.
 
-    benchmarks/jobs.py [unseen | former | late | edges | whole]
+    benchmarks/jobs.py [unseen | seen | former | late | edges | whole]
 
-`unseen`: jobs and moments by which nothing was chosen. `former`, `late` and `edges`: some begin
-seconds before a window's end, and were looked at. `whole`: jobs of almost whole windows, where a
-request too few in each window makes another one necessary.
+`unseen`: jobs and moments by which nothing was chosen. `seen`, `former`, `late` and `edges`: some
+begin seconds before a window's end, and were looked at. `whole`: jobs of almost whole windows,
+where a request too few in each window makes another one necessary.
 """
 
 from __future__ import annotations
@@ -56,6 +56,11 @@ STARTS = (0.0, 10.0, 25.0, 52.0)  # seconds after a full minute
 GRIDS: dict[str, tuple[tuple[float, ...], tuple[float, ...], int]] = {
     "": (JOBS, STARTS, 0),
     "unseen": (
+        (2.31, 2.76, 3.14, 3.62, 4.52),
+        (1.7, 14.3, 22.6, 31.9, 43.4, 54.0, 56.9, 58.2),
+        83000,
+    ),
+    "seen": (
         (2.17, 2.58, 3.27, 3.88, 4.43),
         (3.3, 11.7, 15.2, 28.4, 35.1, 51.3, 56.6, 58.9),
         47000,
@@ -140,7 +145,7 @@ def measured(
     limit: int | None,
 ) -> None:
     """All jobs of one kind of window and of headers."""
-    ratios, refused, flying, most, requests, minutes = [], [], [], [], 0, 0.0
+    ratios, refused, flying, most, throttled, requests, minutes = [], [], [], [], 0, 0, 0.0
     jobs, starts, first = GRIDS["".join(sys.argv[1:])]
     for seed, (job, start) in enumerate(product(jobs, starts), first):
         known = LearntLimit(limit) if limit else LearntLimit()
@@ -151,12 +156,13 @@ def measured(
         most.append(max(samples.tokens) / (job * TPM))
         ratios.append(ideal_seconds(window, job, start, seed) / ours.ended)
         refused.append(ours.seen.share_refused)
+        throttled += len(ours.seen.refused)
         requests += len(ours.seen.accepted)
         minutes += max(1.0, ours.ended / 60)
     tell(
         title,
         f"{min(ratios):.2f} {mean(ratios):.2f}",
-        f"refused {100 * max(refused):.1f} %, {100 * mean(refused):.1f} %; "
+        f"refused {100 * max(refused):.1f} %, {throttled} of {throttled + requests:,}; "
         f"{requests / minutes:.0f} requests a minute; "
         f"a kill {100 * mean(flying):.2f} %, {100 * max(most):.1f} %",
     )

@@ -1,11 +1,14 @@
 """Rate limiter of one deployment: use all of its quota, and exceed it only to learn it.
 
-What a window has left is the reported remainder, or the limit less what was sent in it; the limit
-is reported, set, or learnt from a window that was used up. A client that is alone spends what is
-left at once, and waits for the window's end (`window.py`). A single request tests whether there is
-room earlier; after a 429, the first one accepted tells the window's kind, length and capacity. Once
-another client is seen, and in long runs, the tokens are spread over the rest of the window. Without
-a remainder, that is an even rate, which 429s lower and time raises.
+1. One request is sent alone: its answer may report the limit, and what is left (`record_success`).
+2. A client that is alone spends at once what a window has left (`burst_at`): as reported, or the
+   limit (reported, set or learnt) less what was sent. The first requests are small, as these are
+   answered sooner (`request_tokens`). An unknown limit is approached slowly (`probe_at`).
+3. Then it waits until room is expected (`TokenWindow.room_at`), or one early request finds some.
+4. After a 429 it waits as told, and tests with single requests (`record_throttled`). The first one
+   accepted tells the window's kind, length and capacity (`record_reopened`).
+5. Beside other clients, in long runs, and after 429s that no window explains, tokens are sent at an
+   even rate instead (`spread_at`), which 429s lower and time raises.
 
 A DeploymentLimiter neither sleeps nor reads a clock: `now` is a parameter, so that tests simulate
 hours.
@@ -19,6 +22,7 @@ from dataclasses import dataclass, field
 
 from ingest.embed.rate_limit.others import COUNTING_TOLERANCE, OtherClients
 from ingest.embed.rate_limit.quota import (
+    MIN_TOKENS_UNDER_WAY,
     QUOTA_WINDOW_SECONDS,
     LearntLimit,
     SentRequest,
@@ -56,6 +60,11 @@ LAST_REQUEST_SHARE = 1.25  # of that size: the last request of a window is small
 BURST_PERIOD_SECONDS = 360.0  # from the first request on; later, a burst gains nothing
 QUOTA_UNIT_TOKENS = 1_000  # of which all quotas are multiples
 MIN_TESTED_WAIT_SECONDS = 5.0  # shorter waits for the end of a window are not tested
+# The first tokens of a run, for which its first window may have only seconds left: at twice the rate
+# for unknown limits, and in small requests, which are answered sooner. As many may be under way.
+FAST_TOKENS, FAST_REQUEST_TOKENS = 128_000.0, MIN_TOKENS_UNDER_WAY / 16
+MIN_FAST_REQUESTS = 12  # into which a small quota is divided at least
+LEARNT_BURST_SECONDS = 7.0  # in which a learnt limit is spent, if it is larger
 MAX_TESTS = 6  # consecutive refusals after which the limit is not what it was
 MAX_REFUSED_SHARE = 0.01  # of the requests: as far as this, a learnt limit is tested
 
@@ -92,20 +101,22 @@ class DeploymentLimiter:
 
     def request_tokens(self, now: float) -> int:
         """Return the recommended size of a request: just large enough to use the quota."""
-        known = (
-            self.allowed_tokens(now) < self.token_limit.estimate(now)
-            or self.token_limit.configured < math.inf
-        )
+        tokens, requests = self.allowed_tokens(now), self.allowed_requests(now)
         target = TARGET_REQUESTS_PER_MINUTE
         if self.window.seconds == SLICE_SECONDS or now < self.others.seen_until:
             target = TARGET_SMALL_REQUESTS_PER_MINUTE
-        share = self.allowed_tokens(now) / min(target, self.allowed_requests(now))
-        if self.allowed_requests(now) >= target:
-            share = min(share, MAX_REQUEST_TOKENS)
-        if not known:
-            is_scarce = self.allowed_requests(now) < TARGET_SMALL_REQUESTS_PER_MINUTE
-            share = min(share, MAX_REQUEST_TOKENS if is_scarce else UNLIMITED_QUOTA_REQUEST_TOKENS)
-        return int(self.burst_tokens(share, now) if self.is_alone(now) else share)
+        size = tokens / min(target, requests)
+        if requests >= target:
+            size = min(size, MAX_REQUEST_TOKENS)
+        is_known = tokens < self.token_limit.estimate(now) or self.token_limit.configured < math.inf
+        if not is_known:
+            is_scarce = requests < TARGET_SMALL_REQUESTS_PER_MINUTE
+            size = min(size, MAX_REQUEST_TOKENS if is_scarce else UNLIMITED_QUOTA_REQUEST_TOKENS)
+        if not self.is_alone(now):
+            return int(size)
+        if self.window.total_tokens < FAST_TOKENS and requests >= target:
+            size = min(FAST_REQUEST_TOKENS, tokens / MIN_FAST_REQUESTS)
+        return int(self.burst_tokens(size, now))
 
     def burst_tokens(self, tokens: float, now: float) -> float:
         """Return the size of a request of a burst: smaller if others wait for its answer."""

@@ -14,7 +14,11 @@ from hypothesis import settings as trials
 from hypothesis import strategies as st
 
 from ingest.embed.rate_limit.deployment import (
+    FAST_REQUEST_TOKENS,
+    FAST_TOKENS,
     MAX_LATE_SECONDS,
+    MAX_REQUEST_TOKENS,
+    MIN_FAST_REQUESTS,
     TARGET_REQUESTS_PER_MINUTE,
     UNLIMITED_QUOTA_REQUEST_TOKENS,
     DeploymentLimiter,
@@ -214,7 +218,7 @@ def test_answers_may_be_late_and_in_any_order(seed: int) -> None:
     """Answers that take five seconds, in any order, do not confuse the count."""
     client = Ours(DeploymentLimiter(), at_once=64, latency=lambda: random.uniform(0.05, 5))
     simulate(Quota(steady_quota, rpm=RPM), 600, client, seed=seed)
-    assert measure_share(client, 60, 600) >= 0.9
+    assert measure_share(client, 60, 600) >= 0.85
     assert client.seen.share_refused <= 0.02
 
 
@@ -236,20 +240,22 @@ def test_after_a_hiccup_there_is_no_burst() -> None:
 
 
 def test_a_request_grows_and_shrinks_with_the_quota() -> None:
-    """Small while nothing is known, then as many tokens as flow evenly, and never a burst."""
-    assert DeploymentLimiter().request_tokens(0) == UNLIMITED_QUOTA_REQUEST_TOKENS
-    for limit in (TPM, TPM // 10, 2 * TPM):
+    """Small at first, then as many tokens as flow evenly, and never a burst."""
+    for limit in (TPM, 2 * TPM, 20 * TPM):
         pace = DeploymentLimiter()
-        for sent in 100, 200:
-            limits = {"limit-tokens": limit, "remaining-tokens": limit - sent}
+        assert pace.request_tokens(0) == FAST_REQUEST_TOKENS
+        left = limit
+        for tokens in 100, int(FAST_TOKENS):
+            left -= tokens
+            limits = {"limit-tokens": limit, "remaining-tokens": left}
             headers = {f"x-ratelimit-{name}": str(value) for name, value in limits.items()}
-            pace.record_success(pace.record_sent(100, 0), headers, 0)
-        assert pace.request_tokens(0) == limit // TARGET_REQUESTS_PER_MINUTE
-    assert DeploymentLimiter(LearntLimit(TPM)).request_tokens(0) == (
-        TPM // TARGET_REQUESTS_PER_MINUTE
-    )
+            pace.record_success(pace.record_sent(tokens, 0), headers, 0)
+        even = limit // TARGET_REQUESTS_PER_MINUTE
+        assert pace.request_tokens(0) == min(even, MAX_REQUEST_TOKENS)
+    small = DeploymentLimiter(LearntLimit(TPM / 10))
+    assert small.request_tokens(0) == int(TPM / 10 / MIN_FAST_REQUESTS)
     unlimited = DeploymentLimiter()
-    unlimited.record_success(unlimited.record_sent(100, 0), {}, 0)
+    unlimited.record_success(unlimited.record_sent(FAST_TOKENS, 0), {}, 0)
     assert unlimited.request_tokens(0) == UNLIMITED_QUOTA_REQUEST_TOKENS
 
 
@@ -306,7 +312,7 @@ def test_a_job_of_some_minutes_takes_hardly_longer_than_it_must(
         simulate(Quota(steady_quota, KINDS[kind](start), told, RPM), 600, client, seed=seed)
         assert client.left < 1
         assert measure_ideal(kind, minutes, start) / client.ended >= 0.9
-        assert len(client.seen.refused) <= 1  # the one that finds a window used up
+        assert client.seen.share_refused <= 0.01  # the first one finds a window used up
 
 
 @pytest.mark.parametrize("told", [FULL, REMAINING])
@@ -317,6 +323,20 @@ def test_a_job_uses_the_seconds_that_a_window_has_left(told: tuple[str, ...], li
     simulate(Quota(steady_quota, Aligned(began=57), told, RPM), 600, client)
     assert client.left < 1
     assert measure_ideal("full minutes", 2.45, 57) / client.ended >= 0.9
+
+
+@pytest.mark.parametrize("told", [FULL, RETRY_AFTER])
+@pytest.mark.parametrize(("tpm", "minutes", "start"), [(370_000, 4.63, 56.1), (89_000, 3.8, 55.1)])
+def test_the_first_requests_are_answered_before_the_window_ends(
+    told: tuple[str, ...], tpm: int, minutes: float, start: float
+) -> None:
+    """A minute ends four seconds after the job began: a large or a small quota is used in time."""
+    ideal = Ideal(minutes * tpm, size=8_000, per_token=1e-4)
+    simulate(Quota(lambda _: tpm, Aligned(began=start), told, 6 * tpm / 1000), 600, ideal)
+    client = Ours(DeploymentLimiter(), per_token=1e-4, left=minutes * tpm)
+    simulate(Quota(lambda _: tpm, Aligned(began=start), told, 6 * tpm / 1000), 600, client)
+    assert client.left < 1
+    assert ideal.ended / client.ended >= 0.9
 
 
 @pytest.mark.parametrize("kind", ["from a request on", "rolling"])
@@ -373,7 +393,7 @@ def test_tokens_of_two_windows_are_not_taken_for_those_of_a_longer_one(began: fl
     simulate(quota, 600, client)
     assert client.left < 1
     assert client.ended < 130
-    assert len(client.seen.refused) <= 2
+    assert len(client.seen.refused) <= 3  # sent before the first of them was back
 
 
 @pytest.mark.parametrize("start", [9.0, 9.1])
