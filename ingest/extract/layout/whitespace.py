@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import TypeAlias
 
-from ingest.extract.layout.segments import TextSegment
+from ingest.extract.layout.segments import TextSegment, place_of
 
 Band: TypeAlias = "list[TextSegment]"  # segments side by side, from left to right
 Extent: TypeAlias = "tuple[float, float]"  # start and end along a line, in points
@@ -18,7 +19,7 @@ def group_bands(segments: Iterable[TextSegment]) -> list[Band]:
     """Group segments into bands, from top to bottom."""
     bands: list[Band] = []
     top, bottom = 1.0, 0.0
-    for segment in sorted(segments, key=middle_of):
+    for segment in sorted(segments, key=attrgetter("middle")):
         v0, v1 = segment.v0, segment.v1
         # The height of a band is that of its first segment. A table is a band by itself.
         if top <= (v0 + v1) / 2 <= bottom and not segment.columns:
@@ -28,13 +29,8 @@ def group_bands(segments: Iterable[TextSegment]) -> list[Band]:
             top, bottom = (1.0, 0.0) if segment.columns else (v0, v1)
     for band in bands:
         if len(band) > 1:
-            band.sort()
+            band.sort(key=place_of)
     return bands
-
-
-def middle_of(segment: TextSegment) -> float:
-    """Return the vertical middle of a segment."""
-    return (segment.v0 + segment.v1) / 2
 
 
 def merge_extents(extents: Iterable[Extent], min_gap: float) -> list[Extent]:
