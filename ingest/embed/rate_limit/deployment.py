@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 
 from ingest.embed.rate_limit.others import COUNTING_TOLERANCE, OtherClients
 from ingest.embed.rate_limit.quota import (
+    FAST_TOKENS,
     MIN_TOKENS_UNDER_WAY,
     QUOTA_WINDOW_SECONDS,
     LearntLimit,
@@ -60,11 +61,10 @@ LAST_REQUEST_SHARE = 1.25  # of that size: the last request of a window is small
 BURST_PERIOD_SECONDS = 360.0  # from the first request on; later, a burst gains nothing
 QUOTA_UNIT_TOKENS = 1_000  # of which all quotas are multiples
 MIN_TESTED_WAIT_SECONDS = 5.0  # shorter waits for the end of a window are not tested
-# The first tokens of a run, for which its first window may have only seconds left: at twice the rate
-# for unknown limits, and in small requests, which are answered sooner. As many may be under way.
-FAST_TOKENS, FAST_REQUEST_TOKENS = 128_000.0, MIN_TOKENS_UNDER_WAY / 16
+# Of the first tokens of a run (FAST_TOKENS): small requests are answered sooner. As many may be
+# under way at once.
+FAST_REQUEST_TOKENS = MIN_TOKENS_UNDER_WAY / 16
 MIN_FAST_REQUESTS = 12  # into which a small quota is divided at least
-LEARNT_BURST_SECONDS = 7.0  # in which a learnt limit is spent, if it is larger
 MAX_TESTS = 6  # consecutive refusals after which the limit is not what it was
 MAX_REFUSED_SHARE = 0.01  # of the requests: as far as this, a learnt limit is tested
 

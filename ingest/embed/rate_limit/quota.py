@@ -28,7 +28,8 @@ SETTLED_SECONDS = 600.0  # for which a limit that a whole window revealed is kep
 # one request finds a window used up. It doubles after a while, as there may be no limit.
 UNKNOWN_LIMIT_TOKENS_PER_SECOND, UNKNOWN_LIMIT_DOUBLING_SECONDS = 50_000.0, 4.0
 STEADY_SECONDS, MAX_DOUBLINGS = 8.0, 30
-FAST_TOKENS = 192_000.0  # the first ones, at twice this rate: few quotas are smaller
+# The first tokens of a run, sent at twice this rate: its first window may have only seconds left.
+FAST_TOKENS = 128_000.0
 LEARNT_BURST_SECONDS = 7.0  # in which a learnt limit is spent, if it is larger
 
 FIRST_HOLD_SECONDS, MAX_HOLD_SECONDS = 0.5, 30.0  # after a 429 without Retry-After; doubling

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from ingest.extract.layout.pieces import LABEL_ENDS
-from ingest.extract.layout.segments import TextSegment
+from ingest.extract.layout.segments import TextSegment, place_of
 from ingest.extract.layout.whitespace import Band, group_bands
 from ingest.extract.layout.word_boxes import MIN_SEGMENT_GAP_HEIGHTS
 
@@ -264,8 +264,8 @@ def split_lines(ordered: Sequence[TextSegment], *, right_to_left: bool) -> Itera
                 or is_next_on_line(band[-1], segment, right_to_left=right_to_left)
             )
         ):
-            yield sorted(band)
+            yield sorted(band, key=place_of)
             band = []
         band.append(segment)
     if band:
-        yield sorted(band)
+        yield sorted(band, key=place_of)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ingest.extract.layout.segments import TextSegment, merge_segments
 
@@ -72,7 +73,7 @@ def join_apart_markers(
 def merge_marker(marker: TextSegment, item: TextSegment) -> TextSegment:
     """Return a list marker and its item as one segment, in the place of the item."""
     merged = merge_segments([marker, item], f"{marker.text} {item.text}")
-    return merged._replace(drawing_index=item.drawing_index, line=item.line)
+    return replace(merged, drawing_index=item.drawing_index, line=item.line)
 
 
 def distance(one: TextSegment, other: TextSegment) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from operator import itemgetter
 from typing import NamedTuple
@@ -133,7 +133,7 @@ def raise_spanning_cells(
             row = min(beside, key=lambda s: s.v0)
             merged = merge_segments(lines, "\n".join(line.text for line in lines))
             moved |= dict.fromkeys([line.drawing_index for line in lines])
-            moved[merged.drawing_index] = merged._replace(v0=row.v0, v1=row.v1)
+            moved[merged.drawing_index] = replace(merged, v0=row.v0, v1=row.v1)
     placed = (moved.get(segment.drawing_index, segment) for segment in segments)
     return [segment for segment in placed if segment]
 
@@ -234,7 +234,7 @@ def clip_spanning_cells(bands: Sequence[Band], rulings: Rulings) -> list[Band]:
             and any(abs(end - level) <= SAME_EDGE_POINTS for level in levels)
         )
         end = next(ends, None)
-        return segment if end is None else segment._replace(u1=end)
+        return segment if end is None else replace(segment, u1=end)
 
     return [[clip(segment) for segment in band] for band in bands]
 

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NamedTuple
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,8 @@ READER_AXES: dict[int, tuple[list[int], NDArray[np.float32]]] = {
 }
 
 
-class TextSegment(NamedTuple):
+@dataclass(slots=True)
+class TextSegment:
     """Text and its box in points, turned to the reader: u runs along a line, v downwards."""
 
     u0: float
@@ -70,21 +72,17 @@ class TextSegment(NamedTuple):
     line: int  # number of PDFium's line
     columns: tuple[tuple[float, float], ...] = ()  # of a table: the extent of each
     is_raised: bool = False  # a cell over several rows that was drawn below the first of these
+    is_table: bool = field(init=False)  # as Markdown
+    height: float = field(init=False)  # of its line, in points
+    middle: float = field(init=False)  # of its line, vertically
 
-    @property
-    def is_table(self) -> bool:
-        """Return whether it is a table, as Markdown."""
-        return bool(self.columns)
+    def __post_init__(self) -> None:
+        self.is_table = self.columns != ()
+        self.height = self.v1 - self.v0
+        self.middle = (self.v0 + self.v1) / 2
 
-    @property
-    def height(self) -> float:
-        """Height of its line, in points."""
-        return self.v1 - self.v0
 
-    @property
-    def middle(self) -> float:
-        """Vertical middle of its line."""
-        return (self.v0 + self.v1) / 2
+place_of = attrgetter("u0", "v0", "u1", "v1", "text", "drawing_index")  # sort key on a line
 
 
 def find_directions(words: WordBoxes, text: str) -> NDArray[np.intp]:

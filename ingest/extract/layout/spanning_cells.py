@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 from operator import attrgetter
 from typing import NamedTuple
@@ -47,7 +48,7 @@ def find_drawn_cells(segments: Sequence[TextSegment]) -> list[RaisedCell]:
         if aligned >= MIN_CELLS:
             merged = merge_segments(cell, "\n".join(line.text for line in cell))
             lines = [line.drawing_index for line in cell]
-            merged = merged._replace(v0=row.v0, v1=row.v1, is_raised=True)
+            merged = replace(merged, v0=row.v0, v1=row.v1, is_raised=True)
             raised.append(RaisedCell(merged, lines))
     return raised
 

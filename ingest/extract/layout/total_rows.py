@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from ingest.extract.layout.pieces import is_value
 from ingest.extract.layout.segments import TextSegment
@@ -51,5 +52,5 @@ def clip_label(band: Band, columns: Sequence[Extent]) -> TextSegment:
     label = band[0]
     over = [span for span in columns if span[0] < label.u1 and label.u0 < span[1]]
     if abs(label.u1 - over[-1][1]) <= SAME_EDGE_POINTS < abs(label.u0 - over[0][0]):
-        return label._replace(u0=max(label.u0, over[-1][0]))
-    return label._replace(u1=min(label.u1, over[0][1]))
+        return replace(label, u0=max(label.u0, over[-1][0]))
+    return replace(label, u1=min(label.u1, over[0][1]))

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from operator import attrgetter
 from typing import TypeAlias
 
-from ingest.extract.layout.segments import TextSegment
+from ingest.extract.layout.segments import TextSegment, place_of
 
 Band: TypeAlias = "list[TextSegment]"  # segments side by side, from left to right
 Extent: TypeAlias = "tuple[float, float]"  # start and end along a line, in points
@@ -29,7 +29,7 @@ def group_bands(segments: Iterable[TextSegment]) -> list[Band]:
             top, bottom = (1.0, 0.0) if segment.columns else (v0, v1)
     for band in bands:
         if len(band) > 1:
-            band.sort()
+            band.sort(key=place_of)
     return bands
 
 

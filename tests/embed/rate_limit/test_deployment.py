@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from ingest.embed.rate_limit.deployment import (
     FAST_REQUEST_TOKENS,
-    FAST_TOKENS,
     MAX_LATE_SECONDS,
     MAX_REQUEST_TOKENS,
     MIN_FAST_REQUESTS,
@@ -24,7 +23,7 @@ from ingest.embed.rate_limit.deployment import (
     DeploymentLimiter,
 )
 from ingest.embed.rate_limit.others import OtherClients
-from ingest.embed.rate_limit.quota import LearntLimit
+from ingest.embed.rate_limit.quota import FAST_TOKENS, LearntLimit
 from tests.embed.rate_limit.simulation import (
     FULL,
     REMAINING,
