@@ -62,8 +62,8 @@ def arrange_by_words(  # noqa: PLR0913 - what is known of a page
     """
     written = read_text_boxes(handle) if runs is None else runs
     is_reordered = isinstance(handle, ReorderedText)
-    # Lines of Thai are joined, which line by line is simpler.
-    by_letters = is_reordered and not UNSPACED_SCRIPT.search(text)
+    # Some programs draw each letter by itself. Lines of Thai are joined, line by line.
+    by_letters = (is_reordered or 2 * len(written) > len(text)) and not UNSPACED_SCRIPT.search(text)
     drawn = None
     if plain is not None and not has_holes(written, by_letters=by_letters):
         if not is_distilled or is_reordered or len(drawn := read_drawn_boxes(page)) < MIN_RULES:
@@ -125,8 +125,8 @@ def order_words(drawn: Boxes, text: str, words: WordBoxes, plain: str | None) ->
 def has_holes(written: Boxes, *, by_letters: bool = False) -> bool:
     """Return whether some runs of text are side by side with the next ones, at a distance.
 
-    A hole or two are those of a running head: a table or columns have more. A page in a script
-    whose letters change their places may be drawn `by_letters`.
+    A hole or two are those of a running head: a table or columns have more. If a page is drawn
+    `by_letters`, two letters count as a run.
     """
     if len(written) <= MAX_LONE_HOLES:
         return False

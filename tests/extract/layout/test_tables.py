@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import pairwise
 
 import pytest
+from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 
 from ingest.extract.document import ExtractOptions, extract
@@ -129,6 +130,19 @@ def test_rows_of_words_between_two_rules_are_rows_each() -> None:
         rules(canvas, 712, 696, 654, 640)
 
     assert read_pages(page)[0] == markdown(rows)
+
+
+def test_a_table_drawn_letter_by_letter_is_a_table() -> None:
+    """Browsers print some fonts so, and then no run of text shows where a cell ends."""
+
+    def page(canvas: Canvas) -> None:
+        for number, row in enumerate(CITIES):
+            for text, x in zip(row, (60, 95, 145, 190), strict=True):
+                for place, letter in enumerate(text):
+                    left = x + stringWidth(text[:place], FONT, SIZE)
+                    canvas.drawString(left, 700 - 14 * number, letter)
+
+    assert read_pages(page)[0] == markdown(CITIES)
 
 
 @pytest.mark.parametrize("order", ["cells", "lines"])
