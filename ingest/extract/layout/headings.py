@@ -30,6 +30,8 @@ MIN_HEADING_SIZE_RATIO = 1.18  # to the size of body text; fonts of one size dif
 SAME_SIZE_RATIO = 1.06  # sizes closer than this count as equal
 MAX_FONT_NAME_BYTES = 100  # of a font's name; the rest is ignored
 MIN_BOLD_WEIGHT = 600  # font weight; 400 is regular
+BOLD_NAME = re.compile(rb"Bold|Black")
+REGULAR_NAME = re.compile(rb"-(?:Regular|Italic|Light)")
 MAX_SIZE_LEVELS = 3  # levels by size; bold lines in the size of body text are one more
 MAX_LARGE_HEADING_CHARS = 120
 MAX_BOLD_HEADING_CHARS = 70
@@ -141,22 +143,23 @@ def find_bold_lines(
     starts = [place_of(handle, start) for _, start, _ in lines]
     weights = list(map(font_weight, repeat(handle), starts))
     for line, weight in zip(lines, weights, strict=True):
+        ends = line[1], line[2] - 1
         if weight >= MIN_BOLD_WEIGHT:
-            if font_weight(handle, place_of(handle, line[2] - 1)) >= MIN_BOLD_WEIGHT:
+            # Chromium's weights are guesses: the regular fonts of Noto get more than 600.
+            if font_weight(handle, place_of(handle, ends[1])) >= MIN_BOLD_WEIGHT and not any(
+                REGULAR_NAME.search(read_font_name(handle, end)) for end in ends
+            ):
                 yield line
-        elif (
-            weight <= 0
-            and has_bold_font_name(handle, line[1])
-            and has_bold_font_name(handle, line[2] - 1)
-        ):
+        # Not every font has a weight.
+        elif weight <= 0 and all(BOLD_NAME.search(read_font_name(handle, end)) for end in ends):
             yield line
 
 
-def has_bold_font_name(text: TextHandle, index: int) -> bool:
-    """Return whether the name of a character's font says bold: not every font has a weight."""
+def read_font_name(text: TextHandle, index: int) -> bytes:
+    """Return the name of a character's font."""
     name = ctypes.create_string_buffer(MAX_FONT_NAME_BYTES)
     font_name(text, place_of(text, index), ctypes.addressof(name), MAX_FONT_NAME_BYTES, None)
-    return b"Bold" in name.value or b"Black" in name.value
+    return name.value
 
 
 def merge_titles(lines: Sequence[HeadingLine]) -> Iterator[HeadingLine]:

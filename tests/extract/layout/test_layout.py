@@ -18,6 +18,7 @@ from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.engines.pdfium import Pdfium
 from ingest.models import Heading
 from tests.conftest import ROOT
+from tests.hostile.writing import pdf, stream
 
 DATA = ROOT / "data"
 TEXTS = ROOT / "scripts" / "make_data" / "texts"
@@ -319,6 +320,23 @@ def test_headings_come_from_type_sizes_where_there_is_no_outline() -> None:
             Heading(3, f"A bold line {number}", number),
         ]
     assert list(document.headings) == wanted
+
+
+def test_short_lines_are_no_headings_because_a_regular_font_has_broad_stems() -> None:
+    """Chromium overrates the stems of some fonts, whose name says that they are not bold."""
+    lines = ["Mill Lane 4", *["The ferry to the islands runs every hour from June on. " * 2] * 9]
+    content = "".join(f"1 0 0 1 40 {700 - 14 * n} Tm ({line}) Tj " for n, line in enumerate(lines))
+    font = (
+        b"<< /Type /Font /Subtype /TrueType /BaseFont /AAAAAA+NotoSerif-Regular /FirstChar 32 "
+        b"/LastChar 126 /Widths [%b] /FontDescriptor 10 0 R >>" % (b"500 " * 95)
+    )
+    descriptor = (
+        b"<< /Type /FontDescriptor /FontName /AAAAAA+NotoSerif-Regular /Flags 4 /StemV 141 "
+        b"/FontBBox [0 0 1000 800] /Ascent 800 /Descent -200 /ItalicAngle 0 /CapHeight 700 >>"
+    )
+    data = pdf({4: stream(f"BT /F 9 Tf {content} ET".encode()), 5: font, 10: descriptor})
+
+    assert extract(data, ExtractOptions("pdfium")).headings == ()
 
 
 def test_ordinary_text_has_no_headings() -> None:
