@@ -26,7 +26,7 @@ from ingest.extract.layout.whitespace import (
     Extent,
     add_band,
     column_of,
-    find_columns,
+    find_headed_columns,
     is_outside,
     median_height,
     split_by_column,
@@ -101,7 +101,7 @@ def detect_table(
         first, end = find_drawn_with(bands, *collected)
     if (first, end) != collected:
         rows = [[band] for band in bands[first:end]]
-        columns = find_columns(bands[first:end], min_gap)
+        columns = find_headed_columns(bands[first:end], min_gap)
         if len(columns) <= 1:
             return None, start, after
     if not framed and end - first < MIN_TABLE_ROWS:
@@ -257,7 +257,7 @@ def collect_rows(
         and not is_last_row_attached(rows, lines, height)
     ):
         rows.pop()
-    return rows, find_columns((band for row in rows for band in row), min_gap)
+    return rows, find_headed_columns([band for row in rows for band in row], min_gap)
 
 
 def count_rows_above_other_table(rows: Sequence[Sequence[Band]], columns: Sequence[Extent]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from operator import attrgetter
 from typing import TypeAlias
 
@@ -67,6 +68,18 @@ def find_columns(bands: Iterable[Band], min_gap: float) -> list[Extent]:
     return merge_extents([(s.u0, s.u1) for band in bands for s in band], min_gap)
 
 
+def find_headed_columns(bands: Sequence[Band], min_gap: float) -> list[Extent]:
+    """Return the columns of a table's bands; a centred header may be beside the cells it names."""
+    for head in bands[:1]:
+        columns = find_columns(bands[1:], min_gap)
+        if len(head) == len(columns):
+            both = zip(head, columns, strict=True)
+            widened = [(min(s.u0, start), max(s.u1, end)) for s, (start, end) in both]
+            if all(left[1] + min_gap <= right[0] for left, right in pairwise(widened)):
+                return widened
+    return find_columns(bands, min_gap)
+
+
 def split_by_column(bands: Iterable[Band], columns: Sequence[Extent]) -> list[list[TextSegment]]:
     """Return the segments of bands in each column, from top to bottom."""
     found: list[list[TextSegment]] = [[] for _ in columns]
@@ -74,6 +87,13 @@ def split_by_column(bands: Iterable[Band], columns: Sequence[Extent]) -> list[li
         for segment in band:
             found[column_of(segment, columns)].append(segment)
     return found
+
+
+def has_same_cells(above: Band, below: Band) -> bool:
+    """Return whether each piece of a band is below one of the band above it."""
+    return len(above) == len(below) > 1 and all(
+        one.u0 < other.u1 and other.u0 < one.u1 for one, other in zip(above, below, strict=True)
+    )
 
 
 def is_outside(segment: TextSegment, columns: Sequence[Extent]) -> bool:

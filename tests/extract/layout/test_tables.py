@@ -145,6 +145,22 @@ def test_a_table_drawn_letter_by_letter_is_a_table() -> None:
     assert read_pages(page)[0] == markdown(CITIES)
 
 
+def test_a_centred_header_is_above_its_cells() -> None:
+    """Browsers centre the names of wide columns, so that some are right of all that they name."""
+    rows = [
+        ["Description", "Qty", "Unit", "Amount"],
+        ["Berth, May", "1", "310.00", "310.00"],
+        ["Electricity, kWh", "84", "0.31", "26.04"],
+        ["Crane, half hours", "3", "45.00", "135.00"],
+    ]
+
+    def page(canvas: Canvas) -> None:
+        put(canvas, rows[:1], (140, 298, 368, 460))
+        put(canvas, rows[1:], (60, 282, 336, 426), top=686)
+
+    assert read_pages(page)[0] == markdown(rows)
+
+
 @pytest.mark.parametrize("order", ["cells", "lines"])
 def test_a_wrapped_cell_between_two_rules_is_one_cell(order: str) -> None:
     """A row goes on where its cells do."""
