@@ -393,6 +393,26 @@ def test_letters_of_a_table_that_are_drawn_one_by_one_are_words(title: str, row:
     assert read[-1] == f"| {' | '.join(row)} |"
 
 
+def test_figures_that_are_drawn_one_by_one_are_rows_each() -> None:
+    """A price list has a row for each figure, though PDFium ends a line after each digit."""
+    rows = [["Depot", "Item", "Pieces"], ["Hull", "Pallets", "120"], ["Leith", "Crates", "64"]]
+    cells = [(n, 0, cell) for n, cell in enumerate(rows[0])]
+    for number, (depot, *row) in enumerate(rows[1:]):
+        top = 22 + 33 * number
+        cells += [(0, top + 11, depot)]
+        cells += [(n, y, cell) for y in (top, top + 16) for n, cell in enumerate(row, 1)]
+    data = scripts.draw_page(
+        *(
+            scripts.Shown(scripts.LEFT + 130 * n, scripts.TOP - y, cell, apart=True)
+            for n, y, cell in cells
+        )
+    )
+    read = extract(data, ExtractOptions("pdfium")).pages[0]
+    assert [line.split(" | ", 1)[1] for line in read.splitlines()[2:]] == [
+        f"{item} | {pieces} |" for _, item, pieces in rows[1:] for _ in range(2)
+    ]
+
+
 @pytest.mark.parametrize(
     ("drawn", "gap", "wanted"),
     [

@@ -76,16 +76,14 @@ class HeadingDetector:
             start = lines.starts[number]
             line = text[start : lines.starts[number + 1] - 2].rstrip(NOTHING)
             end = start + len(line)
+            length = len(line) - line.count(NOTHING)
             if height > MIN_HEADING_SIZE_RATIO * usual or len(heights) < MAX_SIZE_LEVELS:
-                if end - start <= MAX_LARGE_HEADING_CHARS and not (
+                if length <= MAX_LARGE_HEADING_CHARS and not (
                     has_large_initial(handle, start, line, height)
                 ):
                     shown = self.placeholders.replace(line)
                     self.larger_lines.append(HeadingLine(page, number, shown, height / 2))
-            elif (
-                end - start <= MAX_BOLD_HEADING_CHARS
-                and text[end - 1 : end] not in NON_HEADING_ENDS
-            ):
+            elif length <= MAX_BOLD_HEADING_CHARS and text[end - 1 : end] not in NON_HEADING_ENDS:
                 short.append((number, start, end))
         for number, start, end in find_bold_lines(handle, short):
             shown = self.placeholders.replace(text[start:end])

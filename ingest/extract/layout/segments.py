@@ -1,6 +1,7 @@
 """Split the text of a page into segments that are apart: cells, lines of columns, lines.
 
-Segments are slices of the page's text. Together they hold all of it except white space.
+Segments are slices of the page's text, without what stands for nothing. Together they hold all of
+it except white space.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from operator import attrgetter
 import numpy as np
 from numpy.typing import NDArray
 
+from ingest.extract.engines.placeholders import NOTHING
 from ingest.extract.layout.geometry import Boxes, Indices
 from ingest.extract.layout.word_boxes import (
     MIN_SEGMENT_GAP_HEIGHTS,
@@ -289,7 +291,7 @@ def make_segments(
     starts, ends = words.starts[firsts].tolist(), (words.ends[lasts] + 1).tolist()
     lines = words.lines[firsts].tolist()
     return [
-        TextSegment(u0, v0, u1, v1, text[start:end], number, line)
+        TextSegment(u0, v0, u1, v1, text[start:end].replace(NOTHING, ""), number, line)
         for number, ((u0, v0, u1, v1), start, end, line) in enumerate(
             zip(edges, starts, ends, lines, strict=True)
         )
