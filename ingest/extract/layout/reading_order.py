@@ -32,7 +32,7 @@ from ingest.extract.layout.whitespace import (
     add_band,
     find_columns,
     group_bands,
-    has_same_cells,
+    is_below_header,
     is_outside,
     median_height,
     merge_extents,
@@ -144,7 +144,7 @@ def split_regions(bands: Sequence[Band], min_gap: float) -> Iterator[list[Band]]
         is_stray = has_columns and len(band) == 1 and is_outside(band[0], spans)
         bridges = len(merged) < len(spans) and (len(band) == 1 or len(region) >= MIN_COLUMN_LINES)
         # The cells of a column may come to reach its centred header.
-        bridges = bridges and not has_same_cells(region[-1], band)
+        bridges = bridges and not is_below_header(region, band, min_gap)
         if region and not has_columns and is_beside(region[-1], band):
             yield from split_off_tail(region[:-1])
             region = region[-1:]

@@ -14,6 +14,7 @@ Band: TypeAlias = "list[TextSegment]"  # segments side by side, from left to rig
 Extent: TypeAlias = "tuple[float, float]"  # start and end along a line, in points
 
 MIN_WHITE_HEIGHTS = 0.4  # in heights of the type; narrower white space is no gap
+MAX_SIDE_PIECES = 2  # of a line of columns of text; a table may have more
 
 
 def group_bands(segments: Iterable[TextSegment]) -> list[Band]:
@@ -89,9 +90,20 @@ def split_by_column(bands: Iterable[Band], columns: Sequence[Extent]) -> list[li
     return found
 
 
+def is_below_header(bands: Sequence[Band], band: Band, min_gap: float) -> bool:
+    """Return whether a band has the cells of those above it, below a header beside some of them."""
+    start = len(bands)
+    while start and has_same_cells(bands[start - 1], bands[start] if bands[start:] else band):
+        start -= 1
+    if not 0 < start < len(bands) or len(band) <= MAX_SIDE_PIECES:
+        return False
+    rows = [*bands[start - 1 :], band]
+    return len(rows[0]) == len(band) == len(find_headed_columns(rows, min_gap))
+
+
 def has_same_cells(above: Band, below: Band) -> bool:
     """Return whether each piece of a band is below one of the band above it."""
-    return len(above) == len(below) > 1 and all(
+    return len(above) == len(below) and all(
         one.u0 < other.u1 and other.u0 < one.u1 for one, other in zip(above, below, strict=True)
     )
 
