@@ -280,13 +280,23 @@ def set_symbols(data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("before", "raised", "wanted"),
-    [("20", "th", "20th"), ("le 1", "er", "le 1er"), ("the law", "4", "the law 4")],
+    ("before", "raised", "after", "wanted"),
+    [
+        ("20", "th", "", "20th"),
+        ("le 1", "er", "", "le 1er"),
+        ("the law", "4", "", "the law 4"),
+        ("in 1848", "1", "", "in 1848 1"),
+        ("by 40%.", "3", "", "by 40%. 3"),
+        ("25 cm", "2", ", dry", "25 cm2, dry"),
+    ],
 )
-def test_an_ordinal_in_smaller_type_is_on_its_line(before: str, raised: str, wanted: str) -> None:
+def test_a_part_in_smaller_type_is_on_its_line(
+    before: str, raised: str, after: str, wanted: str
+) -> None:
     """Chromium draws each letter by itself, and PDFium begins a line with raised ones."""
     letters = [(n, 700.0, 12.0, before) for n in range(len(before))]
     letters += [(n, 704.8, 8.0, raised) for n in range(len(raised))]
+    letters += [(n, 700.0, 12.0, after) for n in range(len(after))]
     x = 72.0
     pieces = []
     for n, y, size, part in letters:

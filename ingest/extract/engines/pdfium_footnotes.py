@@ -30,7 +30,8 @@ NUMBER_AFTER_WORD = re.compile(
 # A single letter with an index is a formula's, and laid out with it.
 RAISED_PART = re.compile(
     r"\r\n(?:(?<=[0-9IVXLCMnN]\r\n)(?=(?:st|nd|rd|th|er?|re|ère|ème|os?|as?|mes?|lles?)(?![^\W_]))"
-    r"|(?<=[^\W\d_]{2}\r\n)(?=[0-9]{1,2}(?![^\W_])))"
+    r"|(?:(?<=[^\W\d_]{2}\r\n)|(?<=[0-9]{4}\r\n)|(?<=[.,;!?%”’»]\r\n))(?=[0-9]{1,2}(?![^\W_]))"
+    r"|(?<=[^\W\d_][0-9]\r\n)(?=[.,;:!?)]))"  # after the index of "CO2,"
 )
 MAX_RAISED_GAP_HEIGHTS = 0.25
 MIN_NOTED_LETTERS = 3  # of a word with a footnote: a power follows a unit of one or two
@@ -50,15 +51,17 @@ def join_raised_parts(handle: TextHandle, text: str, places: Sequence[int]) -> s
     for number, place in enumerate(places):
         both = edges[2 * BOX_FIELDS * number : 2 * BOX_FIELDS * (number + 1)]
         _, top, right, bottom, left, part_top, _, part_bottom = both
-        height = top - bottom
+        small, height = sorted((top - bottom, part_top - part_bottom))
+        is_small_part = part_top - part_bottom == small
         if (
             abs(left - right) <= MAX_RAISED_GAP_HEIGHTS * height
             and bottom < part_top
             and part_bottom < top
-            and MIN_MARK_HEIGHTS * height < part_top - part_bottom <= MAX_MARK_HEIGHTS * height
+            and MIN_MARK_HEIGHTS * height < small <= MAX_MARK_HEIGHTS * height
+            and is_small_part == text[place + 2].isalnum()
         ):
             word = text[place - MIN_NOTED_LETTERS : place]
-            is_note = chars[place + 2].isdecimal() and word.isalpha()
+            is_note = text[place + 2].isdecimal() and (word.isalpha() or not word[-1].isalpha())
             chars[place : place + 2] = " " if is_note else NOTHING, NOTHING
     return "".join(chars)
 
