@@ -61,9 +61,10 @@ def order_page(
 ) -> list[Band]:
     """Return the lines of a page in reading order, each as a band; see order_segments().
 
-    A cell is put into the first of its rows only if a table comes of it.
+    A cell is put into the first of its rows only if a table comes of it. Where rows are drawn from
+    right to left, going back to the first cell of the next looks like going down to such a cell.
     """
-    raised = find_drawn_cells(segments)
+    raised = [] if right_to_left else find_drawn_cells(segments)
     for _ in range(MAX_PASSES):
         placed = raise_cells(segments, raised)
         bands = list(order_segments(placed, rulings, right_to_left=right_to_left))

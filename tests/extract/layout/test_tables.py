@@ -13,6 +13,8 @@ from reportlab.pdfgen.canvas import Canvas
 from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.layout.drawing_order import split_lines
 from ingest.extract.layout.pieces import join_markers
+from ingest.extract.layout.reading_order import order_page
+from ingest.extract.layout.rulings import Rulings
 from ingest.extract.layout.segments import TextSegment
 from ingest.extract.layout.tables import flatten_cell
 from tests.extract.layout.test_layout import FONT, SIZE, draw_lines, draw_pages, prose, read_pages
@@ -159,6 +161,26 @@ def test_a_centred_header_is_above_its_cells() -> None:
         put(canvas, rows[1:], (60, 282, 336, 426), top=686)
 
     assert read_pages(page)[0] == markdown(rows)
+
+
+def test_rows_that_run_from_right_to_left_keep_their_first_cells() -> None:
+    """A Hebrew timetable has each day in its row, also if two days are written as wide."""
+    rows = [
+        [(447, 459, "יום"), (270, 291, "שעה"), (115, 134, "חדר")],
+        [(506, 532, "ראשון"), (340, 361, "8:30"), (175, 187, "12")],
+        [(518, 532, "שני"), (340, 361, "9:15"), (181, 187, "7")],
+        [(506, 532, "שלישי"), (334, 361, "10:45"), (181, 187, "3")],
+        [(509, 532, "רביעי"), (334, 361, "12:00"), (181, 187, "9")],
+    ]
+    segments = [
+        TextSegment(u0, 21.5 * row, u1, 21.5 * row + 10.5, text, 3 * row + place, row)
+        for row, cells in enumerate(rows)
+        for place, (u0, u1, text) in enumerate(cells)
+    ]
+    rules = [(21.5 * row + 16, (100.0, 540.0)) for row in range(5)]
+    (table,) = order_page(segments, Rulings(rules, []), right_to_left=True)
+
+    assert table[0].text.split("\n") == markdown([[text for _, _, text in row] for row in rows])
 
 
 @pytest.mark.parametrize("order", ["cells", "lines"])
