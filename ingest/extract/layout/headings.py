@@ -16,6 +16,7 @@ from operator import attrgetter
 
 from ingest.extract.cleaning import clean
 from ingest.extract.engines.pdfium_raw import (
+    BOX_FIELDS,
     TextHandle,
     font_name,
     font_weight,
@@ -24,6 +25,7 @@ from ingest.extract.engines.pdfium_raw import (
 )
 from ingest.extract.engines.placeholders import NOTHING, Placeholders
 from ingest.extract.layout.lines import PageLines
+from ingest.extract.layout.word_boxes import MIN_SEGMENT_GAP_HEIGHTS
 from ingest.models import Heading
 
 MIN_HEADING_SIZE_RATIO = 1.18  # to the size of body text; fonts of one size differ by less
@@ -33,6 +35,7 @@ MIN_BOLD_WEIGHT = 600  # font weight; 400 is regular
 BOLD_NAME = re.compile(rb"Bold|Black")
 REGULAR_NAME = re.compile(rb"-(?:Regular|Italic|Light)")
 MAX_SIZE_LEVELS = 3  # levels by size; bold lines in the size of body text are one more
+MAX_HEADING_GAPS = 1  # after its number
 MAX_LARGE_HEADING_CHARS = 120
 MAX_BOLD_HEADING_CHARS = 70
 MIN_RUNNING_HEAD_PAGES = 3  # a line that is on so many pages is a running head
@@ -86,6 +89,8 @@ class HeadingDetector:
             elif length <= MAX_BOLD_HEADING_CHARS and text[end - 1 : end] not in NON_HEADING_ENDS:
                 short.append((number, start, end))
         for number, start, end in find_bold_lines(handle, short):
+            if count_gaps(handle, text, start, end) > MAX_HEADING_GAPS:
+                continue  # the names of columns
             shown = self.placeholders.replace(text[start:end])
             self.bold_lines.append(HeadingLine(page, number, shown, 0.0))
 
@@ -151,6 +156,15 @@ def find_bold_lines(
         # Not every font has a weight.
         elif weight <= 0 and all(BOLD_NAME.search(read_font_name(handle, end)) for end in ends):
             yield line
+
+
+def count_gaps(handle: TextHandle, text: str, start: int, end: int) -> int:
+    """Count the places of a line where two words are as far apart as cells are."""
+    inked = [n for n in range(start, end) if not text[n].isspace() and text[n] != NOTHING]
+    edges = list_char_edges(handle, inked)
+    lefts, tops, rights, bottoms = (edges[field::BOX_FIELDS] for field in range(BOX_FIELDS))
+    least = MIN_SEGMENT_GAP_HEIGHTS * (tops[0] - bottoms[0])
+    return sum(left - right > least for right, left in zip(rights, lefts[1:], strict=False))
 
 
 def read_font_name(text: TextHandle, index: int) -> bytes:

@@ -339,6 +339,23 @@ def test_short_lines_are_no_headings_because_a_regular_font_has_broad_stems() ->
     assert extract(data, ExtractOptions("pdfium")).headings == ()
 
 
+def test_the_names_of_columns_are_no_heading() -> None:
+    """Names, far apart in one bold line, head columns; a number before a title may be far off."""
+
+    def page(canvas: Canvas) -> None:
+        canvas.setFont("Helvetica-Bold", SIZE)
+        for x, y, text in ((60, 740, "PACK(1)"), (240, 740, "Commands"), (460, 740, "PACK(1)")):
+            canvas.drawString(x, y, text)
+        canvas.drawString(60, 720, "4.")
+        canvas.drawString(90, 720, "Return codes")
+        canvas.setFont(FONT, SIZE)
+        draw_lines(canvas, prose(1, 440), 60, 700)
+
+    headings = extract(draw_pages(page), ExtractOptions("pdfium")).headings
+
+    assert [heading.title for heading in headings] == ["4. Return codes"]
+
+
 def test_ordinary_text_has_no_headings() -> None:
     """Nothing stands out in a letter."""
     data = draw_pages(lambda canvas: draw_lines(canvas, prose(1, 440), 60, 700))
