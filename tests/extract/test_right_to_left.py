@@ -482,6 +482,14 @@ def letters(text: str) -> Counter[str]:
     return Counter("".join(text.split()).replace(")", "(").replace("\ufffe", "-"))
 
 
+def test_small_lines_close_below_a_large_one_are_lines() -> None:
+    """A subtitle close below a title is not mixed up with its letters."""
+    large = "1.5 0 0 1.5"
+    title, below = Shown(LEFT, TOP, "הולצ", matrix=large), Shown(LEFT, TOP - 17, "לכה")
+
+    assert read(draw_page(title, below)) == "צלוה\nהכל"
+
+
 @pytest.mark.parametrize("step", [6, -6], ids=["rightward", "leftward"])
 def test_cells_drawn_letter_by_letter_are_apart(step: int) -> None:
     """A row of a table has holes, from whichever side the letters of its cells are drawn."""
