@@ -150,15 +150,23 @@ def list_unmapped(handle: TextHandle, drawn: str, clusters: Sequence[Cluster]) -
 def learn_from_fonts(
     handle: TextHandle, clusters: Sequence[Cluster], names: Sequence[str], texts: GlyphTexts
 ) -> None:
-    """Add the glyphs mapped to nothing that are letters by the maps of their fonts."""
-    unknown = {
-        name: cluster.place
+    """Add the glyphs mapped to nothing that are letters by the maps of their fonts.
+
+    A number that is another glyph in another font stays unknown.
+    """
+    unknown = dict.fromkeys(
+        (name, owner)
         for name, cluster in zip(names, clusters, strict=True)
         if name and name not in texts.known
+        for owner in filter(None, list_owners(handle, [cluster.place]))
+    )
+    fonts = read_font_letters([owner for _, owner in unknown], SCRIPTS)
+    found: dict[str, set[str]] = {}
+    for (name, _), letters in zip(unknown, fonts, strict=True):
+        found.setdefault(name, set()).add(letters.get(ord(name), ""))
+    texts.known |= {
+        name: letter for name, (letter, *others) in found.items() if letter and not others
     }
-    owners = filter(None, list_owners(handle, unknown.values()))
-    letters = read_font_letters(list(owners), SCRIPTS)
-    texts.known |= {name: letters[ord(name)] for name in unknown if ord(name) in letters}
 
 
 def learn(clusters: Sequence[Cluster], names: Sequence[str], texts: GlyphTexts) -> None:
