@@ -13,8 +13,8 @@ from ingest.extract.document import ExtractOptions, extract
 from ingest.extract.layout.drawing_order import split_lines
 from ingest.extract.layout.pieces import join_markers
 from ingest.extract.layout.segments import TextSegment
-from ingest.extract.layout.total_rows import clip_labels
 from ingest.extract.layout.tables import flatten_cell
+from ingest.extract.layout.total_rows import clip_labels
 from tests.extract.layout.test_layout import FONT, SIZE, draw_lines, draw_pages, prose, read_pages
 from tests.hostile.writing import pdf, stream
 
