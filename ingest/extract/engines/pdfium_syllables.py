@@ -150,23 +150,25 @@ def list_unmapped(handle: TextHandle, drawn: str, clusters: Sequence[Cluster]) -
 def learn_from_fonts(
     handle: TextHandle, clusters: Sequence[Cluster], names: Sequence[str], texts: GlyphTexts
 ) -> None:
-    """Add the glyphs mapped to nothing that are letters by the maps of their fonts.
+    """Add the glyphs mapped to nothing that are letters by the maps of a page's fonts.
 
-    A number that is another glyph in another font stays unknown.
+    A number that two of these fonts have for different glyphs becomes unknown.
     """
-    unknown = dict.fromkeys(
+    used = dict.fromkeys(
         (name, owner)
         for name, cluster in zip(names, clusters, strict=True)
-        if name and name not in texts.known
+        if name
         for owner in filter(None, list_owners(handle, [cluster.place]))
     )
-    fonts = read_font_letters([owner for _, owner in unknown], SCRIPTS)
+    fonts = read_font_letters([owner for _, owner in used], SCRIPTS)
     found: dict[str, set[str]] = {}
-    for (name, _), letters in zip(unknown, fonts, strict=True):
+    for (name, _), letters in zip(used, fonts, strict=True):
         found.setdefault(name, set()).add(letters.get(ord(name), ""))
-    texts.known |= {
-        name: letter for name, (letter, *others) in found.items() if letter and not others
-    }
+    for name, (letter, *others) in found.items():
+        if others:
+            texts.known.pop(name, None)
+        elif letter:
+            texts.known[name] = letter
 
 
 def learn(clusters: Sequence[Cluster], names: Sequence[str], texts: GlyphTexts) -> None:
