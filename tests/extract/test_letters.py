@@ -452,6 +452,23 @@ def test_other_shapes_are_no_bullets(side: float, places: Sequence[int], gap: fl
     assert draw_list(side, places=places, gap=gap) == LIST
 
 
+def test_a_shape_before_a_heading_is_no_bullet() -> None:
+    """The square before each title of a brochure is decoration."""
+    buffer = io.BytesIO()
+    canvas = Canvas(buffer)
+    for y, title in ((740, "Parking"), (600, "Meals")):
+        canvas.setFont("Helvetica", 20)
+        canvas.drawString(90, y, title)
+        canvas.rect(78, y + 5, 6, 6, stroke=0, fill=1)
+        canvas.setFont("Helvetica", 10)
+        for number, line in enumerate(LIST):
+            canvas.drawString(90, y - 24 - 14 * number, line)
+    canvas.save()
+    page = extract(buffer.getvalue(), ExtractOptions()).pages[0]
+
+    assert page.split("\n") == ["Parking", *LIST, "Meals", *LIST]
+
+
 def segments(first: int, count: int, glyph: int, *, listed: bool) -> bytes:
     """A font's map, in format 4, of characters to glyphs that are listed or counted."""
     delta, offset = (0, 4) if listed else ((glyph - first) % 0x10000, 0)
