@@ -20,12 +20,7 @@ from azure.search.documents.models import VectorizedQuery
 from ingest.index import FIELD_FLAW, VECTOR_FLAW, Flaw
 from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.errors import MissingFieldError
-from ingest.index.azure.listing import (
-    MAX_PAGE_DOCUMENTS,
-    batch_ids,
-    filter_ids,
-    list_pages,
-)
+from ingest.index.azure.listing import MAX_PAGE_DOCUMENTS, batch_ids, filter_ids, list_pages
 from ingest.index.azure.mapping import FieldMapping
 from ingest.index.azure.serialize import (
     COPIED_VALUE_NAMES,
