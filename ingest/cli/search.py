@@ -104,7 +104,8 @@ def text_below_heading(hit: Hit) -> str:
 def full_text(hit: Hit) -> str:
     """Return the whole text of a hit; a generated one below the name of its figure."""
     content = str(hit.fields["content"])
-    text = tidy(join_wrapped_lines(split_mark(content)[1] if hit.figure else content))
+    text = split_mark(content)[1] if hit.figure else content
+    text = tidy(join_wrapped_lines(text, hit.fields.get("section_offsets") or ()))
     return f"[{hit.figure}]\n{text}" if hit.figure else text
 
 

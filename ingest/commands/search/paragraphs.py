@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from collections.abc import Collection
+from itertools import accumulate, pairwise
 
 # A shorter line ends its paragraph; letters differ in width, so a full one may be this short.
 FULL_SHARE = 0.7
@@ -20,16 +21,21 @@ UNSPACED_END = re.compile(
 )
 
 
-def join_wrapped_lines(text: str) -> str:
+def join_wrapped_lines(text: str, sections: Collection[int] = ()) -> str:
     """Replace the line breaks inside paragraphs by spaces, which moves no character.
 
     Headings, items, the lines of a form or a program and rows of tables stay lines of their own.
+    `sections` has the offsets of headings, as far as they are known.
     """
     lines = text.split("\n")
     width = measure_width(lines)
     if width < MIN_WIDTH:
         return text
-    breaks = (" " if is_wrapped(*pair, width) else "\n" for pair in pairwise(lines))
+    starts = accumulate(len(line) + 1 for line in lines)  # of the following line
+    breaks = (
+        " " if start not in sections and is_wrapped(*pair, width) else "\n"
+        for start, pair in zip(starts, pairwise(lines), strict=False)
+    )
     return "".join(part for pair in zip(lines, (*breaks, ""), strict=True) for part in pair)
 
 
