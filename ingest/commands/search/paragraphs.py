@@ -6,11 +6,14 @@ import re
 from collections.abc import Collection
 from itertools import accumulate, pairwise
 
+from ingest.chunk.boundaries import BULLET
+
 # A shorter line ends its paragraph; letters differ in width, so a full one may be this short.
 FULL_SHARE = 0.7
 # In front of a capital, a digit or a dash, which may begin a heading, a paragraph or an item.
 FULL_SHARE_BEFORE_START = 0.95
 STARTS = tuple("|•‣▪▫●○■□◦∙")  # of rows and items: no line of prose begins with one
+ENDS = tuple(".:;!?")  # of a sentence or an item: a dash or "2." after it begins an item
 MIN_WIDTH = 28  # no column of prose is narrower; slides and forms are
 WIDTH_SHARE = 0.6  # of the letters are in lines as long as the width of the text, or longer
 
@@ -45,6 +48,8 @@ def is_wrapped(line: str, following: str, width: int) -> bool:
     if not is_prose(line) or UNSPACED_END.search(line):
         return False
     if not following.strip() or following.startswith(STARTS):
+        return False
+    if line.endswith(ENDS) and BULLET.match(f"\n{following}"):
         return False
     is_start = not following[0].isalpha() or following[0].isupper() or not is_prose(following)
     share = FULL_SHARE_BEFORE_START if is_start else FULL_SHARE

@@ -55,8 +55,9 @@ def test_a_paragraph_is_one_line_and_a_heading_another() -> None:
 def test_a_heading_or_an_item_is_a_line_after_a_full_one_too() -> None:
     """The last line of a paragraph may end where the page does; the outline knows the heading."""
     full = f"illness, and in {'all other ' * 4}cases.\n"
-    items = PROSE.replace("illness.\n", full)
-    assert join_wrapped_lines(items).split("\n")[-2].startswith("•")
+    for bullet in "•", "–", "2.":
+        items = PROSE.replace("illness.\n", full).replace("•", bullet)
+        assert join_wrapped_lines(items).split("\n")[-2].startswith(bullet)
     text = PROSE.replace("illness.\n", f"{full}Lone work\n")
     assert "cases. Lone work" in join_wrapped_lines(text)
     sections = {"section_offsets": [text.index("Lone")], "sections": ["Lone work"]}
