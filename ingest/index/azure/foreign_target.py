@@ -166,7 +166,7 @@ class ForeignTarget(OwnTarget):
             for id_, copy in copies.items():
                 place = id_, some[id_].root, some[id_].source
                 if id_ in missing:
-                    yield Flaw(VECTOR_FLAW, f"{self.documents.name} does not have it", *place)
+                    yield Flaw(VECTOR_FLAW, f"{self.documents.name} lacks it or its text", *place)
                 elif not copy[VECTOR_FIELD]:
                     yield Flaw(VECTOR_FLAW, "its copy has no vector", *place)
                 elif not is_complete(copy):
