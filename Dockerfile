@@ -52,7 +52,7 @@ RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheel .
 # The last stage is built by default.
 FROM ${PYTHON_IMAGE} AS ingest
 LABEL org.opencontainers.image.title="ingest" \
-      org.opencontainers.image.description="Keeps a search index in step with a set of PDFs" \
+      org.opencontainers.image.description="Keeps a search index in sync with a set of PDFs" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.base.name="python:3.13.16-slim-trixie"
 COPY --from=build /opt/ingest /opt/ingest

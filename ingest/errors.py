@@ -23,7 +23,7 @@ MAX_REASON_CHARS = 300
 
 
 class IngestError(Exception):
-    """Base class of all errors meant for users. `exit_code`: of the command line."""
+    """Base class of all errors meant for users. `exit_code` is for the command line."""
 
     exit_code = 1
     is_logged = False  # the last line of a JSON log has it already

@@ -82,7 +82,7 @@ class RequestContext:
 # The error to raise (RetryableError: try again); None continues with the next row.
 ErrorClassifier: TypeAlias = Callable[[ErrorResponse, RequestContext], Exception | None]
 
-# Statuses, codes, verdict. ANY matches everything; a code may contain the wildcard "*".
+# Statuses, codes, classifier. ANY matches everything; a code may contain the wildcard "*".
 ANY = None
 ErrorRow: TypeAlias = tuple[Collection[int] | None, Collection[str] | None, ErrorClassifier]
 ErrorTable: TypeAlias = Sequence[ErrorRow]
@@ -91,17 +91,17 @@ ErrorTable: TypeAlias = Sequence[ErrorRow]
 def classify_response(
     response: ErrorResponse, table: ErrorTable, request: RequestContext
 ) -> Exception:
-    """Return the error of the first row that matches and gives a verdict."""
+    """Return the error of the first row that matches and returns one."""
     if HTTPStatus.MULTIPLE_CHOICES <= response.status < HTTPStatus.BAD_REQUEST:
         return ConfigError(
             f"{request.where} redirects to another address ({response.status}), which is never "
             "followed: set the endpoint to the address of the service itself"
         )
-    for statuses, codes, verdict in table:
+    for statuses, codes, classify in table:
         if (statuses is ANY or response.status in statuses) and (
             codes is ANY or any(fnmatchcase(c, p) for c in response.codes for p in codes)
         ):
-            error = verdict(response, request)
+            error = classify(response, request)
             if error is not None:
                 return error
     return ServiceError(f"{request.where} refused the request ({response})")
@@ -141,7 +141,7 @@ def renew_token(response: ErrorResponse, request: RequestContext) -> Exception |
 def rejected_token(other_cause: str = "") -> ErrorClassifier:
     """Report a rejected token, whatever roles its bearer has; or a rejected API key."""
 
-    def verdict(_: ErrorResponse, request: RequestContext) -> Exception:
+    def classify(_: ErrorResponse, request: RequestContext) -> Exception:
         if not isinstance(request.key, TokenCache):
             return rejected_key_error(request)
         return ConfigError(
@@ -150,7 +150,7 @@ def rejected_token(other_cause: str = "") -> ErrorClassifier:
             f"is wrong{other_cause}, or the token was revoked (sign in again)"
         )
 
-    return verdict
+    return classify
 
 
 def forbidden(response: ErrorResponse, request: RequestContext) -> Exception:

@@ -13,9 +13,7 @@ from ingest.api import search
 from ingest.chunk.offsets import HEADING_SEPARATOR
 from ingest.cli import load_settings, output
 from ingest.commands.search.excerpts import words_to_mark
-from ingest.commands.search.paragraphs import join_wrapped_lines
-from ingest.commands.search.passages import tidy, wrap
-from ingest.index.generated import split_mark
+from ingest.commands.search.passages import Passages, tidy, wrap
 from ingest.index.sqlite.tokenize import highlight
 from ingest.models import Hit, Permissions
 from ingest.runtime.formatting import escape_controls, escape_unprintable, to_json
@@ -103,8 +101,7 @@ def text_below_heading(hit: Hit) -> str:
 
 def full_text(hit: Hit) -> str:
     """Return the whole text of a hit; a generated one below the name of its figure."""
-    content = str(hit.fields["content"])
-    text = tidy(join_wrapped_lines(split_mark(content)[1] if hit.figure else content))
+    text = tidy(Passages.of(hit.fields).text)
     return f"[{hit.figure}]\n{text}" if hit.figure else text
 
 

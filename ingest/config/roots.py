@@ -1,6 +1,6 @@
 """Names of roots in an index: give each root that a command names the one that the index knows.
 
-A root is known by the name that a person gave it (NAME=FOLDER), or else by its place: its path in
+A root is known by the name that a person gave it (NAME=ROOT), or else by its place: its path in
 an index of this machine, its URL, or, in an index that others share, a name after the folder and a
 hash of the machine and the path. The key in the ids of its chunks is fixed at first sight, so a
 root that gets a name, or another place, keeps its chunks.

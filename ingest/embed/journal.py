@@ -171,9 +171,10 @@ class WorkerJournal(VectorJournal):
 
     def close(self) -> None:
         """Name what is left as if this worker had died: it may serve the next run, too."""
+        dead = f".0-{time.time_ns()}-"  # of no process; in containers all workers have one id
         for path in self.paths:
             with suppress(OSError):
-                path.rename(path.with_name(path.name.replace(".", ".0-", 1)))
+                path.rename(path.with_name(path.name.replace(".", dead, 1)))
 
     def load(self) -> None:
         """Read the vectors of workers that have died since the last call."""

@@ -61,14 +61,15 @@ def read_annotations(page: raw.FPDF_PAGE, count: int) -> PageAnnotations:
             continue
         kind = raw.FPDFAnnot_GetSubtype(annotation)
         kinds.add(kind)
-        has_appearances = has_appearances or has_appearance(annotation)
+        appears = has_appearance(annotation)
+        has_appearances = has_appearances or appears
         is_layered = bool(raw.FPDFAnnot_HasKey(annotation, b"OC"))
         has_layers = has_layers or is_layered
         if kind not in (raw.FPDF_ANNOT_LINK, raw.FPDF_ANNOT_POPUP, raw.FPDF_ANNOT_WIDGET):
             skipped = kind in (raw.FPDF_ANNOT_WATERMARK, raw.FPDF_ANNOT_PRINTERMARK)
             skipped = skipped or bool(raw.FPDFAnnot_GetFlags(annotation) & HIDDEN_FLAG)
             # What a text box in a layer shows is read from its appearance, if it shows it.
-            skipped = skipped or (is_layered and kind == raw.FPDF_ANNOT_FREETEXT)
+            skipped = skipped or (is_layered and appears and kind == raw.FPDF_ANNOT_FREETEXT)
             if not skipped and not raw.FPDFAnnot_HasKey(annotation, b"StateModel"):
                 notes.append(clean(read_contents(annotation)))
         raw.FPDFPage_CloseAnnot(annotation)

@@ -35,7 +35,8 @@ DOT_WIDTHS = {"\u2025": 2, "\u2026": 3, "\u22ef": 3}
 PAGE_NUMBER = r"[ \t]*(?:\d{1,4}|[ivxlc]{1,7})[ \t]*(?:\n|\Z)"
 PAGE_NUMBER_AFTER = re.compile(PAGE_NUMBER)
 LEADER_RUN = re.compile(
-    rf"[{DOTS}](?:[ \t]*[{DOTS}])+|(?<!\w)_{{5,}}(?!\w)|(?<=[ \t])-{{5,}}(?={PAGE_NUMBER})"
+    rf"[{DOTS}](?:[ \t]*[{DOTS}])+|(?<=[ \t])-{{5,}}(?={PAGE_NUMBER})"
+    r"|(?<![\w'\"`])_{5,}(?![\w'\"`])"
 )
 MIN_SPACED_DOTS, MIN_LEADER_DOTS, MIN_LEADER_WIDTH = 4, 5, 9
 

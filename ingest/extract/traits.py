@@ -103,12 +103,8 @@ def has_relevant_subtype(data: bytes) -> bool:
 
 def has_unmapped_font(data: bytes) -> bool:
     """Return whether uncompressed objects may include a font of numbered glyphs without a map."""
-    offset = 0
-    while (offset := data.find(NUMBERED_KEY, offset) + len(NUMBERED_KEY)) >= len(NUMBERED_KEY):
-        end = data.find(b">>", offset)
-        if data.find(MAP_KEY, max(0, data.rfind(b"<<", 0, offset)), end if end > 0 else None) < 0:
-            return True
-    return False
+    parts = data.split(b">>") if NUMBERED_KEY in data else ()
+    return any(NUMBERED_KEY in part and MAP_KEY not in part.rpartition(b"<<")[2] for part in parts)
 
 
 def count_page_objects(data: bytes) -> int:

@@ -100,7 +100,7 @@ def run_each_root(
 
     Figures are described once the text of all roots is indexed.
     """
-    unlisted: list[str] = []
+    unlisted = 0
     queues: list[FigureQueue] = []
     if services.reader.describes:
         services = replace(services, figure_queues=queues)
@@ -111,9 +111,9 @@ def run_each_root(
                     root, replace(services, has_more_roots=root is not roots[-1]), run
                 )
             except RootError as error:
-                unlisted.append(str(error))
+                unlisted += 1
                 totals.unlisted.append(str(error))
-                if len(unlisted) < len(roots):
+                if unlisted < len(roots):
                     log.warning("%s; its documents stay in the index as they are", error)
         for queue in queues:
             yield from describe_figures(queue, services, run)
@@ -121,7 +121,7 @@ def run_each_root(
         for queue in queues:
             yield from queue.take_results()
         raise
-    if unlisted and len(unlisted) == len(roots):
+    if unlisted and unlisted == len(roots):
         raise RootError("; ".join(totals.unlisted))
 
 

@@ -70,8 +70,8 @@ def test_generated_text_is_never_printed_as_the_documents(whole: bool) -> None:
     """A description is marked with its figure, so that it is not taken for the author's text."""
     about = "Figure 3, page 4, described by gpt-4o"
     text = "Clean spindles last longer."
-    fields = FIELDS | {"content": f"[Figure 3, AI-generated]\n{text}"}
-    hit = replace(HIT, fields=fields, figure=about, excerpt=f"[{about}]\n{text}")
+    generated = {"content": f"[Figure 3, AI-generated]\n{text}", "figure_kind": "chart"}
+    hit = replace(HIT, fields=FIELDS | generated, figure=about, excerpt=f"[{about}]\n{text}")
     assert print_hit(hit, whole=whole)[2:] == [f"    [{about}]", f"    {text}"]
     assert hit_json(hit)["figure"] == about
 

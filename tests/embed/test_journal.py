@@ -132,12 +132,14 @@ def test_a_worker_takes_what_a_dead_one_of_its_machine_had_received(tmp_path: Pa
     mine = journal_of(this)
     assert list(mine.find(["of a neighbour", "of a dead one", "new"])) == [1]
     failed = journal_of(this)
-    failed.append(["of a run that failed"], np.stack([vector("x")]))
-    failed.close()
+    for text in "of a run that failed", "of the next one":  # in containers, under the same id
+        failed.append([text], np.stack([vector("x")]))
+        failed.close()
     add(dead, "of one that died later")
     assert isinstance(mine, WorkerJournal)
     mine.looked_at -= LOOK_SECONDS
-    assert list(mine.find(["of one that died later", "of a run that failed"])) == [0, 1]
+    found = mine.find(["of one that died later", "of a run that failed", "of the next one"])
+    assert list(found) == [0, 1, 2]
     for n in range(2 * MAX_DEAD_FILES):
         add(dead, f"long ago {n}")
     journal_of(this).find(["new"])

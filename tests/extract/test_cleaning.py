@@ -80,6 +80,7 @@ def test_any_text_becomes_storable(raw: str) -> None:
         pytest.param("概要・・・・・・ 5\nEnd", "概要 5\nEnd", id="in Japanese"),
         pytest.param("Name: ............", "Name:", id="to write on"),
         pytest.param("Name: ____________ Date: ______", "Name: Date:", id="a blank"),
+        pytest.param("pad('_____')\n", "pad('_____')", id="underscores of a program"),
         pytest.param("Method ------------- 5\nEnd", "Method 5\nEnd", id="dashes"),
         pytest.param("a ----- b\n------\n5", "a ----- b\n------\n5", id="dashes to nowhere"),
         pytest.param("above\n.................\nbelow", "above\nbelow", id="a rule"),

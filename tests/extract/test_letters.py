@@ -13,6 +13,7 @@ from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 
 from ingest.extract.document import ExtractOptions, extract
+from ingest.extract.engines.font_programs import read_glyph_texts
 from ingest.extract.engines.pdfium import Pdfium
 from ingest.extract.engines.pdfium_letters import (
     correct_characters,
@@ -481,6 +482,23 @@ def test_other_shapes_are_no_bullets(side: float, places: Sequence[int], gap: fl
     assert draw_list(side, places=places, gap=gap) == LIST
 
 
+def test_a_shape_before_a_heading_is_no_bullet() -> None:
+    """The square before each title of a brochure is decoration."""
+    buffer = io.BytesIO()
+    canvas = Canvas(buffer)
+    for y, title in ((740, "Parking"), (600, "Meals")):
+        canvas.setFont("Helvetica", 20)
+        canvas.drawString(90, y, title)
+        canvas.rect(78, y + 5, 6, 6, stroke=0, fill=1)
+        canvas.setFont("Helvetica", 10)
+        for number, line in enumerate(LIST):
+            canvas.drawString(90, y - 24 - 14 * number, line)
+    canvas.save()
+    page = extract(buffer.getvalue(), ExtractOptions()).pages[0]
+
+    assert page.split("\n") == ["Parking", *LIST, "Meals", *LIST]
+
+
 def segments(first: int, count: int, glyph: int, *, listed: bool) -> bytes:
     """A font's map, in format 4, of characters to glyphs that are listed or counted."""
     delta, offset = (0, 4) if listed else ((glyph - first) % 0x10000, 0)
@@ -494,6 +512,16 @@ def groups(first: int, count: int, glyph: int) -> bytes:
     return struct.pack(">HHLLLLLL", 12, 0, 28, 0, 1, first, first + count - 1, glyph)
 
 
+def font_program(maps: Sequence[tuple[int, bytes]]) -> bytes:
+    """A font with these maps of Microsoft's encodings, and nothing else."""
+    records, body = b"", b""
+    for encoding, mapped in maps:
+        records += struct.pack(">HHL", 3, encoding, 4 + 8 * len(maps) + len(body))
+        body += mapped
+    cmap = struct.pack(">HH", 0, len(maps)) + records + body
+    return struct.pack(">4sHHHH4sLLL", b"\0\1\0\0", 1, 0, 0, 0, b"cmap", 0, 28, len(cmap)) + cmap
+
+
 @pytest.mark.parametrize(
     ("encoding", "mapped"),
     [
@@ -505,20 +533,37 @@ def groups(first: int, count: int, glyph: int) -> bytes:
 )
 def test_numbered_glyphs_are_read_by_the_map_of_their_font(encoding: int, mapped: bytes) -> None:
     """Text drawn by numbers of glyphs that nothing in the PDF explains is that of the font."""
-    cmap = struct.pack(">HHHHL", 0, 1, 3, encoding, 12) + mapped
-    program = struct.pack(">4sHHHH4sLLL", b"\0\1\0\0", 1, 0, 0, 0, b"cmap", 0, 28, len(cmap)) + cmap
     drawn = "".join(f"{ord(char) - 29:04x}" for char in "Öffnet um 9 Uhr")
     data = hostile_pdf(
         {
-            3: hostile_page(),
+            3: hostile_page(b"", b"/XObject << /Damaged 9 0 R >>"),
             4: stream(f"BT /F 20 Tf 72 720 Td <{drawn}> Tj ET".encode()),
             5: b"<< /Type /Font /Subtype /Type0 /BaseFont /X /Encoding /Identity-H "
             b"/DescendantFonts [6 0 R] >>",
             6: b"<< /Type /Font /Subtype /CIDFontType2 /BaseFont /X /FontDescriptor 7 0 R /DW 600 "
             b"/CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) /Supplement 0 >> >>",
             7: b"<< /Type /FontDescriptor /FontName /X /Flags 4 /FontFile2 8 0 R >>",
-            8: stream(program),
+            8: stream(font_program([(encoding, mapped)])),
+            9: b"<< /Resources << /Font << /F << /Subtype /Type0 /Encoding /Identity-H "
+            b"/DescendantFonts [] >> >> >> >>",
         }
     )
 
     assert extract(data, ExtractOptions()).pages == ("Öffnet um 9 Uhr",)
+
+
+def test_a_font_is_read_no_further_than_its_first_maps() -> None:
+    """A hostile font may have thousands of maps, each of all characters."""
+    first, last = (1, groups(65, 3, 1)), (10, groups(97, 3, 4))
+
+    letters = dict(zip(range(1, 7), "ABCabc", strict=True))
+    assert read_glyph_texts(font_program([first, last])) == letters
+    assert "a" not in read_glyph_texts(font_program([*[first] * 50, last])).values()
+
+
+def test_a_placeholder_may_stand_for_another() -> None:
+    """A bullet before a letter that stands for several is replaced with all of them."""
+    placeholders = Placeholders()
+    ligature = placeholders.standing_for("ffi")
+
+    assert placeholders.replace(placeholders.standing_for(f"\u2022 {ligature}")) == "\u2022 ffi"

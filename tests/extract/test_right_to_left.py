@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import struct
 import unicodedata
 from collections import Counter
 from pathlib import Path
@@ -54,6 +55,8 @@ from tests.extract.scripts_pdf import (
     draw_page,
     lines,
 )
+from tests.hostile.writing import pdf as write_pdf
+from tests.hostile.writing import stream
 from tests.pdfs import pdf, to_bytes
 
 ARABIC = "مدير المكتب الرئيسي"
@@ -298,6 +301,44 @@ def test_glyphs_that_a_font_has_letters_for_are_read() -> None:
     assert letters == {glyphs[code]: chr(code) for code in capitals}
 
 
+def test_a_glyph_is_not_read_by_the_map_of_another_font() -> None:
+    """Two fonts of a page may have the same number for different letters."""
+    font = (Path(reportlab.__file__).parent / "fonts" / "Vera.ttf").read_bytes()
+    place = font.index(b"cmap") + 8
+
+    def map_glyph(char: str) -> bytes:
+        cmap = struct.pack(">HHHHL", 0, 1, 3, 10, 12)
+        cmap += struct.pack(">HHLLLLLL", 12, 0, 28, 0, 1, ord(char), ord(char), 0x25)
+        entry = struct.pack(">LL", len(font), len(cmap))
+        return font[:place] + entry + font[place + 8 :] + cmap
+
+    shown = b"/%b 20 Tf 0 40 Td <00240025> Tj"
+    objects = {
+        2: b"<< /Type /Pages /Kids [3 0 R 6 0 R 7 0 R] /Count 3 "
+        b"/Resources << /Font << /F 10 0 R /F1 14 0 R >> >> >>",
+        5: stream(b"1 beginbfchar <0024> <0915> endbfchar"),
+    }
+    for number, fonts in {3: [b"F"], 6: [b"F1"], 7: [b"F", b"F1"]}.items():
+        objects[number + 20] = stream(b"BT %b ET" % b" ".join(shown % name for name in fonts))
+        objects[number] = (
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 99 99] /Contents %d 0 R >>"
+            % (number + 20)
+        )
+    for number, char in {10: "ख", 14: "ग"}.items():
+        objects |= {
+            number: b"<< /Type /Font /Subtype /Type0 /BaseFont /X /Encoding /Identity-H "
+            b"/DescendantFonts [%d 0 R] /ToUnicode 5 0 R >>" % (number + 1),
+            number + 1: b"<< /Type /Font /Subtype /CIDFontType2 /BaseFont /X "
+            b"/FontDescriptor %d 0 R /CIDToGIDMap /Identity >>" % (number + 2),
+            number + 2: b"<< /Type /FontDescriptor /FontName /X /Flags 4 /FontFile2 %d 0 R >>"
+            % (number + 3),
+            number + 3: stream(map_glyph(char)),
+        }
+
+    pages = extract(write_pdf(objects), ExtractOptions("pdfium")).pages
+    assert [one.split() for one in pages] == [["कख"], ["कग"], ["क", "क"]]
+
+
 def test_consonants_drawn_below_a_syllable_are_read() -> None:
     """In Telugu, WeasyPrint gives all of a syllable to the consonant below it, or a vowel to it."""
 
@@ -480,6 +521,14 @@ def test_no_letter_of_a_page_is_lost(parts: list[Shown]) -> None:
 def letters(text: str) -> Counter[str]:
     """The characters of a text that are not white space; a bracket is as good as its other."""
     return Counter("".join(text.split()).replace(")", "(").replace("\ufffe", "-"))
+
+
+def test_small_lines_close_below_a_large_one_are_lines() -> None:
+    """A subtitle close below a title is not mixed up with its letters."""
+    large = "1.5 0 0 1.5"
+    title, below = Shown(LEFT, TOP, "הולצ", matrix=large), Shown(LEFT, TOP - 17, "לכה")
+
+    assert read(draw_page(title, below)) == "צלוה\nהכל"
 
 
 @pytest.mark.parametrize("step", [6, -6], ids=["rightward", "leftward"])

@@ -99,6 +99,14 @@ def test_an_annotation_in_a_layer_is_found_if_the_layer_is_on(
     assert text.count("Jane Doe") == is_found
 
 
+def test_a_text_box_in_a_layer_without_an_appearance_is_found() -> None:
+    """Viewers draw such a box by themselves."""
+    catalog = "/OCProperties << /OCGs [8 0 R] /D << /OFF [] >> >>"
+    box = "/Subtype /FreeText /F 4 /OC 8 0 R /Contents (Signed by Jane Doe)"
+
+    assert "Jane Doe" in extract(annotate(box, catalog=catalog), ExtractOptions()).pages[0]
+
+
 def test_a_text_box_is_found_once() -> None:
     """A text box is indexed once, although entry and appearance both have its text."""
     box = "/Subtype /FreeText /Contents (Digitally signed by Jane Doe on 12 May 2026)"

@@ -29,3 +29,17 @@ def test_features_are_found_where_objects_do_not_end() -> None:
     stream = b"9 0 obj\n<< /Length 1 >>\nstream\nx\nendstream\n"
 
     assert find_traits(PAGE + stream + b"2 0 obj\n" + FEATURES) == ALL
+
+
+@pytest.mark.parametrize(
+    ("font", "is_unmapped"),
+    [
+        (b"<< /Encoding /Identity-H /ToUnicode 4 0 R >>", False),
+        (b"<< /ToUnicode 4 0 R /Encoding /Identity-H >>", False),
+        (b"<< /ToUnicode 4 0 R >> << /Encoding /Identity-H >> << /ToUnicode 4 0 R >>", True),
+        pytest.param(b"/ToUnicode" + 40_000 * b"/Identity-H", False, id="a hostile one"),
+    ],
+)
+def test_a_font_without_a_map_is_found(font: bytes, is_unmapped: bool) -> None:
+    """Only the entries of the font itself count, and a file cannot make the search long."""
+    assert find_traits(PAGE + b"2 0 obj\n" + font).unmapped == is_unmapped

@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ingest.config.connections import create_connections
@@ -222,6 +223,13 @@ def test_an_outage_for_all_texts_refuses_none(
     write(made, [{"id": "s1", "kind": "source"}])
     with pytest.raises(error, match=words):
         made.documents.write("upload", CHUNKS)
+
+
+def test_vectors_of_another_size_are_no_fault_of_their_documents(made: AzureIndex) -> None:
+    """Of an index that was made again for another model: one error, and not one per document."""
+    vectors = {"embedding": np.ones(DIMENSIONS + 1, np.float32)}
+    with pytest.raises(ServiceError, match=f"expects a length of '{DIMENSIONS}'"):
+        made.documents.write("upload", [chunk | vectors for chunk in CHUNKS])
 
 
 @pytest.mark.parametrize("sent", ["", "yesterday", "Sun, 29 Nov 2026 25:61:00 GMT"])

@@ -155,7 +155,7 @@ def test_who_may_only_write_documents_fills_what_others_prepared(azure: Azure) -
     connections = create_connections(chosen)
     with closing(connect_azure_index(chosen, connections, may_be_absent=False)) as found:
         (flaw,) = found.flaws(DIMENSIONS, thorough=False)
-        assert (flaw.id, flaw.reason) == (A.chunk.id, "ragindex does not have it")
+        assert (flaw.id, flaw.reason) == (A.chunk.id, "ragindex lacks it or its text")
         found.repair_local()
     assert index.latest.keys() == {A.chunk.id, B.chunk.id}
 
@@ -178,7 +178,7 @@ def test_a_chunk_or_its_copy_that_was_emptied_is_found(azure: Azure) -> None:
     connections = create_connections(chosen)
     with closing(connect_azure_index(chosen, connections, may_be_absent=False)) as found:
         flaws = {flaw.id: flaw.reason for flaw in found.flaws(DIMENSIONS, thorough=True)}
-        assert flaws == {a: "ragindex does not have it", b: "its copy has no vector"}
+        assert flaws == {a: "ragindex lacks it or its text", b: "its copy has no vector"}
         copies.written(
             a, {**copies.latest[a], "sourcepage": "1"}, azure.clock.now(), azure.search.delays
         )

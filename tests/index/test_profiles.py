@@ -12,6 +12,7 @@ import pytest
 from ingest.config.profile import find_profile, load_profile
 from ingest.config.settings import build_settings
 from ingest.errors import ConfigError
+from ingest.index.azure.definition import build_definition
 from ingest.index.azure.mapping import FieldMapping, bind_own_profile, bind_profile
 from ingest.index.azure.profile import DEFAULT_PROFILE, Profile
 from ingest.index.azure.serialize import copy_from_document, copy_to_document, entry_to_values
@@ -126,10 +127,12 @@ def test_three_fields_are_a_profile(tmp_path: Any) -> None:
     """An index needs a key, a text and a vector; I need not know what a semantic ranker is."""
     text = '[fields]\nkey = "id"\nvector = "embedding"\n'
     bare = write_profile(text + 'text = "content"', tmp_path)
-    assert bare.semantic.content == ()
+    assert build_definition("bare", 4, "", None, bare).semantic_search is None
     title = 'text = { value = "content", searchable = true }\nname = { value = "title" }'
     found = write_profile(f"{text}{title}\n[semantic]\nname = 'own'", tmp_path).semantic
     assert (found.name, found.title, found.content, found.keywords) == ("own", "", ("text",), ())
+    titled = write_profile(f"{text}{title}\n[semantic]\ntitle = 'name'\ncontent = []", tmp_path)
+    assert build_definition("titled", 4, "", None, titled).semantic_search
 
 
 def test_the_default_profile_is_the_same_mapping() -> None:

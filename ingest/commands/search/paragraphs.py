@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
-from itertools import pairwise
+from collections.abc import Collection
+from itertools import accumulate, pairwise
+
+from ingest.chunk.boundaries import BULLET
 
 # A shorter line ends its paragraph; letters differ in width, so a full one may be this short.
 FULL_SHARE = 0.7
-# In front of a capital, a digit or a bullet, which may begin a heading, a paragraph or an item.
+# In front of a capital, a digit or a dash, which may begin a heading, a paragraph or an item.
 FULL_SHARE_BEFORE_START = 0.95
+STARTS = tuple("|•‣▪▫●○■□◦∙")  # of rows and items: no line of prose begins with one
+ENDS = tuple(".:;!?")  # of a sentence or an item: a dash or "2." after it begins an item
 MIN_WIDTH = 28  # no column of prose is narrower; slides and forms are
 WIDTH_SHARE = 0.6  # of the letters are in lines as long as the width of the text, or longer
 
@@ -20,16 +25,21 @@ UNSPACED_END = re.compile(
 )
 
 
-def join_wrapped_lines(text: str) -> str:
+def join_wrapped_lines(text: str, sections: Collection[int] = ()) -> str:
     """Replace the line breaks inside paragraphs by spaces, which moves no character.
 
     Headings, items, the lines of a form or a program and rows of tables stay lines of their own.
+    `sections` has the offsets of headings, as far as they are known.
     """
     lines = text.split("\n")
     width = measure_width(lines)
     if width < MIN_WIDTH:
         return text
-    breaks = (" " if is_wrapped(*pair, width) else "\n" for pair in pairwise(lines))
+    starts = accumulate(len(line) + 1 for line in lines)  # of the following line
+    breaks = (
+        " " if start not in sections and is_wrapped(*pair, width) else "\n"
+        for start, pair in zip(starts, pairwise(lines), strict=False)
+    )
     return "".join(part for pair in zip(lines, (*breaks, ""), strict=True) for part in pair)
 
 
@@ -37,7 +47,9 @@ def is_wrapped(line: str, following: str, width: int) -> bool:
     """Return whether a line ends because the first word of the following one did not fit."""
     if not is_prose(line) or UNSPACED_END.search(line):
         return False
-    if not following.strip() or following.startswith("|"):
+    if not following.strip() or following.startswith(STARTS):
+        return False
+    if line.endswith(ENDS) and BULLET.match(f"\n{following}"):
         return False
     is_start = not following[0].isalpha() or following[0].isupper() or not is_prose(following)
     share = FULL_SHARE_BEFORE_START if is_start else FULL_SHARE

@@ -56,9 +56,10 @@ class Passages:
         if figure:  # above it, the excerpt has what the mark says, and more
             mark, text = split_mark(text)
             sentences = sorted({max(0, offset - len(mark)) for offset in sentences})
-        inside = zip(fields.get("section_offsets") or (), fields.get("sections") or (), strict=True)
+        offsets = fields.get("section_offsets") or ()
+        inside = zip(offsets, fields.get("sections") or (), strict=True)
         return cls(
-            join_wrapped_lines(text),
+            join_wrapped_lines(text, offsets),
             fields["page_start"],
             fields.get("page_offsets") or (0,),
             [(0, join_headings(fields.get("headings") or ())), *inside],

@@ -11,14 +11,17 @@ from pypdf import PdfWriter
 from pypdf.generic import DictionaryObject, NameObject, StreamObject
 
 from ingest.extract.annotations import iter_annotations
+from ingest.extract.engines.glyph_names import MAX_REPAIRED_BYTES
 from ingest.extract.engines.pypdf import Pypdf
 
 
 def move_layers(data: bytes, password: bytes) -> bytes:
     """Return a PDF whose appearances have the layers of their annotations.
 
-    Raises any exception of pypdf.
+    Raises any exception of pypdf, and ValueError if the document is too large.
     """
+    if len(data) > MAX_REPAIRED_BYTES:
+        raise ValueError("the document is too large")
     writer = PdfWriter(clone_from=Pypdf(data, (), password).reader)
     for page in writer.pages:
         for annotation in iter_annotations(page):

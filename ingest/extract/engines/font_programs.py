@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from itertools import islice
 
 # Platform and encoding of tables that map Unicode; a table of symbols maps U+F000 and following.
-UNICODE_TABLES = {(3, 1), (3, 10), *((0, n) for n in range(7))}
 SYMBOL_TABLE, SYMBOL_BASE = (3, 0), 0xF000
+KNOWN_TABLES = {SYMBOL_TABLE, (3, 1), (3, 10), *((0, n) for n in range(7))}
 UNICODE = range(0x110000)
+MAX_TABLES = 10  # of a font
 MAX_MAPPED_CODES = 100_000  # of a table; only a damaged one has more
 SEGMENTED, GROUPED = 4, 12  # formats of tables
 
@@ -27,9 +28,9 @@ def read_glyph_texts(program: bytes, codes: range = UNICODE) -> dict[int, str]:
     if not cmap:
         return found
     (count,) = struct.unpack_from(">2xH", cmap)
-    for number in range(count):
+    for number in range(min(count, MAX_TABLES)):
         platform, encoding, offset = struct.unpack_from(">HHL", cmap, 4 + 8 * number)
-        if (platform, encoding) not in UNICODE_TABLES | {SYMBOL_TABLE}:
+        if (platform, encoding) not in KNOWN_TABLES:
             continue
         for code, glyph in islice(iter_mapped(cmap[offset:], codes), MAX_MAPPED_CODES):
             is_symbol = (platform, encoding) == SYMBOL_TABLE and code >= SYMBOL_BASE
@@ -53,7 +54,7 @@ def iter_mapped(table: bytes, codes: range) -> Iterator[tuple[int, int]]:
     (kind,) = struct.unpack_from(">H", table)
     if kind == GROUPED:
         (count,) = struct.unpack_from(">12xL", table)
-        for number in range(count):
+        for number in range(min(count, MAX_MAPPED_CODES)):
             first, last, glyph = struct.unpack_from(">LLL", table, 16 + 12 * number)
             for code in range(max(first, codes.start), min(last + 1, codes.stop)):
                 yield code, glyph + code - first

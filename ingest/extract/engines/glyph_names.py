@@ -13,6 +13,7 @@ import struct
 import sys
 from collections.abc import Iterator, Mapping
 from functools import partial
+from typing import Any
 
 import pypdf
 from pypdf._codecs.adobe_glyphs import adobe_glyphs
@@ -96,8 +97,10 @@ def resolve(value: object) -> object:
 
 
 def find_texts(font: DictionaryObject) -> dict[int, str]:
-    """Return the texts of a font's codes that its map in the PDF lacks."""
-    return find_numbered_texts(font) if is_composite(font) else find_decoded_names(font)
+    """Return the texts of a font's codes that its map in the PDF lacks; none of a damaged font."""
+    find = find_numbered_texts if is_composite(font) else find_decoded_names
+    nothing: dict[int, str] = {}
+    return try_call(partial(find, font), nothing)
 
 
 def is_composite(font: DictionaryObject) -> bool:
@@ -106,25 +109,18 @@ def is_composite(font: DictionaryObject) -> bool:
 
 
 def find_numbered_texts(font: DictionaryObject) -> dict[int, str]:
-    """Return the texts of a font without a map whose codes are the numbers of its glyphs."""
-    descendants = resolve(font.get("/DescendantFonts"))
-    if (
-        "/ToUnicode" in font
-        or font.get("/Encoding") != "/Identity-H"
-        or not isinstance(descendants, ArrayObject)
-    ):
+    """Return the texts of a font without a map whose codes are the numbers of its glyphs.
+
+    Raises any exception if no font is embedded, or a damaged one.
+    """
+    if "/ToUnicode" in font or font.get("/Encoding") != "/Identity-H":
         return {}
-    descendant = resolve(descendants[0])
-    if not isinstance(descendant, DictionaryObject):
-        return {}
-    descriptor = resolve(descendant.get("/FontDescriptor"))
-    if not isinstance(descriptor, DictionaryObject):
-        return {}
+    descendants: Any = font["/DescendantFonts"]
+    descendant = descendants[0].get_object()
+    descriptor = descendant["/FontDescriptor"]
     program = resolve(descriptor.get("/FontFile2") or descriptor.get("/FontFile3"))
-    if not isinstance(program, StreamObject):
-        return {}
-    nothing: dict[int, str] = {}
-    texts = try_call(partial(read_glyph_texts, program.get_data()), nothing)
+    assert isinstance(program, StreamObject)
+    texts = read_glyph_texts(program.get_data())
     numbers = resolve(descendant.get("/CIDToGIDMap"))
     if isinstance(numbers, StreamObject):
         data = numbers.get_data()

@@ -238,7 +238,7 @@ class Pdfium:
             structure = None if is_reordered else self.structure  # which knows PDFium's order
             if structure:
                 structure.page_number = index + 1
-            whole = arrange_page(page, text, shown, lines, structure, is_distilled=self.draws_rows)
+            whole = arrange_page(page, text, shown, lines, structure, draws_rows=self.draws_rows)
             arranged = self.continue_table(index, whole)
             if shown is not drawn:
                 arranged = self.placeholders.replace(arranged)

@@ -9,6 +9,7 @@ import re
 from array import array
 from collections.abc import Sequence
 from itertools import combinations
+from operator import sub
 
 from ingest.extract.bidi import RIGHT_TO_LEFT
 from ingest.extract.engines.pdfium_objects import iter_boxes, split_edges
@@ -30,6 +31,7 @@ MAX_CHARS = 20_000  # of a page; one with more has no bullets
 MIN_SIDE, MAX_SIDE = 0.15, 0.5
 MAX_GAP = 1.2  # from a bullet to its item
 MAX_OFF_MIDDLE = 0.25
+MAX_SIZE_RATIO = 1.5  # of its type to that of most words; a shape before a heading is decoration
 
 
 def write_bullets(
@@ -45,7 +47,9 @@ def write_bullets(
     starts = [match.start() for match in WORD_START.finditer(text)]
     edges = list_char_edges(handle, starts)
     fields = (edges[field::BOX_FIELDS] for field in range(BOX_FIELDS))
-    words = list(zip(starts, *fields, strict=True))
+    heights = sorted(map(sub, edges[1::BOX_FIELDS], edges[3::BOX_FIELDS]))
+    largest = MAX_SIZE_RATIO * heights[len(heights) // 2] if heights else 0.0
+    words = [w for w in zip(starts, *fields, strict=True) if w[2] - w[4] <= largest]
     chars = list(text)
     for left, low, right, high in bullets:
         middle, side = (low + high) / 2, right - left

@@ -35,14 +35,14 @@ def group_lines(clusters: Sequence[Cluster]) -> list[list[Cluster]]:
     lines: list[list[Cluster]] = []
     base = size = last = 0.0
     for cluster in clusters:
-        shift, largest = abs(cluster.base - base), max(size, cluster.size)
+        shift, smaller = abs(cluster.base - base), min(size, cluster.size)
         is_on_slope = (
-            shift <= largest
-            and abs(cluster.base - last) <= MAX_SLOPE_STEP * largest
+            shift <= smaller
+            and abs(cluster.base - last) <= MAX_SLOPE_STEP * smaller
             and RIGHT_TO_LEFT.match(cluster.text)
         )
         last = cluster.base
-        if lines and (shift <= MAX_LINE_SHIFT * largest or is_on_slope):
+        if lines and (shift <= MAX_LINE_SHIFT * max(size, cluster.size) or is_on_slope):
             lines[-1].append(cluster)
             if cluster.size > size:
                 base, size = cluster.base, cluster.size

@@ -23,15 +23,15 @@ font_of = bind_by_address(raw.FPDFTextObj_GetFont, POINTER, POINTER)
 font_data_of = bind_by_address(raw.FPDFFont_GetFontData, INT, POINTER, POINTER, SIZE, POINTER)
 
 
-def read_font_letters(items: Sequence[int], scripts: range) -> dict[int, str]:
-    """Return the letters of some scripts by the number of their glyph, in the fonts of texts."""
-    fonts = dict.fromkeys(filter(None, map(font_of, dict.fromkeys(items))))
-    letters: dict[int, str] = {}
-    for font in list(fonts)[:MAX_FONTS]:
-        nothing: dict[int, str] = {}
+def read_font_letters(items: Sequence[int], scripts: range) -> list[dict[int, str]]:
+    """Return the letters of some scripts in the font of each text, by the number of their glyph."""
+    fonts = list(map(font_of, items))
+    letters: dict[int, dict[int, str]] = {}
+    for font in list(dict.fromkeys(filter(None, fonts)))[:MAX_FONTS]:
         program = read_font(font)
-        letters = try_call(partial(read_glyph_texts, program, scripts), nothing) | letters
-    return letters
+        nothing: dict[int, str] = {}
+        letters[font] = try_call(partial(read_glyph_texts, program, scripts), nothing)
+    return [letters.get(font, {}) for font in fonts]
 
 
 def read_font(font: int) -> bytes:

@@ -150,15 +150,25 @@ def list_unmapped(handle: TextHandle, drawn: str, clusters: Sequence[Cluster]) -
 def learn_from_fonts(
     handle: TextHandle, clusters: Sequence[Cluster], names: Sequence[str], texts: GlyphTexts
 ) -> None:
-    """Add the glyphs mapped to nothing that are letters by the maps of their fonts."""
-    unknown = {
-        name: cluster.place
+    """Add the glyphs mapped to nothing that are letters by the maps of a page's fonts.
+
+    A number that two of these fonts have for different glyphs becomes unknown.
+    """
+    used = dict.fromkeys(
+        (name, owner)
         for name, cluster in zip(names, clusters, strict=True)
-        if name and name not in texts.known
-    }
-    owners = filter(None, list_owners(handle, unknown.values()))
-    letters = read_font_letters(list(owners), SCRIPTS)
-    texts.known |= {name: letters[ord(name)] for name in unknown if ord(name) in letters}
+        if name
+        for owner in filter(None, list_owners(handle, [cluster.place]))
+    )
+    fonts = read_font_letters([owner for _, owner in used], SCRIPTS)
+    found: dict[str, set[str]] = {}
+    for (name, _), letters in zip(used, fonts, strict=True):
+        found.setdefault(name, set()).add(letters.get(ord(name), ""))
+    for name, (letter, *others) in found.items():
+        if others:
+            texts.known.pop(name, None)
+        elif letter:
+            texts.known[name] = letter
 
 
 def learn(clusters: Sequence[Cluster], names: Sequence[str], texts: GlyphTexts) -> None:

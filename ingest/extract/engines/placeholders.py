@@ -24,6 +24,7 @@ class Placeholders:
 
     def standing_for(self, text: str) -> str:
         """Return a character that stands for a text; its last character if all are in use."""
+        text = "".join(self.texts.get(char, char) for char in text)
         if text not in self.chars:
             code = FIRST + len(self.chars)
             if code > LAST:

@@ -35,7 +35,7 @@ def arrange_page(  # noqa: PLR0913 - what is known of a page and its document
     lines: PageLines | None,
     structure: StructureReader | None = None,
     *,
-    is_distilled: bool = False,
+    draws_rows: bool = False,
 ) -> ArrangedPage:
     """Return the text of a page in reading order.
 
@@ -46,7 +46,7 @@ def arrange_page(  # noqa: PLR0913 - what is known of a page and its document
         lines: All lines of the page, if they have been measured.
         structure: Reads the structure tree of a tagged page, which comes before positions. It
             costs more than most pages' text, so it is left alone where lines show all.
-        is_distilled: Whether a row of cells may be drawn as one run.
+        draws_rows: Whether a row of cells may be drawn as one run.
     """
     if LINE_END not in text or len(text) > MAX_LAYOUT_CHARS:
         return ArrangedPage(text)
@@ -66,8 +66,8 @@ def arrange_page(  # noqa: PLR0913 - what is known of a page and its document
 
         runs = read_text_boxes(handle)
         is_plain = plain is not None and len(runs) <= drawn_lines + 1
-    is_distilled = is_distilled and count_items(page) > count + MAX_RULES
-    if is_distilled and is_plain:
+    draws_rows = draws_rows and count_items(page) > count + MAX_RULES
+    if draws_rows and is_plain:
         from ingest.extract.layout.gaps import find_gapped_runs
 
         runs = find_gapped_runs(handle, text)
@@ -80,4 +80,4 @@ def arrange_page(  # noqa: PLR0913 - what is known of a page and its document
         return ArrangedPage(plain)
     from ingest.extract.layout.words import arrange_by_words
 
-    return arrange_by_words(page, handle, text, plain, runs, is_distilled=is_distilled)
+    return arrange_by_words(page, handle, text, plain, runs, draws_rows=draws_rows)

@@ -42,7 +42,7 @@ MIN_RUNNING_HEAD_PAGES = 3  # a line that is on so many pages is a running head
 MAX_HEADING_LINE_SHARE = 0.3  # of all lines; more of a kind are no headings
 INITIAL = re.compile(r"[^\w\s]{0,2}[^\W\d_](?=[^\W\d_])")
 NON_HEADING_ENDS = frozenset(".,;:!?。、，|")
-MIN_SENTENCE_WORDS = 8  # of a line in larger type that is text: most of the page may be a program
+MIN_SENTENCE_WORDS = 8  # of plain text in larger type: most of the page may be a program
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,7 @@ class HeadingLine:
     line_number: int
     text: str
     size: float  # height of its type in points; 0 for bold lines in the size of body text
+    is_sentence_end: bool = False  # with a full stop, and not bold
 
 
 @dataclass(slots=True)
@@ -85,7 +86,12 @@ class HeadingDetector:
                     has_large_initial(handle, start, line, height)
                 ):
                     shown = self.placeholders.replace(line)
-                    self.larger_lines.append(HeadingLine(page, number, shown, height / 2))
+                    is_sentence_end = shown.endswith(".") and not any(
+                        find_bold_lines(handle, [(number, start, end)])
+                    )
+                    self.larger_lines.append(
+                        HeadingLine(page, number, shown, height / 2, is_sentence_end)
+                    )
             elif length <= MAX_BOLD_HEADING_CHARS and text[end - 1 : end] not in NON_HEADING_ENDS:
                 short.append((number, start, end))
         for number, start, end in find_bold_lines(handle, short):
@@ -188,16 +194,11 @@ def merge_titles(lines: Sequence[HeadingLine]) -> Iterator[HeadingLine]:
             if (
                 len(text) <= MAX_LARGE_HEADING_CHARS
                 and any(map(str.isalpha, text))
-                and not is_sentence(text)
+                and not (last.is_sentence_end and len(text.split()) >= MIN_SENTENCE_WORDS)
             ):
                 yield HeadingLine(last.page, last.line_number, text, last.size)
             parts = []
         parts.append(line)
-
-
-def is_sentence(text: str) -> bool:
-    """Return whether a text is a whole sentence, and not a title that ends with a full stop."""
-    return text.endswith(".") and len(text.split()) >= MIN_SENTENCE_WORDS
 
 
 def rank_sizes(sizes: set[float]) -> dict[float, int]:

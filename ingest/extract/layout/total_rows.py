@@ -51,6 +51,8 @@ def clip_label(band: Band, columns: Sequence[Extent]) -> TextSegment:
     """Return the first segment of a band in the column that it is aligned with."""
     label = band[0]
     over = [span for span in columns if span[0] < label.u1 and label.u0 < span[1]]
+    if not over:
+        return label  # it is between two columns, close to both
     if abs(label.u1 - over[-1][1]) <= SAME_EDGE_POINTS < abs(label.u0 - over[0][0]):
         return replace(label, u0=max(label.u0, over[-1][0]))
     return replace(label, u1=min(label.u1, over[0][1]))

@@ -52,13 +52,13 @@ def arrange_by_words(  # noqa: PLR0913 - what is known of a page
     plain: str | None,
     runs: Boxes | None = None,
     *,
-    is_distilled: bool = False,
+    draws_rows: bool = False,
 ) -> ArrangedPage:
     """Return the text of a page in reading order.
 
     `plain` is its text ordered by lines, if that was possible; it is right if no line has a hole.
-    `runs` are the boxes of its runs of text, if they have been read. Those of a page that
-    `is_distilled` may be whole rows of cells.
+    `runs` are the boxes of its runs of text, if they have been read. With `draws_rows`, a run may
+    be a whole row of cells.
     """
     written = read_text_boxes(handle) if runs is None else runs
     is_reordered = isinstance(handle, ReorderedText)
@@ -66,7 +66,7 @@ def arrange_by_words(  # noqa: PLR0913 - what is known of a page
     by_letters = (is_reordered or 2 * len(written) > len(text)) and not UNSPACED_SCRIPT.search(text)
     drawn = None
     if plain is not None and not has_holes(written, by_letters=by_letters):
-        if not is_distilled or is_reordered or len(drawn := read_drawn_boxes(page)) < MIN_RULES:
+        if not draws_rows or is_reordered or len(drawn := read_drawn_boxes(page)) < MIN_RULES:
             return ArrangedPage(plain)
         gapped = find_gapped_runs(handle, text)
         if gapped is None:

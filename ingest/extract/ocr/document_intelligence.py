@@ -62,9 +62,7 @@ Polled: TypeAlias = "tuple[OcrResult | None, float]"  # the text, or the seconds
 CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS = 30, 120
 OCR_POLL_SECONDS = 1.0  # between polls, if the service sends no Retry-After
 MAX_POLL_SECONDS = 60.0  # between polls, whatever it sends
-OPERATION_LAG_SECONDS = (
-    15.0  # in which a service may not know yet an operation that it has accepted
-)
+OPERATION_LAG_SECONDS = 15.0  # until a service knows each operation that it has accepted
 RESULT_URL = re.compile(r"/analyzeResults/([\w-]{8,64})(?:\?|$)")
 
 # A white page. It is paid for, and only sent to learn whether the service works at all.

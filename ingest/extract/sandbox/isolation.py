@@ -89,9 +89,7 @@ def enter(send_listener: SendListener | None = None) -> tuple[str, ...]:
         drop_capabilities(libc)
         # Both layers require it. With it, no program can gain privileges.
         if libc.prctl(PR_SET_NO_NEW_PRIVS, *map(ctypes.c_ulong, (1, 0, 0, 0))) == 0:
-            own = open_path(
-                OWN_PATH
-            )  # a path of its own, not of the process that prepared the others
+            own = open_path(OWN_PATH)  # not that of the process that prepared the others
             if restrict_paths(libc, [*open_readable_paths(), *([own] if own else [])]):
                 layers.append("landlock")
             if install_filter(libc, send_listener):

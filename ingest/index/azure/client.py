@@ -148,18 +148,15 @@ class DocumentClient(SearchConnection):
     def send_probe(self, action: str, like: dict[str, Any]) -> None:
         """Raise ServiceError or ConfigError unless the index takes a document with these fields.
 
-        It is empty but for a word of text. No document has its key, so nothing is merged or
-        deleted.
+        It is empty but for a word of text and a vector of that size. No document has its key, so
+        nothing is merged or deleted.
         """
-        fields = {
-            name: value if name == "kind" else [] if isinstance(value, list) else None
-            for name, value in like.items()
-            if not isinstance(value, np.ndarray)
-        }
-        probe = {} if action == "delete" else fields | {self.text_field: PROBE_TEXT}
         key = probe_key()
-        verb = "delete" if action == "delete" else "merge"
-        self.send_until_answered(verb, {key: probe | {self.key_field: key}}, [], self.fence)
+        verb, probe = "delete", {self.key_field: key}
+        if action != "delete":
+            fields = {n: v if n == "kind" else empty_value(v) for n, v in like.items()}
+            verb, probe = "merge", fields | {self.text_field: PROBE_TEXT} | probe
+        self.send_until_answered(verb, {key: probe}, [], self.fence)
 
     def send_batch(self, action: str, documents: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         """Send one request to write or delete; return a result for each document.
@@ -226,3 +223,10 @@ class DocumentClient(SearchConnection):
                 f"{refusal.id}, which a run needs: {refusal.reason}; run again later, and if it is "
                 "refused again, choose another AZURE_SEARCH_INDEX"
             )
+
+
+def empty_value(value: Any) -> Any:
+    """Return a value of the same type that holds nothing of a document."""
+    if isinstance(value, np.ndarray):
+        return np.ones_like(value)
+    return [] if isinstance(value, list) else None

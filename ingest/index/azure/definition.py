@@ -79,9 +79,7 @@ def build_definition(
         analyzers=[build_compound_analyzer()] if has_compounds else None,
         char_filters=[compound_filter] if has_compounds else None,
         vector_search=build_vector_search(vectorizer, profile.vectors),
-        semantic_search=build_semantic_search(profile.semantic)
-        if profile.semantic.content
-        else None,
+        semantic_search=build_semantic_search(profile.semantic),
         encryption_key=build_encryption_key(profile.encryption),
     )
 
@@ -214,8 +212,10 @@ def build_compression(options: VectorOptions) -> azure.VectorSearchCompression |
     )
 
 
-def build_semantic_search(options: SemanticOptions) -> azure.SemanticSearch:
-    """Configure the semantic ranker, for the applications that use it."""
+def build_semantic_search(options: SemanticOptions) -> azure.SemanticSearch | None:
+    """Configure the semantic ranker, for the applications that use it; None without fields."""
+    if not (options.title or options.content or options.keywords):
+        return None
     to_field = azure.SemanticField
     return azure.SemanticSearch(
         default_configuration_name=options.name,

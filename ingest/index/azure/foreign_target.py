@@ -20,12 +20,7 @@ from azure.search.documents.models import VectorizedQuery
 from ingest.index import FIELD_FLAW, VECTOR_FLAW, Flaw
 from ingest.index.azure.client import DocumentClient
 from ingest.index.azure.errors import MissingFieldError
-from ingest.index.azure.listing import (
-    MAX_PAGE_DOCUMENTS,
-    batch_ids,
-    filter_ids,
-    list_pages,
-)
+from ingest.index.azure.listing import MAX_PAGE_DOCUMENTS, batch_ids, filter_ids, list_pages
 from ingest.index.azure.mapping import FieldMapping
 from ingest.index.azure.serialize import (
     COPIED_VALUE_NAMES,
@@ -171,7 +166,7 @@ class ForeignTarget(OwnTarget):
             for id_, copy in copies.items():
                 place = id_, some[id_].root, some[id_].source
                 if id_ in missing:
-                    yield Flaw(VECTOR_FLAW, f"{self.documents.name} does not have it", *place)
+                    yield Flaw(VECTOR_FLAW, f"{self.documents.name} lacks it or its text", *place)
                 elif not copy[VECTOR_FIELD]:
                     yield Flaw(VECTOR_FLAW, "its copy has no vector", *place)
                 elif not is_complete(copy):

@@ -17,14 +17,7 @@ WORD = re.compile(f"[{LETTERS}]{{3,}}")
 MARKS = re.compile("[\u0610-\u061a\u0640\u064b-\u065f\u0670]+")
 SPELLINGS = str.maketrans("أإآىة", "ااايه")
 AND = "و"
-ARTICLES = (
-    "وال",
-    "بال",
-    "كال",
-    "فال",
-    "ال",
-    "لل",
-)  # with the particles that are written before them
+ARTICLES = ("وال", "بال", "كال", "فال", "ال", "لل")  # with particles in front of them
 ENDINGS = ("ها", "ه", "ان", "ات", "ون", "ين", "ي")  # from the end of a word
 ACCUSATIVE = "ا"  # its vowel sign is left out as often as written
 MIN_LETTERS = 2  # that are left

@@ -76,7 +76,8 @@ class Container:
         self.needs_tags = any(field.tag for field in blob_fields)
         self.permission_fields = permission_names(blob_fields)
         self.reads_acl = reads_acl
-        self.others: deque[str] = deque(maxlen=MAX_PROBES)  # URLs of blobs, read or listed last
+        # URLs of blobs that were read or listed last; there is nothing to ask of an empty one.
+        self.others: deque[str] = deque(maxlen=MAX_PROBES)
 
     @property
     def name(self) -> str:
@@ -222,7 +223,8 @@ class Container:
                 reason = f"{source.name} cannot be downloaded: {error}"
                 raise ServiceError(reason) from error.__cause__
             raise
-        self.others.append(source.location)
+        if source.size:
+            self.others.append(source.location)
 
     def gives_another(self, url: str) -> bool:
         """Return whether the service gives another blob than this one, asked once for each."""

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.commands.search.paragraphs import join_wrapped_lines
+from ingest.commands.search.passages import Passages
 
 PROSE = """\
 5.2 When you are ill
@@ -49,6 +50,20 @@ def test_a_paragraph_is_one_line_and_a_heading_another() -> None:
         "• safety shoes in all halls",
         "• glasses at the lathes",
     ]
+
+
+def test_a_heading_or_an_item_is_a_line_after_a_full_one_too() -> None:
+    """The last line of a paragraph may end where the page does; the outline knows the heading."""
+    full = f"illness, and in {'all other ' * 4}cases.\n"
+    for bullet in "•", "–", "2.":
+        items = PROSE.replace("illness.\n", full).replace("•", bullet)
+        assert join_wrapped_lines(items).split("\n")[-2].startswith(bullet)
+    text = PROSE.replace("illness.\n", f"{full}Lone work\n")
+    assert "cases. Lone work" in join_wrapped_lines(text)
+    sections = {"section_offsets": [text.index("Lone")], "sections": ["Lone work"]}
+    shown = Passages.of({"content": text, "page_start": 1, **sections}).text
+    assert "cases.\nLone work\n" in shown
+    assert len(shown) == len(text)
 
 
 def test_the_lines_of_a_form_stay_apart() -> None:

@@ -377,6 +377,21 @@ def test_a_sentence_among_programs_is_no_heading() -> None:
     assert [heading.title for heading in headings] == ["Rotate the key"]
 
 
+def test_a_bold_sentence_in_larger_type_is_a_heading() -> None:
+    """The titles of a guide may be whole sentences."""
+    titles = ["3. What to do if the boiler does not start in winter.", "4. Who pays for repairs."]
+
+    def page(canvas: Canvas) -> None:
+        for y, title in zip((780, 460), titles, strict=True):
+            canvas.setFont("Helvetica-Bold", 16)
+            canvas.drawString(60, y, title)
+            canvas.setFont(FONT, 10)
+            draw_lines(canvas, LEFT[:18], 60, y - 30)
+
+    headings = extract(draw_pages(page), ExtractOptions("pdfium")).headings
+    assert [heading.title for heading in headings] == titles
+
+
 def letters(text: str) -> Counter[str]:
     """Characters that must never be lost: all but white space, and what Markdown adds."""
     return Counter(c for c in text if not c.isspace() and c not in "|-\\\ufffe")

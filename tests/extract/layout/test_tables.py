@@ -17,6 +17,7 @@ from ingest.extract.layout.reading_order import order_page
 from ingest.extract.layout.rulings import Rulings
 from ingest.extract.layout.segments import TextSegment
 from ingest.extract.layout.tables import flatten_cell
+from ingest.extract.layout.total_rows import clip_labels
 from tests.extract.layout.test_layout import FONT, SIZE, draw_lines, draw_pages, prose, read_pages
 from tests.hostile.writing import pdf, stream
 
@@ -212,6 +213,18 @@ def test_the_label_of_a_total_may_reach_over_columns(place: int) -> None:
 
     assert [row.count("|") for row in lines if "|" in row] == [5] * 6
     assert lines[-2].endswith("| 60.00 |")
+
+
+def test_a_label_between_two_columns_is_in_neither() -> None:
+    """A label that only touches the columns beside it costs no page its tables."""
+    rows = [[(0, 50, "Oak"), (56, 100, "Large"), (150, 200, "2.00")]] * 2
+    drawn = [*rows, [(51, 55, "+"), (150, 200, "4.00")]]
+    bands = [
+        [TextSegment(u0, v, u1, v + 10, text, v, v) for u0, u1, text in row]
+        for v, row in enumerate(drawn)
+    ]
+
+    assert clip_labels(bands, min_gap=4) == bands
 
 
 def test_lines_of_cells_part_close_columns() -> None:

@@ -21,7 +21,7 @@ from ingest.config.sources import open_roots
 from ingest.errors import ConfigError, DocumentError, IngestError, RoleError, ServiceError
 from ingest.models import OIDS, Outcome, Source
 from ingest.runtime.retry import RetryPolicy
-from ingest.sources.azure_blob.container import Container
+from ingest.sources.azure_blob.container import MAX_PROBES, Container
 from ingest.sources.azure_blob.fields import parse_blob_field
 from ingest.sources.azure_blob.location import parse_container_url, parse_container_urls
 from tests.conftest import Bench, Command, outcomes_by_source, results_by_source
@@ -473,6 +473,8 @@ def test_a_blob_that_cannot_be_downloaded_costs_itself(
     """On a broken disk, or by a condition of a role; an outage or no role is none of its doing."""
     azure.blob.put("docs", "a.pdf", b"%PDF-a")
     azure.blob.put("docs", "b.pdf", b"%PDF-b")
+    for n in range(MAX_PROBES):
+        azure.blob.put("docs", f"empty{n}.pdf", b"")
     now = [0.0]
 
     def sleep(seconds: float) -> None:
@@ -481,7 +483,10 @@ def test_a_blob_that_cannot_be_downloaded_costs_itself(
     url = f"{azure.blob_endpoint}/docs"
     with closing(storage(url, RetryPolicy(60, sleep=sleep, clock=lambda: now[0]))) as requests:
         root = container(url, requests)
-        a, _ = (item for item in root.list() if isinstance(item, Source))
+        a, _, *empty = (item for item in root.list() if isinstance(item, Source))
+        for each in empty:  # nothing can be asked of them
+            with root.open(each):
+                pass
         path = "a.pdf" if others_can else ".pdf"
         azure.faults.add(faults.fail_with(status), "blob", "GET", path)
         with pytest.raises(DocumentError if others_can else error) as caught, root.open(a):
