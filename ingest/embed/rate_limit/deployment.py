@@ -61,8 +61,8 @@ LAST_REQUEST_SHARE = 1.25  # of that size: the last request of a window is small
 BURST_PERIOD_SECONDS = 360.0  # from the first request on; later, a burst gains nothing
 QUOTA_UNIT_TOKENS = 1_000  # of which all quotas are multiples
 MIN_TESTED_WAIT_SECONDS = 5.0  # shorter waits for the end of a window are not tested
-# Of the first tokens of a run (FAST_TOKENS): small requests are answered sooner. As many may be
-# under way at once.
+# A sixteenth of what may be under way, for the first tokens of a run (FAST_TOKENS): small requests
+# are answered sooner.
 FAST_REQUEST_TOKENS = MIN_TOKENS_UNDER_WAY / 16
 MIN_FAST_REQUESTS = 12  # into which a small quota is divided at least
 MAX_TESTS = 6  # consecutive refusals after which the limit is not what it was
