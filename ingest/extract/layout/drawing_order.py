@@ -7,7 +7,7 @@ reading it line by line across the boxes would mix them.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 
 from ingest.extract.layout.pieces import LABEL_ENDS
 from ingest.extract.layout.segments import TextSegment, place_of
@@ -23,6 +23,7 @@ SAME_EDGE_HEIGHTS = 0.25  # of lines that are aligned
 MAX_BANDS_BELOW = 4  # among which the next line is
 MAX_PARTED_RUNS = 50  # of a page; more are cells and labels
 SAME_SIZE_RATIO = 1.25  # of the type of two lines of a piece
+MIN_DRAWN_ROWS = 3  # of cells, of a table beside another
 LABEL_SIZE_RATIO = 2  # of the type of a label to that of its value
 
 
@@ -269,3 +270,17 @@ def split_lines(ordered: Sequence[TextSegment], *, right_to_left: bool) -> Itera
         band.append(segment)
     if band:
         yield sorted(band, key=place_of)
+
+
+def are_drawn_tables(left: Sequence[TextSegment], columns: Sequence[Sequence[TextSegment]]) -> bool:
+    """Return whether a table and the columns beside it are drawn one by one, each row by row."""
+    right = list(chain.from_iterable(columns))
+    last, first = max(s.drawing_index for s in left), min(s.drawing_index for s in right)
+    return last < first and has_drawn_rows(left) and has_drawn_rows(right)
+
+
+def has_drawn_rows(segments: Sequence[TextSegment]) -> bool:
+    """Return whether segments are rows of cells that are drawn one below the other."""
+    rows = [sorted(s.drawing_index for s in band) for band in group_bands(segments)]
+    is_by_rows = all(above[-1] < below[0] for above, below in pairwise(rows))
+    return is_by_rows and sum(len(row) > 1 for row in rows) >= MIN_DRAWN_ROWS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from ingest.extract.layout.drawing_order import keep_drawing_order
+from ingest.extract.layout.drawing_order import are_drawn_tables, keep_drawing_order
 from ingest.extract.layout.rulings import (
     Rulings,
     clip_spanning_cells,
@@ -264,15 +264,17 @@ def split_columns(
         return [[segment for band in region for segment in band]]
     groups = split_by_column(region, spans)
     found: list[tuple[list[TextSegment], Extent]] = []
-    for group, span in zip(groups, spans, strict=True):
+    for number, (group, span) in enumerate(zip(groups, spans, strict=True)):
         if found:
             left, before = found[-1]
-            narrow = span[0] - before[1] < MIN_COLUMN_GAP_HEIGHTS * height
             if (
-                narrow
+                span[0] - before[1] < MIN_COLUMN_GAP_HEIGHTS * height
                 or min(len(left), len(group)) < MIN_COLUMN_LINES
                 or is_crossed(left + group, (before[1], span[0]), rulings)
-                or not are_text_columns(left, group, before, span)
+                or not (
+                    are_text_columns(left, group, before, span)
+                    or are_drawn_tables(left, groups[number:])
+                )
             ):
                 found[-1] = left + group, (before[0], span[1])
                 continue

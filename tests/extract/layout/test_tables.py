@@ -704,6 +704,17 @@ def test_a_form_above_a_table_is_no_part_of_it() -> None:
     assert not any("Item" in line for line in read[:-5])
 
 
+def test_tables_side_by_side_are_read_one_by_one() -> None:
+    """Of two price lists next to each other, no row is that of both."""
+    left, right = [row[:2] for row in CITIES], [[row[0], row[3]] for row in CITIES[:4]]
+
+    def page(canvas: Canvas) -> None:
+        put(canvas, left, (60, 150))
+        put(canvas, right, (260, 350))
+
+    assert read_pages(page) == [[*markdown(left), *markdown(right)]]
+
+
 def test_two_tables_are_never_on_one_line() -> None:
     """A price list in two columns is two tables, the second one beside the first."""
     one, other = (
