@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import struct
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,6 +44,10 @@ READER_CODES = frozenset(
 
 VALUE, ERROR = b"v", b"e"  # first byte of an answer
 
+# msgspec shares the fields of a dataclass between threads before it has listed all of them: a
+# decoder that another thread builds meanwhile would end the process.
+BUILDING = threading.Lock()
+
 
 class InvalidAnswerError(Exception):
     """An answer that no honest reader gives."""
@@ -68,8 +73,9 @@ def build_decoder(kind: Any) -> Callable[[bytes], Any]:
 
     It raises InvalidAnswerError.
     """
-    value = msgspec.msgpack.Decoder(kind)
-    failure = msgspec.msgpack.Decoder(Failure)
+    with BUILDING:
+        value = msgspec.msgpack.Decoder(kind)
+        failure = msgspec.msgpack.Decoder(Failure)
 
     def decode(message: bytes) -> Any:
         try:

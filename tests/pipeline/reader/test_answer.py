@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Iterator
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import msgspec
@@ -251,3 +253,40 @@ def test_a_picture_is_no_larger_than_any_that_is_drawn() -> None:
     assert accept_pages(task, picture) is picture
     with pytest.raises(InvalidAnswerError, match="larger than any that is drawn"):
         accept_pages(task, picture + b"?")
+
+
+LISTING, GO_ON = threading.Event(), threading.Event()
+
+
+def list_slowly() -> type[int]:
+    """Return the type of a field once the test says so."""
+    LISTING.set()
+    assert GO_ON.wait(60)
+    return int
+
+
+@dataclass(frozen=True)
+class Inner:
+    """A value in an answer, with a field whose type takes a while to find."""
+
+    number: list_slowly()  # type: ignore[valid-type]
+
+
+@dataclass(frozen=True)
+class Outer:
+    """An answer."""
+
+    name: str
+    inner: Inner
+
+
+def test_readers_that_start_at_the_same_time_do_not_end_the_run() -> None:
+    """Two of them list the fields of an answer: neither decodes with a list that has holes."""
+    message = VALUE + msgspec.msgpack.encode({"name": "a", "inner": {"number": 1}})
+    with ThreadPoolExecutor(2) as threads:
+        first = threads.submit(build_decoder, Outer)
+        assert LISTING.wait(60)
+        second = threads.submit(build_decoder, Outer)
+        assert not wait([second], timeout=0.05).done
+        GO_ON.set()
+        assert [made.result()(message) for made in (first, second)] == [Outer("a", Inner(1))] * 2
