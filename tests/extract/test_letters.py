@@ -288,6 +288,7 @@ def set_symbols(data: bytes) -> bytes:
         ("the law", "4", "", "the law 4"),
         ("in 1848", "1", "", "in 1848 1"),
         ("by 40%.", "3", "", "by 40%. 3"),
+        ("x.", "12", "", "x. 12"),
         ("25 cm", "2", ", dry", "25 cm2, dry"),
     ],
 )

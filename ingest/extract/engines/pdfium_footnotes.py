@@ -60,8 +60,10 @@ def join_raised_parts(handle: TextHandle, text: str, places: Sequence[int]) -> s
             and MIN_MARK_HEIGHTS * height < small <= MAX_MARK_HEIGHTS * height
             and is_small_part == text[place + 2].isalnum()
         ):
-            word = text[place - MIN_NOTED_LETTERS : place]
-            is_note = text[place + 2].isdecimal() and (word.isalpha() or not word[-1].isalpha())
+            word = text[place - MIN_NOTED_LETTERS : place]  # "" in the first letters of a page
+            is_note = text[place + 2].isdecimal() and (
+                word.isalpha() or not text[place - 1].isalpha()
+            )
             chars[place : place + 2] = " " if is_note else NOTHING, NOTHING
     return "".join(chars)
 

@@ -167,6 +167,8 @@ def find_bold_lines(
 def count_gaps(handle: TextHandle, text: str, start: int, end: int) -> int:
     """Count the places of a line where two words are as far apart as cells are."""
     inked = [n for n in range(start, end) if not text[n].isspace() and text[n] != NOTHING]
+    if not inked:
+        return 0
     edges = list_char_edges(handle, inked)
     lefts, tops, rights, bottoms = (edges[field::BOX_FIELDS] for field in range(BOX_FIELDS))
     least = MIN_SEGMENT_GAP_HEIGHTS * (tops[0] - bottoms[0])
